@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+// What a loss reads, writes and reports.
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include <tempera/core/error.hpp>
+#include <tempera/core/view.hpp>
+
+namespace tempera {
+
+/// Means over the batch. accuracy: fraction of rows whose largest logit is the target (for nt_xent
+/// the contrastive accuracy among the other view's N embeddings). entropy: mean entropy in nats of
+/// the predicted distribution.
+struct loss_value {
+    float loss = 0;
+    float accuracy = 0;
+    float entropy = 0;
+};
+
+/// What the loss compares with. Device memory.
+struct targets {
+    view<std::int32_t const> labels{};        ///< {n,1,1,1}; -1: no label
+    view<float const> teacher_logits{};       ///< {n,1,1,classes}
+};
+
+/// Named float32 views of a network's outputs, in the order of outputs(...).
+template <class T>
+class named_views {
+public:
+    struct entry {
+        std::string_view name;
+        view<T> values;
+    };
+
+    named_views() = default;
+    explicit named_views(std::span<entry const> entries) : entries_(entries) {}
+
+    std::size_t size() const { return entries_.size(); }
+    entry const& operator[](std::size_t i) const { return entries_[i]; }
+    /// The output that the loss sees by default.
+    view<T> last() const { return entries_.back().values; }
+    /// Throws error when no output has this name.
+    view<T> operator[](std::string_view name) const {
+        std::string known;
+        for (auto const& e : entries_) {
+            if (e.name == name) return e.values;
+            known += (known.empty() ? "" : ", ") + std::string(e.name);
+        }
+        throw error("outputs", "one of " + known, "\"" + std::string(name) + "\"", "ask for a name the network gives");
+    }
+    auto begin() const { return entries_.begin(); }
+    auto end() const { return entries_.end(); }
+
+private:
+    std::span<entry const> entries_{};
+};
+
+using output_views = named_views<float const>;
+/// Where a loss writes d loss / d output. A view whose data is null takes no gradient.
+using gradient_views = named_views<float>;
+
+}  // namespace tempera

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+// fixed_text: characters held inside a structural value, so that names can be template arguments
+// and live in plans (string literals and string_view may not).
+
+#include <cstddef>
+#include <string_view>
+
+namespace tempera {
+
+template <int Capacity>
+struct fixed_text {
+    char characters[Capacity]{};
+    int length = 0;
+
+    constexpr fixed_text() = default;
+    constexpr fixed_text(char const* s) {
+        while (*s != '\0') push(*s++);
+    }
+    constexpr void push(char c) {
+        if (length < Capacity) characters[length++] = c;
+    }
+    constexpr void push(std::string_view s) {
+        for (char const c : s) push(c);
+    }
+    constexpr void push_number(int n) {
+        char digits[10]{};
+        int count = 0;
+        do {
+            digits[count++] = static_cast<char>('0' + n % 10);
+            n /= 10;
+        } while (n > 0);
+        while (count > 0) push(digits[--count]);
+    }
+    constexpr std::string_view text() const { return {characters, static_cast<std::size_t>(length)}; }
+
+    friend constexpr bool operator==(fixed_text const& a, fixed_text const& b) { return a.text() == b.text(); }
+};
+
+/// A single name: one level of a parameter's path.
+using name_text = fixed_text<24>;
+
+}  // namespace tempera

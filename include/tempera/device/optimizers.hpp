@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+// Catalogue: optimizer updates over ranges of the flat parameter block, float32, one pass each.
+
+#include <cstdint>
+#include <span>
+
+namespace tempera {
+
+/// One tensor's range in the parameter, gradient and slot blocks, with what applies to it.
+struct update_range {
+    std::int64_t offset = 0;
+    std::int64_t count = 0;
+    float weight_decay = 0;  ///< added to the gradient as weight_decay * w
+    bool adapt = true;       ///< LARS: scale the step by the trust ratio
+};
+
+struct lars_update {
+    float learning_rate = 0;
+    float momentum = 0.9F;
+    float eta = 1e-3F;
+    bool nesterov = false;
+    bool classic_momentum = true;
+};
+
+struct sgd_update {
+    float learning_rate = 0;
+    float momentum = 0.9F;
+    bool nesterov = true;
+};
+
+struct adam_update {
+    float learning_rate = 0;
+    float beta1 = 0.9F, beta2 = 0.999F, epsilon = 1e-8F;
+    std::int64_t step = 1;  ///< counts from 1
+};
+
+/// apply_lars(device, u, ranges, w, g, momentum)          spec section 3
+/// apply_sgd(device, u, ranges, w, g, momentum)           v = m v + g; w -= lr (nesterov ? g + m v : v)
+/// apply_adam(device, u, ranges, w, g, first, second)     Kingma & Ba 2015, bias-corrected
+/// apply_ema(device, n, decay, w, average)                average = decay average + (1 - decay) w
+template <class D>
+concept provides_optimizers = requires(D& device, std::span<update_range const> ranges, float* w, float const* g,
+                                       float* slot, lars_update const& l, sgd_update const& s, adam_update const& a) {
+    apply_lars(device, l, ranges, w, g, slot);
+    apply_sgd(device, s, ranges, w, g, slot);
+    apply_adam(device, a, ranges, w, g, slot, slot);
+    apply_ema(device, std::int64_t{1}, 0.999F, g, slot);
+};
+
+}  // namespace tempera
