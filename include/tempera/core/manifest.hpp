@@ -5,16 +5,16 @@
 
 #include <array>
 #include <cstdint>
-#include <string>
 #include <vector>
 
 #include <tempera/core/role.hpp>
+#include <tempera/core/text.hpp>
 
 namespace tempera {
 
 /// One tensor. Weights are OHWI {out, kh, kw, in}; vectors are {n, 1, 1, 1}.
 struct manifest_entry {
-    std::string name;
+    path_text name;  ///< "encoder.stage2.block0.conv1.weight"
     std::array<int, 4> dims{1, 1, 1, 1};
     int rank = 1;  ///< 4 for convolution weights, 2 for dense (out, in), 1 for vectors
     tempera::role role = role::weight;

@@ -39,5 +39,7 @@ struct fixed_text {
 
 /// A single name: one level of a parameter's path.
 using name_text = fixed_text<24>;
+/// A whole path, levels joined by dots.
+using path_text = fixed_text<112>;
 
 }  // namespace tempera

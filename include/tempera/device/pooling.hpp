@@ -3,7 +3,7 @@
 // Catalogue: pooling over kernel x kernel windows and over whole maps.
 //
 // Positions outside the map never count: the maximum skips them, the average divides by the number
-// of positions inside (TensorFlow's SAME).
+// of positions inside (TensorFlow's SAME) unless count_padding is set.
 
 #include <cstdint>
 
@@ -19,6 +19,7 @@ struct pool_geometry {
     int kernel = 2;
     int stride = 2;
     int pad_top = 0, pad_left = 0;
+    bool count_padding = false;  ///< average_pool divides by kernel^2 everywhere (zeros outside the map count)
 };
 
 /// max_pool_forward(device, g, x, y, argmax): argmax[n,i,j,c] = r * kernel + s of the first maximum; may be null.
