@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 // Catalogue: the losses, float32, value and gradient in one call. The gradient is multiplied by weight;
-// the value returned is not. Gradient pointers may be null: value only.
+// the value returned is not. Gradient pointers may be null: value only. A label is -1 (none) or below classes;
+// where no row has a label the value and the gradient are 0.
 //
 //   softmax_cross_entropy     mean over labeled rows of -sum_y q_y log softmax(z)_y, q smoothed one-hot
 //   distillation_cross_entropy
 //       mean over all rows of -sum_y P_T log P_S, P = softmax(z / tau) (SimCLRv2 eq. 2), times alpha, plus
-//       (1 - alpha) times the cross entropy of the labeled rows (SimCLRv2 eq. 3); alpha = 1 ignores labels
+//       (1 - alpha) times the cross entropy of the labeled rows (SimCLRv2 eq. 3); alpha = 1 ignores labels, which
+//       may then be null. Its accuracy is the agreement with the teacher's largest logit
 //   contrastive_cross_entropy NT-Xent of SimCLR eq. 1 over rows [view a | view b], as mean_i CE_a + mean_i CE_b
 //       (twice the paper's mean); never stores the 2N x 2N matrix
 

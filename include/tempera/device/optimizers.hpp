@@ -15,6 +15,9 @@ struct update_range {
     bool adapt = true;       ///< LARS: scale the step by the trust ratio
 };
 
+/// You, Gitman & Ginsburg 2017. trust(x) = eta |w| / |x|, or 1 where the range does not adapt or a norm is 0.
+///   classic      r = lr trust(g);  v = m v + r g;  w -= nesterov ? m v + r g : v
+///   not classic  v = m v + g;  u = nesterov ? m v + g : v;  w -= lr trust(u) u
 struct lars_update {
     float learning_rate = 0;
     float momentum = 0.9F;
@@ -23,21 +26,29 @@ struct lars_update {
     bool classic_momentum = true;
 };
 
+/// The LARS formulas with trust = 1: whether the slot holds steps (classic) or gradients matters when the
+/// learning rate changes.
 struct sgd_update {
     float learning_rate = 0;
     float momentum = 0.9F;
     bool nesterov = true;
+    bool classic_momentum = true;
 };
 
+/// Kingma & Ba 2015, in the order of computation at the end of their section 2 (epsilon is their "epsilon hat"):
+///   m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g^2
+///   w -= lr sqrt(1 - beta2^step) / (1 - beta1^step) m / (sqrt(v) + epsilon)
 struct adam_update {
     float learning_rate = 0;
-    float beta1 = 0.9F, beta2 = 0.999F, epsilon = 1e-8F;
+    float beta1 = 0.9F, beta2 = 0.999F, epsilon = 1e-7F;
     std::int64_t step = 1;  ///< counts from 1
 };
 
-/// apply_lars(device, u, ranges, w, g, momentum)          spec section 3
-/// apply_sgd(device, u, ranges, w, g, momentum)           v = m v + g; w -= lr (nesterov ? g + m v : v)
-/// apply_adam(device, u, ranges, w, g, first, second)     Kingma & Ba 2015, bias-corrected
+/// In all of them g stands for the gradient plus weight_decay w. Ranges do not overlap.
+///
+/// apply_lars(device, u, ranges, w, g, momentum)
+/// apply_sgd(device, u, ranges, w, g, momentum)
+/// apply_adam(device, u, ranges, w, g, first, second)
 /// apply_ema(device, n, decay, w, average)                average = decay average + (1 - decay) w
 template <class D>
 concept provides_optimizers = requires(D& device, std::span<update_range const> ranges, float* w, float const* g,
