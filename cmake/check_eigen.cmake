@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: Apache-2.0
+# Eigen's version, read from its own macros: the package was searched without a version so that 3.4 and 5 are both found.
+# Shared by our build and the installed package.
+get_target_property(tempera_eigen_folders Eigen3::Eigen INTERFACE_INCLUDE_DIRECTORIES)
+string(REGEX REPLACE "\\$<BUILD_INTERFACE:([^>]*)>" "\\1" tempera_eigen_folders "${tempera_eigen_folders}")
+set(tempera_eigen_version "")
+foreach(folder IN LISTS tempera_eigen_folders)
+  foreach(file Eigen/Version Eigen/src/Core/util/Macros.h)
+    if(NOT tempera_eigen_version AND EXISTS "${folder}/${file}")
+      file(STRINGS "${folder}/${file}" lines REGEX "#define EIGEN_(WORLD|MAJOR|MINOR)_VERSION +[0-9]+")
+      foreach(part WORLD MAJOR MINOR)
+        if("${lines}" MATCHES "EIGEN_${part}_VERSION +([0-9]+)")
+          list(APPEND tempera_eigen_version ${CMAKE_MATCH_1})
+        endif()
+      endforeach()
+    endif()
+  endforeach()
+endforeach()
+list(JOIN tempera_eigen_version "." tempera_eigen_version)
+if(tempera_eigen_version AND tempera_eigen_version VERSION_LESS 3.4)
+  message(FATAL_ERROR "tempera needs Eigen 3.4 or newer; Eigen ${tempera_eigen_version} was found in ${tempera_eigen_folders}.")
+endif()

@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: Apache-2.0
+# Flags of our own programs only; nothing here reaches a user's build.
+add_library(tempera_development INTERFACE)
+target_link_libraries(tempera_development INTERFACE tempera::tempera)
+# Results do not depend on where a compiler contracts a * b + c: kernels that want an fma say so.
+target_compile_options(tempera_development INTERFACE -ffp-contract=off)
