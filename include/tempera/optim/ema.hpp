@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+// ema: an exponential moving average of parameters (the momentum encoder of MoCo, He et al. 2020).
+//
+//   average = decay average + (1 - decay) w
+
+#include <cstdint>
+#include <string>
+
+#include <tempera/core/error.hpp>
+#include <tempera/device/optimizers.hpp>
+
+namespace tempera {
+
+struct ema {
+    float decay = 0.999F;
+
+    /// Updates the block `average`, which starts as a copy of w. Both have n elements.
+    /// Throws error for a decay outside [0, 1].
+    template <class Device>
+    void operator()(Device& device, std::int64_t n, float const* w, float* average) const {
+        if (!(decay >= 0 && decay <= 1)) {
+            throw error("ema", "a decay from 0 to 1", std::to_string(decay), "the published value is 0.999");
+        }
+        apply_ema(device, n, decay, w, average);
+    }
+};
+
+}  // namespace tempera

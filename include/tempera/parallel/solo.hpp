@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+// solo: the communicator of a single process.
+
+#include <string>
+
+#include <tempera/core/error.hpp>
+#include <tempera/device/store.hpp>
+#include <tempera/parallel/communicator.hpp>
+
+namespace tempera {
+
+struct solo {
+    static constexpr int rank() { return 0; }
+    static constexpr int size() { return 1; }
+
+    template <class Device>
+    void all_reduce_sum(Device&, view<float>) const {}
+
+    /// Copies mine to all, which must be as large; nothing where they are the same memory.
+    template <class Device>
+    void all_gather(Device& device, view<float const> mine, view<float> all) const {
+        if (mine.size() != all.size()) {
+            throw error("solo.all_gather", std::to_string(mine.size()) + " elements", std::to_string(all.size()),
+                        "make the target size() times as large as the source");
+        }
+        if (mine.data != all.data) copy(device, mine.size(), mine.data, all.data, store::write);
+    }
+};
+
+}  // namespace tempera
