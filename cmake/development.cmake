@@ -4,3 +4,9 @@ add_library(tempera_development INTERFACE)
 target_link_libraries(tempera_development INTERFACE tempera::tempera)
 # Results do not depend on where a compiler contracts a * b + c: kernels that want an fma say so.
 target_compile_options(tempera_development INTERFACE -ffp-contract=off)
+
+# A test that says why it cannot run here, and is counted as skipped.
+function(tempera_add_skipped name reason)
+  add_test(NAME "${name}" COMMAND "${CMAKE_COMMAND}" -E echo "SKIPPED: ${reason}")
+  set_tests_properties("${name}" PROPERTIES SKIP_REGULAR_EXPRESSION "SKIPPED: ")
+endfunction()
