@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// Opens the region of one instruction set: TEMPERA_TARGET is 0 portable, 2 avx2, 3 avx512, 9 emulated (portable code
+// with the vector length and tiles of avx512, for tests). Closed by end_target.hpp. See target.hpp.
+
+#if TEMPERA_TARGET == 2
+#define TEMPERA_TARGET_NAME avx2
+#define TEMPERA_VECTOR_FLOATS 8
+#elif TEMPERA_TARGET == 3
+#define TEMPERA_TARGET_NAME avx512
+#define TEMPERA_VECTOR_FLOATS 16
+#elif TEMPERA_TARGET == 9
+#define TEMPERA_TARGET_NAME emulated
+#define TEMPERA_VECTOR_FLOATS 16
+#else
+#define TEMPERA_TARGET_NAME portable
+#define TEMPERA_VECTOR_FLOATS 4
+#endif
+
+#if defined(__clang__)
+#if TEMPERA_TARGET == 2
+#pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
+#elif TEMPERA_TARGET == 3
+#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma"))), apply_to = function)
+#endif
+#elif defined(__GNUC__)
+#pragma GCC push_options
+#pragma GCC diagnostic push
+#if TEMPERA_TARGET == 2
+#pragma GCC target("avx2,fma")
+#elif TEMPERA_TARGET == 3
+#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#endif
+#endif
+
+#define TEMPERA_INLINE __attribute__((always_inline)) static inline
+
+namespace tempera::cpu_kernels::TEMPERA_TARGET_NAME {

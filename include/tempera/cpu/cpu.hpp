@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+// cpu: the device object of the host processor: its threads, its instruction set, its memory.
+//
+//   cpu device;                    every core this process may use
+//   cpu device{.threads = 2};      two threads, the calling one included
+//
+// The kernels are in the other headers of this folder.
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <mutex>
+#include <new>
+#include <string>
+#include <type_traits>
+
+#include <tempera/core/device_kind.hpp>
+#include <tempera/core/error.hpp>
+#include <tempera/core/view.hpp>
+#include <tempera/cpu/available_threads.hpp>
+#include <tempera/cpu/isa.hpp>
+#include <tempera/cpu/pool.hpp>
+#include <tempera/device/memory.hpp>
+
+namespace tempera {
+
+/// 64-byte aligned memory, at least 1 byte. Throws error naming the bytes.
+inline void* allocate_aligned(std::size_t bytes) {
+    std::size_t const rounded = (bytes + 63) / 64 * 64;
+    void* const p = rounded < bytes ? nullptr : std::aligned_alloc(64, rounded == 0 ? 64 : rounded);
+    if (p == nullptr) {
+        throw error("memory of the cpu", std::to_string(bytes) + " bytes", "no room",
+                    "use a smaller batch or a smaller network");
+    }
+    return p;
+}
+
+/// What a cpu keeps behind its two settings: pool, instruction set, scratch memory.
+class cpu_engine {
+public:
+    static constexpr int scratch_slots = 8;
+
+    cpu_engine(int threads, host_executor executor)
+        : level_(chosen_isa()),
+          verbose_(std::getenv("TEMPERA_VERBOSE") != nullptr && std::strcmp(std::getenv("TEMPERA_VERBOSE"), "0") != 0),
+          pool_(checked(threads), executor),
+          scratch_(std::make_unique<block[]>(static_cast<std::size_t>(pool_.workers() * scratch_slots))) {}
+    cpu_engine(cpu_engine const&) = delete;
+    cpu_engine& operator=(cpu_engine const&) = delete;
+    ~cpu_engine() {
+        for (int i = 0; i < pool_.workers() * scratch_slots; ++i) std::free(scratch_[static_cast<std::size_t>(i)].data);
+    }
+
+    isa level() const { return level_; }
+    bool verbose() const { return verbose_; }
+    tempera::pool& pool() { return pool_; }
+    tempera::pool const& pool() const { return pool_; }
+
+    void* scratch(int worker, int slot, std::size_t bytes) {
+        block& b = scratch_[static_cast<std::size_t>(worker * scratch_slots + slot)];
+        if (b.bytes < bytes) {
+            std::free(std::exchange(b.data, nullptr));
+            b.bytes = 0;
+            b.data = allocate_aligned(bytes);
+            b.bytes = bytes;
+        }
+        return b.data;
+    }
+
+private:
+    struct alignas(64) block {
+        void* data = nullptr;
+        std::size_t bytes = 0;
+    };
+
+    static int checked(int threads) {
+        if (threads < 0 || threads > 1024) {
+            throw error("cpu", "0 (all cores) to 1024 threads", std::to_string(threads), "correct cpu{.threads}");
+        }
+        return threads == 0 ? available_threads() : threads;
+    }
+
+    isa level_;
+    bool verbose_;
+    tempera::pool pool_;
+    std::unique_ptr<block[]> scratch_;
+};
+
+/// The host processor as a device. Cannot be copied or moved: pass it by reference.
+/// Several threads may call functions on one cpu; the calls take turns.
+struct cpu {
+    static constexpr device_kind kind = device_kind::cpu;
+
+    int threads = 0;             ///< 0: all cores that affinity and cgroup quota allow
+    host_executor executor = {};  ///< threads of the host program instead of own ones
+    cpu_engine engine{threads, executor};
+
+    int thread_count() const { return engine.pool().workers(); }
+    isa level() const { return engine.level(); }
+    bool verbose() const { return engine.verbose(); }
+
+    /// Calls f(chunk, worker) once for every chunk in [0, chunks). Results may depend on the chunk's number only.
+    /// Copies nothing, allocates nothing; see pool for threads, nesting and exceptions.
+    template <class F>
+    void for_chunks(std::int64_t chunks, F const& f) {
+        engine.pool().run(
+            chunks,
+            [](void const* argument, std::int64_t chunk, int worker) { (*static_cast<F const*>(argument))(chunk, worker); },
+            std::addressof(f));
+    }
+
+    /// Memory of one worker, 64-byte aligned, at least `bytes`; kept, and grown when asked for more (the old content
+    /// is lost then). Slots: 0-3 convolution and matmul, 4-5 other kernels, 6-7 losses and optimizers.
+    void* scratch(int worker, int slot, std::size_t bytes) { return engine.scratch(worker, slot, bytes); }
+
+    /// Grows one slot of every worker, so that no chunk allocates later whichever worker takes it.
+    /// Call it before for_chunks, holding exclusive(). Inside a chunk it grows the calling worker's slot only.
+    void reserve(int slot, std::size_t bytes) {
+        bool const inside = engine.pool().inside();
+        int const first = inside ? caller() : 0;
+        int const last = inside ? first : thread_count() - 1;
+        for (int w = first; w <= last; ++w) engine.scratch(w, slot, bytes);
+    }
+
+    /// Held by a function that uses scratch memory outside a chunk, or calls reserve().
+    std::unique_lock<std::recursive_mutex> exclusive() { return engine.pool().exclusive(); }
+
+    /// The worker that the calling thread is: whose scratch memory a function may use outside a chunk.
+    int caller() const { return engine.pool().caller(); }
+
+    void* allocate(std::size_t bytes) { return allocate_aligned(bytes); }
+    void deallocate(void* p) { std::free(p); }
+
+    /// Copies host memory to the first elements of a buffer, which must have room.
+    template <class T>
+    void upload(view<T> host, buffer<std::remove_const_t<T>>& memory) {
+        check_room("upload", host.size(), memory.size());
+        if (host.size() > 0) std::memcpy(memory.data(), host.data, static_cast<std::size_t>(host.size()) * sizeof(T));
+    }
+    /// Copies the memory of a view to host memory of the same size.
+    template <class T>
+    void download(view<T> memory, view<std::remove_const_t<T>> host) {
+        check_room("download", memory.size(), host.size());
+        if (memory.size() > 0) std::memcpy(host.data, memory.data, static_cast<std::size_t>(memory.size()) * sizeof(T));
+    }
+    /// Work is done when a function returns: nothing to wait for.
+    void synchronize() {}
+
+private:
+    static void check_room(char const* where, std::int64_t count, std::int64_t room) {
+        if (count > room) {
+            throw error(where, "room for " + std::to_string(count) + " elements", std::to_string(room),
+                        "make the target as large as the source");
+        }
+    }
+};
+
+}  // namespace tempera

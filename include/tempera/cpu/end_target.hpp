@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+// Closes the region that begin_target.hpp opened.
+
+}  // namespace tempera::cpu_kernels::TEMPERA_TARGET_NAME
+
+#if defined(__clang__)
+#if TEMPERA_TARGET == 2 || TEMPERA_TARGET == 3
+#pragma clang attribute pop
+#endif
+#elif defined(__GNUC__)
+#pragma GCC diagnostic pop
+#pragma GCC pop_options
+#endif
+
+#undef TEMPERA_INLINE
+#undef TEMPERA_TARGET_NAME
+#undef TEMPERA_VECTOR_FLOATS
+#undef TEMPERA_TARGET

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+// isa: the instruction sets that kernels are compiled for, and which of them this machine runs.
+//
+//   portable   what the compiler assumes anyway (SSE2 on x86-64)
+//   avx2       AVX2 and FMA
+//   avx512     AVX-512 F, BW, DQ and VL
+//
+// Detection reads CPUID and XGETBV itself: the machine must have the instructions and the operating
+// system must save the registers.
+
+#include <cstdlib>
+#include <string>
+#include <string_view>
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
+#include <tempera/core/error.hpp>
+
+namespace tempera {
+
+enum class isa { portable, avx2, avx512 };
+
+constexpr std::string_view name_of(isa level) {
+    switch (level) {
+        case isa::avx512: return "avx512";
+        case isa::avx2: return "avx2";
+        case isa::portable: break;
+    }
+    return "portable";
+}
+
+/// The best instruction set of this machine.
+inline isa detected_isa() {
+#if defined(__x86_64__)
+    unsigned a = 0;
+    unsigned b = 0;
+    unsigned c = 0;
+    unsigned d = 0;
+    if (__get_cpuid(1, &a, &b, &c, &d) == 0) return isa::portable;
+    bool const fma = (c >> 12 & 1U) != 0;
+    bool const saves_registers = (c >> 27 & 1U) != 0;
+    if (!fma || !saves_registers) return isa::portable;
+    unsigned enabled = 0;
+    unsigned upper = 0;
+    __asm__("xgetbv" : "=a"(enabled), "=d"(upper) : "c"(0));
+    if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0) return isa::portable;
+    if ((enabled & 0x6U) != 0x6U || (b >> 5 & 1U) == 0) return isa::portable;
+    unsigned const avx512_bits = 1U << 16 | 1U << 17 | 1U << 30 | 1U << 31;  // F, DQ, BW, VL
+    if ((enabled & 0xe6U) != 0xe6U || (b & avx512_bits) != avx512_bits) return isa::avx2;
+    return isa::avx512;
+#else
+    return isa::portable;
+#endif
+}
+
+/// The instruction set that a word names, no better than `machine`.
+/// Throws error for an unknown word, and for one that the machine lacks.
+inline isa isa_named(std::string_view word, isa machine) {
+    for (isa const level : {isa::portable, isa::avx2, isa::avx512}) {
+        if (word != name_of(level)) continue;
+        if (level > machine) {
+            throw error("TEMPERA_ISA", "an instruction set of this machine (at most " + std::string(name_of(machine)) + ")",
+                        std::string(word), "unset it to use the best one");
+        }
+        return level;
+    }
+    throw error("TEMPERA_ISA", "portable, avx2 or avx512", "'" + std::string(word) + "'",
+                "unset it to use the best one of this machine");
+}
+
+/// The instruction set to use: what the environment variable TEMPERA_ISA names, else the best one.
+inline isa chosen_isa() {
+    isa const machine = detected_isa();
+    char const* const word = std::getenv("TEMPERA_ISA");
+    return word == nullptr || *word == '\0' ? machine : isa_named(word, machine);
+}
+
+}  // namespace tempera

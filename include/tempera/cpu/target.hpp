@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+// How kernels are compiled for several instruction sets in one ordinary file, without -march.
+//
+// A kernel file (kernels/<family>.hpp) has no #pragma once. Its family's header includes it once per instruction set:
+//
+//     #include <tempera/cpu/vector.hpp>                              // the vector types of every region
+//     struct relu_kernels { void (*forward)(...); };                 // what a region provides, in cpu_kernels
+//     #define TEMPERA_KERNEL_FILE <tempera/cpu/kernels/relu.hpp>
+//     #include <tempera/cpu/each_target.hpp>
+//     ... choose(device.level(), portable::relu_table, avx2::relu_table, avx512::relu_table)
+//
+// A kernel file lies inside namespace tempera::cpu_kernels::<instruction set> and uses vector types, raw pointers and
+// functions of that namespace only. All its functions are static, or templates. No std, no Eigen, no lambda, no
+// #include: a template instantiated in a region is compiled with that region's instructions, the linker keeps one
+// copy of it, and an older machine would crash in it. On other processors than x86-64 the names avx2 and avx512
+// stand for portable.
+
+#include <cstddef>
+#include <cstdint>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+#include <tempera/core/precision.hpp>
+#include <tempera/cpu/isa.hpp>
+#include <tempera/device/store.hpp>
+
+namespace tempera::cpu_kernels {
+
+namespace portable {}
+#if defined(__x86_64__)
+namespace avx2 {}
+namespace avx512 {}
+#else
+namespace avx2 = portable;
+namespace avx512 = portable;
+#endif
+
+/// One of three tables: the dispatch of every kernel family.
+template <class Table>
+constexpr Table const& choose(isa level, Table const& portable_table, Table const& avx2_table,
+                              Table const& avx512_table) {
+    switch (level) {
+        case isa::avx512: return avx512_table;
+        case isa::avx2: return avx2_table;
+        case isa::portable: break;
+    }
+    return portable_table;
+}
+
+}  // namespace tempera::cpu_kernels
