@@ -31,7 +31,7 @@ endif()
 
 if(catch EQUAL 2)
   set(listing --list-test-names-only)
-  set(strict --warn NoTests)  # version 3 fails by itself when a name matches nothing
+  set(strict "--warn NoTests")  # version 3 fails by itself when a name matches nothing
 else()
   set(listing --list-tests --verbosity quiet)
 endif()

@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+# What must compile, and what must not and say why: on this build's compiler, on clang, and on nvcc where found.
+
+# tempera_compiles(<name> <source> <command>...): into an object that later tests read.
+function(tempera_compiles name source)
+  if(EXISTS "${PROJECT_SOURCE_DIR}/${source}")
+    add_test(NAME "build: ${name}" COMMAND ${ARGN} -c "${PROJECT_SOURCE_DIR}/${source}"
+             WORKING_DIRECTORY "${CMAKE_CURRENT_BINARY_DIR}")
+    set_tests_properties("build: ${name}" PROPERTIES TIMEOUT 600)
+  endif()
+endfunction()
+
+file(GLOB refused CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/compile_fail/*.cpp")
+foreach(source IN LISTS refused)
+  get_filename_component(name "${source}" NAME_WE)
+  tempera_add_script("${name} is refused by g++" compile_fail.sh "${source}" "${CMAKE_CXX_COMPILER}" -std=c++20 ${includes})
+  if(clang)
+    tempera_add_script("${name} is refused by clang" compile_fail.sh "${source}" "${clang}" -std=c++20 ${includes})
+  endif()
+endforeach()
+
+tempera_compiles("surface compiles with g++" tests/surface.cpp ${gcc} -O2 -o surface_gcc.o)
+if(clang)
+  tempera_compiles("surface compiles with clang" tests/surface.cpp ${clang_command} -O2 -o surface_clang.o)
+  tempera_compiles("ResNet-200 within clang's 700000 constexpr steps" tests/constexpr_steps.cpp
+                   ${clang_command} -fconstexpr-steps=700000 -fsyntax-only)
+else()
+  tempera_add_skipped("build: clang" "no clang++: apt-get install clang")
+endif()
+if(CUDAToolkit_NVCC_EXECUTABLE)
+  # Eigen's functions without __host__ __device__ are no fault of ours.
+  tempera_compiles("surface compiles with nvcc" tests/surface.cpp "${CUDAToolkit_NVCC_EXECUTABLE}" -x cu -std=c++20
+                   -ccbin "${CMAKE_CXX_COMPILER}" ${includes} -diag-suppress 20012,20014,20015 -o surface_nvcc.o)
+else()
+  tempera_add_skipped("build: surface compiles with nvcc" "no nvcc: sh cmake/run test --cuda installs it")
+endif()
+
+tempera_add_script("wide instructions stay in their namespaces" wide_instructions.sh
+                   "${PROJECT_BINARY_DIR}/examples" "${PROJECT_BINARY_DIR}/tests" "${CMAKE_CURRENT_BINARY_DIR}/surface_gcc.o")

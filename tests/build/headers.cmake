@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+# Each header compiles alone (a ctest test per folder), and two units that include all of them link.
+file(GLOB_RECURSE headers CONFIGURE_DEPENDS RELATIVE "${PROJECT_SOURCE_DIR}/include" "${PROJECT_SOURCE_DIR}/include/*.hpp")
+set(umbrella "")
+set(header_folders "")
+foreach(header IN LISTS headers)
+  file(STRINGS "${PROJECT_SOURCE_DIR}/include/${header}" once REGEX "^#pragma once" LIMIT_COUNT 1)
+  file(STRINGS "${PROJECT_SOURCE_DIR}/include/${header}" foreign
+       REGEX "#include <(zlib|xtensor|xtl|cuda|cublas|nccl|mpi|jpeg|png).*>|#include <tempera/cuda" LIMIT_COUNT 1)
+  if(NOT once)
+    continue()  # kernels that are included once per instruction set
+  endif()
+  if(foreign MATCHES "zlib" AND NOT ZLIB_SEEN OR foreign MATCHES "xt(ensor|l)" AND NOT xtensor_SEEN
+     OR foreign MATCHES "cuda|cublas" AND NOT CUDAToolkit_FOUND OR foreign MATCHES "nccl|mpi|jpeg|png")
+    tempera_add_skipped("build: ${header} compiles alone" "a library that it is for is not installed: ${foreign}")
+    continue()
+  endif()
+  if(NOT foreign)
+    string(APPEND umbrella "#include <${header}>\n")
+  endif()
+  get_filename_component(folder "${header}" DIRECTORY)
+  string(REPLACE "/" "_" folder "${folder}")
+  list(APPEND header_folders ${folder})
+  list(APPEND headers_${folder} "${header}")
+endforeach()
+list(REMOVE_DUPLICATES header_folders)
+foreach(folder IN LISTS header_folders)
+  string(REPLACE "_" "/" path "${folder}")
+  list(JOIN headers_${folder} " " names)
+  tempera_add_script("headers of ${path} compile alone" headers_alone.sh "${names}" ${gcc})
+endforeach()
+
+foreach(unit first second)
+  file(CONFIGURE OUTPUT ${unit}_unit.cpp CONTENT "@umbrella@int ${unit}_unit() { return 0; }\n" @ONLY)
+endforeach()
+file(CONFIGURE OUTPUT units.cpp CONTENT
+     "int first_unit();\nint second_unit();\nint main() { return first_unit() + second_unit(); }\n")
+add_executable(two_units first_unit.cpp second_unit.cpp units.cpp)
+target_link_libraries(two_units PRIVATE tempera_development)
+add_test(NAME "build: two units that include everything link" COMMAND two_units)
