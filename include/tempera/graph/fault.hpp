@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+// A fault is data: what is wrong with a network, at which op, where, and both shapes. It is shown by one
+// static assertion at compile time and by one exception at run time, with the same words.
+
+#include <cstdint>
+#include <string_view>
+
+#include <tempera/core/shape.hpp>
+#include <tempera/core/text.hpp>
+#include <tempera/graph/op.hpp>
+
+namespace tempera {
+
+enum class fault : std::uint8_t {
+    none,
+    operands_differ,          ///< a + b, or a * b, of different shapes
+    kernel_larger_than_input, ///< half the kernel exceeds the map
+    expects_a_vector,         ///< dense on a map; pool it first
+    channels_out_of_range,    ///< a slice beyond the channels
+    positive_number_expected, ///< filters, units, stride, kernel, batch ... below 1
+    rate_out_of_range,        ///< a rate outside [0, 1)
+    wrong_classes,            ///< a classifier of fewer than 2 classes
+    unknown_tap,              ///< a tap the head does not have
+    unknown_depth,            ///< a depth that is not 10, 18, 34, 50, 101, 152 or 200
+    duplicate_name,           ///< two parts of one scope share a name
+    unknown_frozen_prefix,    ///< no tensor's name starts with it
+    too_many_ops_raise_TEMPERA_MAX_OPS,
+    too_many_outputs,
+};
+
+constexpr std::string_view name_of(fault f) {
+    switch (f) {
+        case fault::none: return "none";
+        case fault::operands_differ: return "operands_differ";
+        case fault::kernel_larger_than_input: return "kernel_larger_than_input";
+        case fault::expects_a_vector: return "expects_a_vector";
+        case fault::channels_out_of_range: return "channels_out_of_range";
+        case fault::positive_number_expected: return "positive_number_expected";
+        case fault::rate_out_of_range: return "rate_out_of_range";
+        case fault::wrong_classes: return "wrong_classes";
+        case fault::unknown_tap: return "unknown_tap";
+        case fault::unknown_depth: return "unknown_depth";
+        case fault::duplicate_name: return "duplicate_name";
+        case fault::unknown_frozen_prefix: return "unknown_frozen_prefix";
+        case fault::too_many_ops_raise_TEMPERA_MAX_OPS: return "too_many_ops_raise_TEMPERA_MAX_OPS";
+        case fault::too_many_outputs: return "too_many_outputs";
+    }
+    return "";
+}
+
+/// The first fault of a network; what == fault::none when there is none. Faults about numbers keep
+/// the number found in got.channels and the nearest legal one in expected.channels.
+struct diagnosis {
+    fault what = fault::none;
+    op_kind op = op_kind::input;
+    shape got{};
+    shape expected{};
+    path_text where{};
+};
+
+}  // namespace tempera

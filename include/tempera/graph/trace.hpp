@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+// The trace of a network function: fixed arrays that the layers append to, at compile time or at run
+// time. Names are a tree of scopes, spelled on demand.
+
+#include <cstdint>
+#include <string_view>
+
+#include <tempera/core/shape.hpp>
+#include <tempera/core/text.hpp>
+#include <tempera/graph/fault.hpp>
+#include <tempera/graph/op.hpp>
+
+/// Capacity of a trace; define it before the first include to raise it.
+#ifndef TEMPERA_MAX_OPS
+#define TEMPERA_MAX_OPS 1536
+#endif
+
+namespace tempera {
+
+inline constexpr int max_ops = TEMPERA_MAX_OPS;
+inline constexpr int max_tensors = 3 * TEMPERA_MAX_OPS;
+inline constexpr int max_outputs = 8;
+inline constexpr int max_customs = 64;
+
+/// One level of the path of a name. number < 0: none.
+struct scope_node {
+    name_text name{};
+    int number = -1;
+    int parent = -1;
+    int first_child = -1;
+    int next_sibling = -1;
+    int named_convs = 0, named_denses = 0, named_norms = 0, named_others = 0;  ///< default names given so far
+};
+
+struct output_record {
+    name_text name{};
+    int value = no_value;
+};
+
+struct trace {
+    op ops[max_ops]{};
+    shape values[max_ops]{};  ///< value i is made by op i
+    tensor tensors[max_tensors]{};
+    scope_node scopes[max_ops]{};
+    output_record outputs[max_outputs]{};
+    custom_record customs[max_customs]{};
+    int op_count = 0;
+    int tensor_count = 0;
+    int scope_count = 1;
+    int output_count = 0;
+    int custom_count = 0;
+    int here = 0;               ///< the scope that new ops stand in
+    std::string_view next_name{};  ///< given by named() or sequential() to the next layer
+    int next_number = -1;
+    bool next_is_named = false;
+    diagnosis bad{};
+
+    constexpr void fail(fault what, op_kind op, shape got, shape expected) {
+        if (bad.what == fault::none) bad = diagnosis{what, op, got, expected, path_of(here)};
+    }
+    constexpr void fail_number(fault what, op_kind op, int got, int expected) {
+        fail(what, op, shape{1, 1, got}, shape{1, 1, expected});
+    }
+    /// Records a fault unless n >= 1; returns a legal number.
+    constexpr int positive(int n, op_kind op) {
+        if (n < 1) fail_number(fault::positive_number_expected, op, n, 1);
+        return n < 1 ? 1 : n;
+    }
+
+    /// Appends an op; its value has shape `out`. Past the capacity the last op is overwritten.
+    constexpr int emit(op const& o, shape out) {
+        if (op_count == max_ops) {
+            fail_number(fault::too_many_ops_raise_TEMPERA_MAX_OPS, o.kind, max_ops + 1, max_ops);
+            --op_count;
+        }
+        ops[op_count] = o;
+        ops[op_count].out = op_count;
+        values[op_count] = out;
+        return op_count++;
+    }
+
+    /// Adds a tensor to the op about to be emitted.
+    constexpr void declare(op& o, tensor const& t) {
+        if (tensor_count == max_tensors) {
+            fail_number(fault::too_many_ops_raise_TEMPERA_MAX_OPS, o.kind, max_tensors + 1, max_tensors);
+            --tensor_count;
+        }
+        if (o.tensors == 0) o.tensor = tensor_count;
+        ++o.tensors;
+        tensors[tensor_count] = t;
+        tensors[tensor_count].scope = o.scope;
+        ++tensor_count;
+    }
+
+    /// Opens a scope below the current one without entering it.
+    constexpr int open(std::string_view name, int number) {
+        for (int c = scopes[here].first_child; c >= 0; c = scopes[c].next_sibling) {
+            if (scopes[c].number == number && scopes[c].name.text() == name) {
+                int const previous = here;
+                here = c;
+                fail(fault::duplicate_name, op_kind::input, shape{}, shape{});
+                here = previous;
+            }
+        }
+        if (scope_count == max_ops) {
+            fail_number(fault::too_many_ops_raise_TEMPERA_MAX_OPS, op_kind::input, max_ops + 1, max_ops);
+            --scope_count;
+        }
+        scope_node& node = scopes[scope_count];
+        node = scope_node{};
+        node.name.push(name);
+        node.number = number;
+        node.parent = here;
+        node.next_sibling = scopes[here].first_child;
+        scopes[here].first_child = scope_count;
+        return scope_count++;
+    }
+
+    /// The scope of a layer with tensors: the name that named() gave, else its kind and a running number.
+    constexpr int open_layer(op_kind kind) {
+        if (next_is_named) {
+            next_is_named = false;
+            return open(next_name, next_number);
+        }
+        scope_node& s = scopes[here];
+        int& given = kind == op_kind::conv         ? s.named_convs
+                     : kind == op_kind::dense      ? s.named_denses
+                     : kind == op_kind::batch_norm ? s.named_norms
+                                                   : s.named_others;
+        return open(name_of(kind), ++given);
+    }
+
+    /// "stage2.block0.conv1"
+    constexpr path_text path_of(int scope) const {
+        int levels[24]{};
+        int depth = 0;
+        for (int s = scope; s > 0 && depth < 24; s = scopes[s].parent) levels[depth++] = s;
+        path_text out;
+        for (int i = depth - 1; i >= 0; --i) {
+            scope_node const& s = scopes[levels[i]];
+            if (out.length > 0) out.push('.');
+            out.push(s.name.text());
+            if (s.number >= 0) out.push_number(s.number);
+        }
+        return out;
+    }
+
+};
+
+}  // namespace tempera

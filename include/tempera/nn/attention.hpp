@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+// Channel attention: selective_kernel (Li et al. 2019, in the form of SimCLRv2: two 3x3 branches as one
+// convolution) and squeeze_excite (Hu et al. 2018). Spec section 1.
+
+#include <tempera/nn/pointwise.hpp>
+#include <tempera/nn/pool.hpp>
+#include <tempera/nn/sequential.hpp>
+
+namespace tempera {
+
+/// Two 3x3 branches of `filters` channels, merged by a softmax over branches that global features decide.
+struct selective_kernel {
+    int filters = 0;
+    int stride = 1;
+    float ratio = 0.0625F;
+
+    constexpr value operator()(value x) const {
+        trace& t = x.graph();
+        int const f = t.positive(filters, op_kind::selective_merge);
+        value const branches = relu(batch_norm{}(conv{.filters = 2 * f, .stride = stride}(x)));
+        value const both = global_average_pool(branches);
+        value const features = slice{.begin = 0, .count = f}(both) + slice{.begin = f, .count = f}(both);
+        int const scaled = static_cast<int>(static_cast<float>(f) * ratio);
+        value const squeezed = relu(batch_norm{}(conv{.filters = scaled > 32 ? scaled : 32, .kernel = 1}(features)));
+        value const logits = conv{.filters = 2 * f, .kernel = 1}(squeezed);
+        op o{};
+        o.kind = op_kind::selective_merge;
+        o.in1 = logits.id();
+        return branches.emit(o, shape{branches.shape().height, branches.shape().width, f});
+    }
+};
+
+/// x * sigmoid(expand(relu(reduce(mean x)))), both with bias.
+struct squeeze_excite {
+    float ratio = 0.25F;
+    int filters = 0;  ///< what ratio scales; 0: the channels of x
+
+    constexpr value operator()(value x) const {
+        int const channels = x.shape().channels;
+        int const scaled = static_cast<int>(static_cast<float>(filters > 0 ? filters : channels) * ratio);
+        value const reduced =
+            relu(conv{.filters = scaled > 1 ? scaled : 1, .kernel = 1, .bias = true}(global_average_pool(x)));
+        return x * sigmoid(conv{.filters = channels, .kernel = 1, .bias = true}(reduced));
+    }
+};
+
+}  // namespace tempera

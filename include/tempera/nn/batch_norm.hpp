@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+// batch_norm: y = scale (x - mean) / sqrt(variance + epsilon) + offset over batch and positions, with moving
+// statistics m = decay m + (1 - decay) batch (biased variance, as the reference's cross-replica form).
+
+#include <tempera/graph/value.hpp>
+
+namespace tempera {
+
+struct batch_norm {
+    float epsilon = 1e-5F;
+    float decay = 0.9F;
+    bool scale = true;
+    bool offset = true;
+    bool zero_scale = false;  ///< gamma starts at 0: the last normalisation of a residual branch
+
+    constexpr value operator()(value x) const {
+        trace& t = x.graph();
+        int const channels = x.shape().channels;
+        op o{};
+        o.kind = op_kind::batch_norm;
+        o.number = epsilon;
+        o.number2 = decay;
+        o.flag = scale;
+        o.flag2 = offset;
+        o.scope = t.open_layer(o.kind);
+        auto vector = [&](role r, float start) {
+            tensor v{};
+            v.role = r;
+            v.number = start;
+            v.dims = std::array<int, 4>{channels, 1, 1, 1};
+            t.declare(o, v);
+        };
+        if (scale) vector(role::scale, zero_scale ? 0.0F : 1.0F);
+        if (offset) vector(role::offset, 0.0F);
+        vector(role::moving_mean, 0.0F);
+        vector(role::moving_variance, 1.0F);
+        return x.emit(o, x.shape());
+    }
+};
+
+}  // namespace tempera
