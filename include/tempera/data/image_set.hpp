@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+// image_set: labelled 8-bit images of one shape in host memory. Copies and subsets share the pixels.
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <tempera/core/error.hpp>
+#include <tempera/core/view.hpp>
+
+namespace tempera {
+
+/// The label of an image whose class is not known.
+inline constexpr std::int32_t no_label = -1;
+
+/// Images {height, width, channels} of unsigned bytes, each with a label 0 .. classes - 1 or no_label. Immutable.
+/// A subset holds positions into the same pixels, so it costs eight bytes an image.
+class image_set {
+public:
+    image_set() = default;
+
+    /// `pixels` holds labels.size() images one after another, `names` one name per class or nothing. Throws error
+    /// when there is no image, when the sizes do not fit, or when a label is out of range.
+    image_set(tempera::shape image, std::vector<std::uint8_t> pixels, std::vector<std::int32_t> labels, int classes,
+              std::vector<std::string> names = {})
+        : image_(image), classes_(classes) {
+        if (image.height < 1 || image.width < 1 || image.channels < 1)
+            throw error("image_set", "images of at least 1 x 1 x 1", describe(image), "give their true shape");
+        if (labels.empty()) throw error("image_set", "at least one image", "none", "check the source of the data");
+        if (classes < 1) throw error("image_set", "at least one class", std::to_string(classes), "count the classes");
+        auto const expected = static_cast<std::int64_t>(labels.size()) * image.size();
+        if (static_cast<std::int64_t>(pixels.size()) != expected)
+            throw error("image_set",
+                        std::to_string(expected) + " bytes for " + std::to_string(labels.size()) + " images of " +
+                            describe(image),
+                        std::to_string(pixels.size()), "check the shape and the number of labels");
+        if (!names.empty() && static_cast<int>(names.size()) != classes)
+            throw error("image_set", std::to_string(classes) + " class names or none", std::to_string(names.size()),
+                        "name every class");
+        check_labels(labels, classes);
+        places_.resize(labels.size());
+        for (std::size_t i = 0; i < places_.size(); ++i) places_[i] = static_cast<std::int32_t>(i);
+        labels_ = std::move(labels);
+        pixels_ = std::make_shared<std::vector<std::uint8_t> const>(std::move(pixels));
+        names_ = std::make_shared<std::vector<std::string> const>(std::move(names));
+    }
+
+    int size() const { return static_cast<int>(places_.size()); }
+    bool empty() const { return places_.empty(); }
+    tempera::shape image_shape() const { return image_; }
+    int classes() const { return classes_; }
+    /// Name of a class, or its number where the set has no names.
+    std::string class_name(int label) const {
+        return names_ && !names_->empty() ? names_->at(static_cast<std::size_t>(label)) : std::to_string(label);
+    }
+
+    /// Image i as {1, height, width, channels}; lives as long as any set that shares the pixels.
+    view<std::uint8_t const> image(int i) const {
+        return {pixels_->data() + places_[static_cast<std::size_t>(i)] * image_.size(),
+                {1, image_.height, image_.width, image_.channels}};
+    }
+    std::int32_t label(int i) const { return labels_[static_cast<std::size_t>(i)]; }
+    std::span<std::int32_t const> labels() const { return labels_; }
+    /// Where image i lies in the set that first held the pixels: the same image has the same place in every subset.
+    std::int32_t place(int i) const { return places_[static_cast<std::size_t>(i)]; }
+
+    /// The images at `positions` of this set, in that order. Throws error when there are none or one is out of range.
+    image_set subset(std::span<int const> positions) const {
+        if (positions.empty())
+            throw error("image_set::subset", "at least one position", "none", "check how the subset is drawn");
+        image_set out = *this;
+        out.places_.clear();
+        out.labels_.clear();
+        for (int const i : positions) {
+            if (i < 0 || i >= size())
+                throw error("image_set::subset", "positions 0 to " + std::to_string(size() - 1), std::to_string(i),
+                            "give positions of this set");
+            out.places_.push_back(place(i));
+            out.labels_.push_back(label(i));
+        }
+        return out;
+    }
+
+    /// The same images with other labels, one for each. Throws error as the constructor does.
+    image_set with_labels(std::vector<std::int32_t> labels) const {
+        if (labels.size() != labels_.size())
+            throw error("image_set::with_labels", std::to_string(labels_.size()) + " labels",
+                        std::to_string(labels.size()), "give one label per image");
+        check_labels(labels, classes_);
+        image_set out = *this;
+        out.labels_ = std::move(labels);
+        return out;
+    }
+
+private:
+    static std::string describe(tempera::shape s) {
+        return std::to_string(s.height) + " x " + std::to_string(s.width) + " x " + std::to_string(s.channels);
+    }
+    static void check_labels(std::span<std::int32_t const> labels, int classes) {
+        for (std::size_t i = 0; i < labels.size(); ++i)
+            if (labels[i] < no_label || labels[i] >= classes)
+                throw error("image_set", "labels 0 to " + std::to_string(classes - 1) + " or -1 for none",
+                            std::to_string(labels[i]) + " at image " + std::to_string(i),
+                            "check the labels and the number of classes");
+    }
+
+    tempera::shape image_{};
+    int classes_ = 0;
+    std::vector<std::int32_t> places_;
+    std::vector<std::int32_t> labels_;
+    std::shared_ptr<std::vector<std::uint8_t> const> pixels_;
+    std::shared_ptr<std::vector<std::string> const> names_;
+};
+
+/// What a published data set comes as.
+struct train_test {
+    image_set train, test;
+};
+
+}  // namespace tempera
