@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+// Batch normalisation on the CPU (formulas: device/batch_norm.hpp). Every function reads its maps once:
+//
+//   statistics   per block: sums relative to the mean of the block's first rows; the blocks are then merged in
+//                double (Chan, Golub & LeVeque 1979), so a large mean costs no digits
+//   apply        residual and ReLU in the same pass
+//   backward     one pass for the two sums, in which a wanted dresidual is written, and one for dx; with moving
+//                statistics and no parameter gradients the second pass alone
+
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+
+#include <tempera/cpu/row_blocks.hpp>
+#include <tempera/cpu/walk.hpp>
+#include <tempera/device/batch_norm.hpp>
+
+namespace tempera {
+namespace cpu_kernels {
+
+/// Maps of the second backward pass. x null: no batch statistics. y null: no ReLU. dx, dresidual null: not wanted.
+template <class T>
+struct batch_norm_passage {
+    T const* x;
+    T const* y;
+    T const* dy;
+    T* dx;
+    T* dresidual;
+    bool accumulate_dx;
+    bool accumulate_dresidual;
+
+    batch_norm_passage at(std::int64_t i) const {
+        auto moved = [i](auto* p) { return p == nullptr ? p : p + i; };
+        return {moved(x), moved(y), dy + i, moved(dx), moved(dresidual), accumulate_dx, accumulate_dresidual};
+    }
+};
+
+template <class T>
+struct batch_norm_kernels {
+    void (*coefficients)(float const* mean, float const* variance, float const* scale, float const* offset,
+                         float epsilon, int channels, int wide, float* out);
+    void (*shift)(T const* x, std::int64_t rows, int channels, float* shift);
+    void (*moments)(T const* x, std::int64_t count, int wide, float const* shift, float* first, float* second);
+    void (*normalise)(T const* x, T const* residual, T* y, std::int64_t count, int wide, float const* coefficients,
+                      bool relu);
+    void (*reduce)(T const* x, T const* y, T const* dy, T* dresidual, std::int64_t count, int wide, float const* mean,
+                   float* first, float* second);
+    void (*propagate)(batch_norm_passage<T> const& maps, std::int64_t count, int wide, float const* coefficients);
+};
+
+}  // namespace cpu_kernels
+}  // namespace tempera
+
+#define TEMPERA_KERNEL_FILE <tempera/cpu/kernels/batch_norm.hpp>
+#include <tempera/cpu/each_target.hpp>
+
+namespace tempera {
+namespace cpu_kernels {
+
+template <class T>
+batch_norm_kernels<T> const& batch_norm_for(isa level) {
+    return choose(level, portable::batch_norm_table<T>, avx2::batch_norm_table<T>, avx512::batch_norm_table<T>);
+}
+
+}  // namespace cpu_kernels
+
+template <class T>
+void batch_norm_statistics(cpu& device, batch_norm_geometry const& g, T const* x, float* mean, float* variance) {
+    row_blocks const cut(1, g.rows, g.channels);
+    if (cut.chunks == 0) return;
+    auto const& kernels = cpu_kernels::batch_norm_for<T>(device.level());
+    auto const lock = device.exclusive();
+    std::int64_t const c = g.channels;
+    std::size_t const wide = static_cast<std::size_t>(cut.wide);
+    // of every block: shift, sum (x - shift), sum (x - shift)^2
+    auto* const partial = static_cast<float*>(
+        device.scratch(device.caller(), 4, static_cast<std::size_t>(cut.blocks() * 3 * c) * sizeof(float)));
+    if (cut.fold > 1) device.reserve(5, 3 * wide * sizeof(float));
+
+    device.for_chunks(cut.chunks, [&](std::int64_t chunk, int worker) {
+        cut.each_block(chunk, [&](std::int64_t block, std::int64_t, std::int64_t first, std::int64_t count) {
+            float* const out = partial + block * 3 * c;
+            kernels.shift(x + first, std::min<std::int64_t>(count / c, c < 256 ? 32 : 8), g.channels, out);
+            if (cut.fold == 1) {
+                std::memset(out + c, 0, 2 * wide * sizeof(float));
+                kernels.moments(x + first, count, cut.wide, out, out + c, out + 2 * c);
+            } else {
+                auto* const local = static_cast<float*>(device.scratch(worker, 5, 3 * wide * sizeof(float)));
+                std::memcpy(local, out, static_cast<std::size_t>(c) * sizeof(float));
+                repeat_columns(local, g.channels, cut.fold);
+                std::memset(local + wide, 0, 2 * wide * sizeof(float));
+                kernels.moments(x + first, count, cut.wide, local, local + wide, local + 2 * wide);
+                fold_columns(local + wide, g.channels, cut.fold, out + c);
+                fold_columns(local + 2 * wide, g.channels, cut.fold, out + 2 * c);
+            }
+        });
+    });
+
+    double const rows = static_cast<double>(g.rows);
+    for_channels(device, g.channels, cut.blocks() * c, [&](int begin, int end) {
+        for (int j = begin; j < end; ++j) {
+            double sum = 0;
+            for (std::int64_t b = 0; b < cut.blocks(); ++b) {
+                float const* const p = partial + b * 3 * c + j;
+                sum += cut.rows_of(b) * static_cast<double>(p[0]) + static_cast<double>(p[c]);
+            }
+            double const m = sum / rows;
+            double squares = 0;
+            for (std::int64_t b = 0; b < cut.blocks(); ++b) {
+                float const* const p = partial + b * 3 * c + j;
+                double const d = m - static_cast<double>(p[0]);  // sum (x - m)^2, from sums relative to the shift
+                squares += static_cast<double>(p[2 * c]) - 2 * d * static_cast<double>(p[c]) + cut.rows_of(b) * d * d;
+            }
+            mean[j] = static_cast<float>(m);
+            variance[j] = squares > 0 ? static_cast<float>(squares / rows) : 0.0F;
+        }
+    });
+}
+
+inline void batch_norm_moving(cpu&, int channels, float decay, float factor, float const* mean, float const* variance,
+                              float* moving_mean, float* moving_variance) {
+    for (int c = 0; c < channels; ++c) {
+        moving_mean[c] = decay * moving_mean[c] + (1 - decay) * mean[c];
+        moving_variance[c] = decay * moving_variance[c] + (1 - decay) * (factor * variance[c]);
+    }
+}
+
+template <class T>
+void batch_norm_apply(cpu& device, batch_norm_geometry const& g, batch_norm_state const& s, T const* x,
+                      T const* residual, bool relu, T* y) {
+    row_blocks const cut(1, g.rows, g.channels);
+    if (cut.chunks == 0) return;
+    auto const& kernels = cpu_kernels::batch_norm_for<T>(device.level());
+    auto const lock = device.exclusive();
+    auto* const coefficients = static_cast<float*>(
+        device.scratch(device.caller(), 4, 3 * static_cast<std::size_t>(cut.wide) * sizeof(float)));
+    kernels.coefficients(s.mean, s.variance, s.scale, s.offset, g.epsilon, g.channels, cut.wide, coefficients);
+    for (int k = 0; k < 3; ++k) repeat_columns(coefficients + k * cut.wide, g.channels, cut.fold);
+    device.for_chunks(cut.chunks, [&](std::int64_t chunk, int) {
+        cut.each_block(chunk, [&](std::int64_t, std::int64_t, std::int64_t first, std::int64_t count) {
+            kernels.normalise(x + first, residual == nullptr ? nullptr : residual + first, y + first, count, cut.wide,
+                              coefficients, relu);
+        });
+    });
+}
+
+template <class T>
+void batch_norm_backward(cpu& device, batch_norm_geometry const& g, batch_norm_state const& s, bool batch_statistics,
+                         T const* x, T const* y, T const* dy, batch_norm_gradients<T> const& out) {
+    row_blocks const cut(1, g.rows, g.channels);
+    if (cut.chunks == 0) return;
+    auto const& kernels = cpu_kernels::batch_norm_for<T>(device.level());
+    auto const lock = device.exclusive();
+    std::int64_t const c = g.channels;
+    std::size_t const wide = static_cast<std::size_t>(cut.wide);
+    auto* const coefficients = static_cast<float*>(
+        device.scratch(device.caller(), 4,
+                       (4 * wide + static_cast<std::size_t>(cut.blocks() * 2 * c)) * sizeof(float)));
+    kernels.coefficients(s.mean, s.variance, s.scale, nullptr, g.epsilon, g.channels, cut.wide, coefficients);
+
+    cpu_kernels::batch_norm_passage<T> maps{batch_statistics ? x : nullptr,
+                                            y,
+                                            dy,
+                                            out.dx,
+                                            out.dresidual,
+                                            out.dx_store == store::accumulate,
+                                            out.dresidual_store == store::accumulate};
+
+    if (out.dscale != nullptr || out.doffset != nullptr || (batch_statistics && out.dx != nullptr)) {
+        float* const partial = coefficients + 4 * wide;  // of every block: sum g, sum g (x - mean)
+        T* const early = maps.accumulate_dresidual ? nullptr : out.dresidual;
+        repeat_columns(coefficients, g.channels, cut.fold);
+        if (cut.fold > 1) device.reserve(5, 2 * wide * sizeof(float));
+        device.for_chunks(cut.chunks, [&](std::int64_t chunk, int worker) {
+            cut.each_block(chunk, [&](std::int64_t block, std::int64_t, std::int64_t first, std::int64_t count) {
+                float* const result = partial + block * 2 * c;
+                float* const sums = cut.fold == 1 ? result
+                                                  : static_cast<float*>(device.scratch(worker, 5, 2 * wide * sizeof(float)));
+                std::memset(sums, 0, 2 * wide * sizeof(float));
+                kernels.reduce(x + first, y == nullptr ? nullptr : y + first, dy + first,
+                               early == nullptr ? nullptr : early + first, count, cut.wide, coefficients, sums,
+                               sums + wide);
+                if (cut.fold == 1) return;
+                fold_columns(sums, g.channels, cut.fold, result);
+                fold_columns(sums + wide, g.channels, cut.fold, result + c);
+            });
+        });
+        if (early != nullptr) {  // it holds g now
+            maps.dy = early;
+            maps.y = nullptr;
+            maps.dresidual = nullptr;
+        }
+
+        bool const accumulate = out.parameter_store == store::accumulate;
+        double const rows = static_cast<double>(g.rows);
+        for_channels(device, g.channels, cut.blocks() * c, [&](int begin, int end) {
+            for (int j = begin; j < end; ++j) {
+                double sum = 0;
+                double product = 0;
+                for (std::int64_t b = 0; b < cut.blocks(); ++b) {
+                    sum += static_cast<double>(partial[b * 2 * c + j]);
+                    product += static_cast<double>(partial[b * 2 * c + c + j]);
+                }
+                double const inverse = 1 / std::sqrt(static_cast<double>(s.variance[j]) + static_cast<double>(g.epsilon));
+                double const factor = static_cast<double>(coefficients[cut.wide + j]);
+                coefficients[2 * cut.wide + j] = static_cast<float>(-factor * inverse * inverse * product / rows);
+                coefficients[3 * cut.wide + j] = static_cast<float>(-factor * sum / rows);
+                float const dscale = static_cast<float>(product * inverse);
+                float const doffset = static_cast<float>(sum);
+                if (out.dscale != nullptr) out.dscale[j] = accumulate ? out.dscale[j] + dscale : dscale;
+                if (out.doffset != nullptr) out.doffset[j] = accumulate ? out.doffset[j] + doffset : doffset;
+            }
+        });
+    }
+
+    if (maps.dx == nullptr && maps.dresidual == nullptr) return;
+    for (int k = 0; k < 4; ++k) repeat_columns(coefficients + k * cut.wide, g.channels, cut.fold);
+    device.for_chunks(cut.chunks, [&](std::int64_t chunk, int) {
+        cut.each_block(chunk, [&](std::int64_t, std::int64_t, std::int64_t first, std::int64_t count) {
+            kernels.propagate(maps.at(first), count, cut.wide, coefficients);
+        });
+    });
+}
+
+}  // namespace tempera
