@@ -99,13 +99,13 @@ void for_channels(cpu& device, int channels, std::int64_t work, F const& f) {
     });
 }
 
-/// Cuts n elements into chunks of 64 Ki for functions without a reduction.
-struct element_chunks {
-    std::int64_t count = 0;
-
-    std::int64_t chunks() const { return (count + row_blocks::chunk_elements - 1) / row_blocks::chunk_elements; }
-    std::int64_t begin(std::int64_t chunk) const { return chunk * row_blocks::chunk_elements; }
-    std::int64_t size(std::int64_t chunk) const { return std::min(row_blocks::chunk_elements, count - begin(chunk)); }
-};
+/// Calls f(first, count) for pieces of `total` elements, in parallel.
+template <class F>
+void for_elements(cpu& device, std::int64_t total, F const& f) {
+    constexpr std::int64_t piece = row_blocks::chunk_elements;
+    device.for_chunks((total + piece - 1) / piece, [&](std::int64_t chunk, int) {
+        f(chunk * piece, std::min(piece, total - chunk * piece));
+    });
+}
 
 }  // namespace tempera

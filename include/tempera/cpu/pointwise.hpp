@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+// Element by element functions and channel copies on the CPU (formulas: device/pointwise.hpp), one pass each.
+
+#include <cstdint>
+
+#include <tempera/cpu/row_blocks.hpp>
+#include <tempera/cpu/walk.hpp>
+#include <tempera/device/pointwise.hpp>
+
+namespace tempera {
+namespace cpu_kernels {
+
+template <class T>
+struct pointwise_kernels {
+    void (*relu_forward)(T const* x, T* y, std::int64_t count);
+    void (*relu_backward)(T const* y, T const* dy, T* dx, std::int64_t count, bool accumulate);
+    void (*sigmoid_forward)(T const* x, T* y, std::int64_t count);
+    void (*sigmoid_backward)(T const* y, T const* dy, T* dx, std::int64_t count, bool accumulate);
+    void (*add_forward)(T const* a, T const* b, T* y, std::int64_t count);
+    void (*multiply)(T const* a, T const* b, T* y, std::int64_t count, bool accumulate);
+    void (*to_float)(T const* x, float* y, std::int64_t count, bool accumulate);
+    void (*from_float)(float const* x, T* y, std::int64_t count, bool accumulate);
+    void (*copy)(T const* x, T* y, std::int64_t count, bool accumulate);
+    void (*copy_pieces)(T const* x, T* y, std::int64_t rows, int count, std::int64_t x_stride, std::int64_t y_stride,
+                        bool accumulate);
+    void (*fill)(T* y, float value, std::int64_t count);
+    void (*scale)(T* y, float factor, std::int64_t count);
+};
+
+}  // namespace cpu_kernels
+}  // namespace tempera
+
+#define TEMPERA_KERNEL_FILE <tempera/cpu/kernels/pointwise.hpp>
+#include <tempera/cpu/each_target.hpp>
+
+namespace tempera {
+namespace cpu_kernels {
+
+template <class T>
+pointwise_kernels<T> const& pointwise_for(isa level) {
+    return choose(level, portable::pointwise_table<T>, avx2::pointwise_table<T>, avx512::pointwise_table<T>);
+}
+
+}  // namespace cpu_kernels
+
+template <class T>
+void relu_forward(cpu& device, std::int64_t n, T const* x, T* y) {
+    auto const kernel = cpu_kernels::pointwise_for<T>(device.level()).relu_forward;
+    for_elements(device, n, [&](std::int64_t i, std::int64_t count) { kernel(x + i, y + i, count); });
+}
+
+template <class T>
+void relu_backward(cpu& device, std::int64_t n, T const* y, T const* dy, T* dx, store mode) {
+    auto const kernel = cpu_kernels::pointwise_for<T>(device.level()).relu_backward;
+    for_elements(device, n, [&](std::int64_t i, std::int64_t count) {
+        kernel(y + i, dy + i, dx + i, count, mode == store::accumulate);
+    });
+}
+
+template <class T>
+void sigmoid_forward(cpu& device, std::int64_t n, T const* x, T* y) {
+    auto const kernel = cpu_kernels::pointwise_for<T>(device.level()).sigmoid_forward;
+    for_elements(device, n, [&](std::int64_t i, std::int64_t count) { kernel(x + i, y + i, count); });
+}
+
+template <class T>
+void sigmoid_backward(cpu& device, std::int64_t n, T const* y, T const* dy, T* dx, store mode) {
+    auto const kernel = cpu_kernels::pointwise_for<T>(device.level()).sigmoid_backward;
+    for_elements(device, n, [&](std::int64_t i, std::int64_t count) {
+        kernel(y + i, dy + i, dx + i, count, mode == store::accumulate);
+    });
+}
+
+template <class T>
+void add_forward(cpu& device, std::int64_t n, T const* a, T const* b, T* y) {
+    auto const kernel = cpu_kernels::pointwise_for<T>(device.level()).add_forward;
+    for_elements(device, n, [&](std::int64_t i, std::int64_t count) { kernel(a + i, b + i, y + i, count); });
+}
+
+template <class T>
+void multiply_forward(cpu& device, std::int64_t n, T const* a, T const* b, T* y) {
+    auto const kernel = cpu_kernels::pointwise_for<T>(device.level()).multiply;
+    for_elements(device, n, [&](std::int64_t i, std::int64_t count) { kernel(a + i, b + i, y + i, count, false); });
+}
+
+template <class T>
+void multiply_backward(cpu& device, std::int64_t n, T const* other, T const* dy, T* dx, store mode) {
+    auto const kernel = cpu_kernels::pointwise_for<T>(device.level()).multiply;
+    for_elements(device, n, [&](std::int64_t i, std::int64_t count) {
+        kernel(other + i, dy + i, dx + i, count, mode == store::accumulate);
+    });
+}
+
+template <class T>
+void copy(cpu& device, std::int64_t n, T const* x, T* y, store mode) {
+    auto const kernel = cpu_kernels::pointwise_for<T>(device.level()).copy;
+    for_elements(device, n, [&](std::int64_t i, std::int64_t count) {
+        kernel(x + i, y + i, count, mode == store::accumulate);
+    });
+}
+
+template <class T>
+void fill(cpu& device, std::int64_t n, float value, T* y) {
+    auto const kernel = cpu_kernels::pointwise_for<T>(device.level()).fill;
+    for_elements(device, n, [&](std::int64_t i, std::int64_t count) { kernel(y + i, value, count); });
+}
+
+template <class T>
+void scale(cpu& device, std::int64_t n, float factor, T* y) {
+    auto const kernel = cpu_kernels::pointwise_for<T>(device.level()).scale;
+    for_elements(device, n, [&](std::int64_t i, std::int64_t count) { kernel(y + i, factor, count); });
+}
+
+template <class T>
+void convert(cpu& device, std::int64_t n, T const* x, float* y) {
+    auto const kernel = cpu_kernels::pointwise_for<T>(device.level()).to_float;
+    for_elements(device, n, [&](std::int64_t i, std::int64_t count) { kernel(x + i, y + i, count, false); });
+}
+
+inline void convert(cpu& device, std::int64_t n, float const* x, bf16* y) {
+    auto const kernel = cpu_kernels::pointwise_for<bf16>(device.level()).from_float;
+    for_elements(device, n, [&](std::int64_t i, std::int64_t count) { kernel(x + i, y + i, count, false); });
+}
+
+template <class T>
+void copy_channels(cpu& device, channel_copy const& c, T const* x, T* y, store mode) {
+    if (c.rows <= 0 || c.count <= 0) return;
+    auto const kernel = cpu_kernels::pointwise_for<T>(device.level()).copy_pieces;
+    std::int64_t const rows_per_chunk = std::max<std::int64_t>(1, row_blocks::chunk_elements / c.count);
+    device.for_chunks((c.rows + rows_per_chunk - 1) / rows_per_chunk, [&](std::int64_t chunk, int) {
+        std::int64_t const row = chunk * rows_per_chunk;
+        kernel(x + row * c.source_channels + c.source_begin, y + row * c.target_channels + c.target_begin,
+               std::min(rows_per_chunk, c.rows - row), c.count, c.source_channels, c.target_channels,
+               mode == store::accumulate);
+    });
+}
+
+}  // namespace tempera
