@@ -60,7 +60,7 @@ TEST_CASE("progress: a bar fills its columns and never more", "[pipeline]") {
         tempera::progress_bar(event_at(250, 480, 30), 108, false) ==
         "pretrain  ############>-----------  52 %  loss 4.213  contrastive accuracy 31.2 %  1,520 images/s  0:28 left");
     CHECK(tempera::progress_bar(event_at(240, 480, 30), 80, false) ==
-          "pretrain  ####>----  50 %  loss 4.213  accuracy 31.2 %  1,520 images/s  0:30 left");
+          "pretrain  ####----  50 %  loss 4.213  accuracy 31.2 %  1,520 images/s  0:30 left");
     CHECK(tempera::progress_bar(event_at(240, 480, 30), 64, false) ==
           "pretrain  ####----  50 %  loss 4.213  accuracy 31.2 %  0:30 left");
     for (int columns = 0; columns < 140; ++columns)
