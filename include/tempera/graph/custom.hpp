@@ -40,7 +40,7 @@ public:
     /// A dense kernel (out, in), LeCun-normal at the start.
     constexpr void weight(int out, int in) {
         tensor t{};
-        t.role = role::weight;
+        t.role = role::other;
         t.start = initializer::lecun_normal;
         t.number = static_cast<float>(in);
         t.dims = std::array<int, 4>{trace_->positive(out, op_kind::custom), 1, 1, trace_->positive(in, op_kind::custom)};
@@ -58,12 +58,13 @@ public:
     }
 
 private:
-    constexpr void add(tensor const& t) {
+    constexpr void add(tensor t) {
         if (op_->tensors == max_custom_tensors) {
             trace_->fail_number(fault::too_many_outputs, op_kind::custom, max_custom_tensors + 1, max_custom_tensors);
             return;
         }
         if (op_->tensors == 0) op_->scope = trace_->open_layer(op_kind::custom);
+        t.ordinal = op_->tensors;
         trace_->declare(*op_, t);
     }
 

@@ -153,6 +153,8 @@ private:
             s.d_out = out_.output_gradient[i];
             s.d_in0 = target;
             s.accumulate0 = accumulate;
+            if (!is_wide(v) && accumulate)
+                s.staging = out_.add_slot(plan_.values[v].size() * bytes_of(options_.precision), 0);
         }
     }
 
@@ -187,6 +189,24 @@ private:
         if (needs_[o.in0]) s.d_in0 = receive(o.in0, s.accumulate0);
         if (second >= 0 && needs_[second]) s.d_in1 = receive(second, s.accumulate1);
         out_.steps[out_.step_count++] = s;
+        if (o.kind == op_kind::custom) separate_accumulation(out_.step_count - 1);
+    }
+
+    /// A custom op only writes: where its input has a gradient already, it writes a slot that is then added.
+    constexpr void separate_accumulation(int index) {
+        step& s = out_.steps[index];
+        op const& o = plan_.ops[s.op];
+        for (int k = 0; k < 2; ++k) {
+            bool& accumulate = k == 0 ? s.accumulate0 : s.accumulate1;
+            int& target = k == 0 ? s.d_in0 : s.d_in1;
+            if (!accumulate) continue;
+            int const value = k == 0 ? o.in0 : o.in1;
+            step& add = out_.add_step(step_kind::copy, value);
+            add.d_in0 = target;
+            add.accumulate0 = true;
+            add.d_out = target = new_slot_like(value);
+            accumulate = false;
+        }
     }
 
     constexpr void pass_through(int value, int i, int incoming) {

@@ -81,6 +81,7 @@ struct tensor {
     float number = 0;
     std::array<int, 4> dims{1, 1, 1, 1};
     int rank = 1;
+    int ordinal = 0;  ///< of a custom op's tensors
     std::int64_t offset = 0;
 
     constexpr std::int64_t count() const { return std::int64_t{1} * dims[0] * dims[1] * dims[2] * dims[3]; }

@@ -52,13 +52,9 @@ struct plan_view {
         manifest_entry e{};
         e.name = path_of(t.scope);
         if (e.name.length > 0) e.name.push('.');
-        op const* owner = nullptr;
-        if (t.role == role::other || t.role == role::weight)
-            for (op const& o : ops)
-                if (o.kind == op_kind::custom && index >= o.tensor && index < o.tensor + o.tensors) owner = &o;
-        if (owner != nullptr) {
+        if (t.role == role::other) {
             e.name.push("parameter");
-            e.name.push_number(index - owner->tensor);
+            e.name.push_number(t.ordinal);
         } else {
             e.name.push(name_of(t.role));
         }

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+// dynamic_model<Device>: the same network functions traced at run time, for depths and widths from a command line.
+
+#include <memory>
+
+#include <tempera/cpu/cpu.hpp>
+#include <tempera/runtime/basic_model.hpp>
+#include <tempera/runtime/dynamic_plan.hpp>
+
+namespace tempera {
+
+namespace detail {
+/// A base, so that the plan is made before the model that points into it.
+struct plan_owner {
+    std::unique_ptr<dynamic_plan> owned;
+};
+}  // namespace detail
+
+template <class D = cpu, precision Precision = precision::float32>
+class dynamic_model : private detail::plan_owner, public basic_model<D, Precision> {
+public:
+    /// network: any network function, for instance resnet_network{config} or a lambda.
+    template <class Network>
+    dynamic_model(D& device, Network const& network, shape input, model_options const& options = {})
+        : detail::plan_owner{std::make_unique<dynamic_plan>(network, input)},
+          basic_model<D, Precision>(device, owned->view(), options) {
+        for (custom_record const& c : owned->customs)
+            if (!contains(c.table.devices, D::kind))
+                throw error("dynamic_model", "custom ops that run on this device", "one that does not",
+                            "add the device to the op's `devices`");
+    }
+};
+
+}  // namespace tempera

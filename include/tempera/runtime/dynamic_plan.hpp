@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+// dynamic_plan: a plan made at run time. A fault becomes an exception with the words of the static assertion.
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <tempera/core/error.hpp>
+#include <tempera/graph/plan.hpp>
+
+namespace tempera {
+
+/// "operands_differ at add, stage2.block0: expected {8, 8, 64}, found {16, 16, 64}"
+inline std::string describe(diagnosis const& d) {
+    auto spell = [](shape s) {
+        return "{" + std::to_string(s.height) + ", " + std::to_string(s.width) + ", " + std::to_string(s.channels) + "}";
+    };
+    return std::string(name_of(d.what)) + " at " + std::string(name_of(d.op)) +
+           (d.where.length > 0 ? ", " + std::string(d.where.text()) : "") + ": expected " + spell(d.expected) +
+           ", found " + spell(d.got);
+}
+
+/// A plan made at run time; owns what its view points to.
+class dynamic_plan {
+public:
+    dynamic_plan() = default;
+
+    /// Throws error when the network is not well formed.
+    template <class Network>
+    dynamic_plan(Network const& network, shape input) {
+        auto const traced = std::make_unique<trace>();
+        trace_network(*traced, network, input);
+        if (traced->bad.what != fault::none) throw error("network: " + describe(traced->bad));
+        ops.resize(size(traced->op_count));
+        values.resize(size(traced->op_count));
+        tensors.resize(size(traced->tensor_count));
+        scopes.resize(size(traced->scope_count));
+        outputs.resize(size(traced->output_count));
+        customs.resize(size(traced->custom_count));
+        copy_trace(*traced, *this);
+    }
+
+    plan_view view() const {
+        return plan_view{list(ops),     list(values),  list(tensors), list(scopes), list(outputs),
+                         list(customs), parameters, statistics, multiply_adds};
+    }
+    operator plan_view() const { return view(); }
+
+    std::vector<op> ops;
+    std::vector<shape> values;
+    std::vector<tensor> tensors;
+    std::vector<scope_node> scopes;
+    std::vector<output_record> outputs;
+    std::vector<custom_record> customs;
+    std::int64_t parameters = 0;
+    std::int64_t statistics = 0;
+    std::int64_t multiply_adds = 0;
+
+private:
+    static std::size_t size(int n) { return static_cast<std::size_t>(n); }
+    template <class T>
+    static list_view<T> list(std::vector<T> const& v) {
+        return {v.data(), static_cast<int>(v.size())};
+    }
+};
+
+}  // namespace tempera

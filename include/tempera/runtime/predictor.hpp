@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+// predictor: inference only. Batch norm is folded into the weights, which all threads share; every session has
+// an arena of its own and runs on its own.
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <tempera/cpu/cpu.hpp>
+#include <tempera/runtime/basic_model.hpp>
+#include <tempera/runtime/fold.hpp>
+
+namespace tempera {
+
+template <class D = cpu, precision Precision = precision::float32>
+class predictor {
+    struct shared {
+        shared(D& d, folded_network&& f, int batch)
+            : device(&d), network(std::move(f)), parameters(d, network.plan.parameters), statistics(d, network.plan.statistics) {
+            upload(network.parameters, parameters);
+            upload(network.statistics, statistics);
+            network.parameters = {};
+            schedule_options o;
+            o.batch = max_batch = batch;
+            o.precision = Precision;
+            o.device = D::kind;
+            o.training = false;
+            schedule_of(network.plan.view(), o, steps);
+        }
+        void upload(std::vector<float> const& host, buffer<float>& to) {
+            device->upload(view<float const>{host.data(), {static_cast<int>(host.size()), 1, 1, 1}}, to);
+        }
+        D* device;
+        folded_network network;
+        buffer<float> parameters;
+        buffer<float> statistics;
+        schedule steps{};
+        int max_batch = 0;
+    };
+
+public:
+    using element = storage_t<Precision>;
+
+    /// Takes the weights of a model as they are now.
+    template <precision Trained>
+    predictor(basic_model<D, Trained> const& from, int max_batch)
+        : shared_(std::make_shared<shared>(from.device(), fold(from.plan(), from.host_parameters(), from.host_statistics()),
+                                           checked(max_batch))) {}
+
+    /// One thread's way to predict: an arena and the outputs of its last batch.
+    class session {
+    public:
+        explicit session(std::shared_ptr<shared> from)
+            : shared_(std::move(from)), arena_(*shared_->device, shared_->steps.arena_bytes) {
+            for (output_record const& o : shared_->network.plan.outputs) entries_.push_back({o.name.text(), {}});
+        }
+
+        /// Views are valid until the next call.
+        output_views predict(view<float const> batch) {
+            shared& s = *shared_;
+            plan_view const plan = s.network.plan.view();
+            if (!(batch.dims.sample() == plan.input()) || batch.data == nullptr || batch.dims.n < 1 || batch.dims.n > s.max_batch)
+                throw error("predictor input", "a batch of 1.." + std::to_string(s.max_batch) + " samples of the network's shape",
+                            std::to_string(batch.dims.n) + " samples, or another shape", "check the view's extents");
+            bool const direct = Precision == precision::float32 || plan.input().is_vector();
+            binding b{.plan = plan,
+                      .steps = &s.steps,
+                      .arena = arena_.data(),
+                      .parameters = s.parameters.data(),
+                      .statistics = s.statistics.data(),
+                      .input = direct ? batch.data : nullptr,
+                      .batch = batch.dims.n};
+            if (!direct) convert(*s.device, batch.size(), batch.data, b.at<element>(s.steps.value_slot[0]));
+            for (int i = 0; i < s.steps.step_count; ++i)
+                detail::forward_step<element, Precision>(*s.device, b, s.steps.steps[i]);
+            for (int i = 0; i < plan.outputs.size(); ++i) {
+                shape const x = plan.values[plan.outputs[i].value];
+                entries_[static_cast<std::size_t>(i)].values = {b.at<float>(s.steps.output_slot[i]),
+                                                                {b.batch, x.height, x.width, x.channels}};
+            }
+            return output_views(entries_);
+        }
+
+    private:
+        std::shared_ptr<shared> shared_;
+        buffer<std::byte> arena_;
+        std::vector<output_views::entry> entries_;
+    };
+
+    session make_session() const { return session(shared_); }
+
+private:
+    static int checked(int max_batch) {
+        if (max_batch < 1)
+            throw error("predictor", "max_batch of at least 1", std::to_string(max_batch), "pass the largest batch");
+        return max_batch;
+    }
+    std::shared_ptr<shared> shared_;
+};
+
+}  // namespace tempera
