@@ -80,9 +80,7 @@ struct crop_and_flip {
                 .width = width,
                 .crop = {.rule = crop, .area_min = area_min},
                 .resize = resize,
-                .flip = 0.5F,
-                .jitter = {},
-                .blur = {}};
+                .flip = 0.5F};
     }
 };
 
@@ -97,9 +95,7 @@ struct center_crop {
         return {.height = height,
                 .width = width,
                 .crop = {.rule = crop_rule::center, .proportion = proportion},
-                .resize = resize,
-                .jitter = {},
-                .blur = {}};
+                .resize = resize};
     }
 };
 

@@ -18,6 +18,12 @@ namespace tempera {
 /// Memory that blurring reuses from image to image.
 struct blur_workspace {
     std::vector<float> filter, row, horizontal;
+
+    void reserve(shape image, int radius) {
+        filter.reserve(static_cast<std::size_t>(2 * radius + 1));
+        row.reserve(static_cast<std::size_t>(std::int64_t{1} * (image.width + 2 * radius) * image.channels));
+        horizontal.reserve(static_cast<std::size_t>(image.size()));
+    }
 };
 
 /// The radius the reference takes for an image of this height: half a tenth of it (11, so 23 taps, at 224).

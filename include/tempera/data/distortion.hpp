@@ -80,6 +80,14 @@ struct distortion_workspace {
     std::vector<float> crop;
     resize_workspace resize;
     blur_workspace blur;
+
+    /// Takes at once all the memory that images of shape `source` will need.
+    void reserve(augmentation const& a, shape source) {
+        shape const out = augmented_shape(a, source);
+        crop.reserve(static_cast<std::size_t>(source.size()));
+        resize.reserve(source, out);
+        if (a.blur.probability > 0) blur.reserve(out, a.blur.radius >= 0 ? a.blur.radius : blur_radius(out.height));
+    }
 };
 
 /// Carries out the decisions: image {1, h, w, c} of bytes to out {1, h', w', c} of floats in [0, 1]. Resizes where

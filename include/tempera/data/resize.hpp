@@ -111,6 +111,16 @@ inline void resample_row(float const* row, cubic_taps const* taps, int out, int 
 struct resize_workspace {
     std::vector<cubic_taps> rows, columns;
     std::vector<float> row;
+
+    /// A row of pixels and zeros behind it, which taps of weight zero and the fourth lane of the last pixel read.
+    static std::size_t row_room(int width, int channels) {
+        return static_cast<std::size_t>(std::int64_t{1} * (width + 4) * channels + 4);
+    }
+    void reserve(shape source, shape out) {
+        rows.reserve(static_cast<std::size_t>(out.height));
+        columns.reserve(static_cast<std::size_t>(out.width));
+        row.reserve(row_room(source.width, source.channels));
+    }
 };
 
 /// Resizes one image to the size of `out`; same number of channels. `mirrored` flips the result horizontally. The
@@ -125,8 +135,7 @@ inline void resize_bicubic(view<float const> image, view<float> out, resize_rule
     cubic_axis(in.h, to.h, rule, work.rows.data());
     cubic_axis(in.w, to.w, rule, work.columns.data());
     if (mirrored) std::reverse(work.columns.begin(), work.columns.end());
-    // Zeros behind the row: taps of weight zero and the fourth lane of the last pixel read them.
-    work.row.assign(static_cast<std::size_t>(row_size + std::int64_t{4} * in.c + 4), 0.0F);
+    work.row.assign(resize_workspace::row_room(in.w, in.c), 0.0F);
 
     for (int y = 0; y < to.h; ++y) {
         cubic_taps const& t = work.rows[static_cast<std::size_t>(y)];

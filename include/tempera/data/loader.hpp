@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+// loader: prepares the next augmented batches on threads of its own while the current one is trained on.
+// Batches come in order and are the same for any number of threads: which sample is where depends on (seed, epoch)
+// alone, each view on (seed, epoch, sample, view).
+
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <mutex>
+#include <span>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include <tempera/core/error.hpp>
+#include <tempera/core/view.hpp>
+#include <tempera/data/augmentation.hpp>
+#include <tempera/data/distortion.hpp>
+#include <tempera/data/image_set.hpp>
+#include <tempera/data/streams.hpp>
+
+namespace tempera {
+
+struct loader_options {
+    int batch = 256;  ///< samples in a batch
+    int views = 1;    ///< augmented views of each sample: 2 for contrastive learning
+    augmentation augment{};
+    std::uint64_t seed = 1;
+    int epochs = 1;
+    std::int64_t steps = 0;       ///< batches in all; 0: epochs times those of an epoch
+    std::int64_t first_step = 0;  ///< where to go on: the batches before it are skipped
+    bool shuffle = true;
+    bool drop_last = true;  ///< leave out the last, smaller batch of an epoch
+    int threads = 1;        ///< 0: prepare each batch in next()
+    int ahead = 2;          ///< batches prepared in advance
+    /// Makes a view in place of `augment`, which then only gives its size: float out of byte image. Called from
+    /// several threads at once.
+    std::function<void(view<std::uint8_t const> image, view<float> out, philox_stream stream)> custom{};
+};
+
+/// A batch in host memory; valid until the next call of next(). False after the last one.
+struct image_batch {
+    /// {views * count, h, w, c}: first view 0 of every sample, then view 1, ...
+    view<float const> images{};
+    /// One per row of images (so repeated for each view); no_label: none.
+    view<std::int32_t const> labels{};
+    std::span<std::int32_t const> positions{};  ///< of the samples in the set; `count` of them
+    int count = 0;                              ///< samples
+    int epoch = 0;
+    std::int64_t step = 0;  ///< counted from the start of training
+
+    explicit operator bool() const { return count > 0; }
+};
+
+/// Use: loader batches{set, {.batch = 256, .views = 2, .augment = simclr_augmentation{}}};
+///      while (auto batch = batches.next()) ...
+class loader {
+public:
+    /// Throws error for options out of range, and for a set that does not fill one batch when drop_last is set.
+    loader(image_set set, loader_options options) : set_(std::move(set)), options_(std::move(options)) {
+        check_options();
+        shape const out = augmented_shape(options_.augment, set_.image_shape());
+        image_ = {1, out.height, out.width, out.channels};
+        order_.resize(static_cast<std::size_t>(set_.size()));
+        claimed_ = delivered_ = released_ = options_.first_step;
+        // The consumer holds one batch while `ahead` wait and every thread fills one.
+        slots_.resize(static_cast<std::size_t>(options_.threads == 0 ? 1 : 1 + options_.ahead + options_.threads));
+        auto const rows = static_cast<std::size_t>(options_.batch) * static_cast<std::size_t>(options_.views);
+        for (slot& s : slots_) {
+            s.images.resize(rows * static_cast<std::size_t>(out.size()));
+            s.labels.resize(rows);
+            s.positions.resize(static_cast<std::size_t>(options_.batch));
+        }
+        workspaces_.resize(static_cast<std::size_t>(options_.threads == 0 ? 1 : options_.threads));
+        for (distortion_workspace& w : workspaces_) w.reserve(options_.augment, set_.image_shape());
+        for (int t = 0; t < options_.threads; ++t)
+            threads_.emplace_back([this, t] { run(workspaces_[static_cast<std::size_t>(t)]); });
+    }
+    loader(loader const&) = delete;
+    loader& operator=(loader const&) = delete;
+
+    /// Stops after the images that are being worked on.
+    ~loader() {
+        {
+            std::lock_guard const lock(mutex_);
+            stopping_ = true;
+        }
+        changed_.notify_all();
+        for (std::thread& t : threads_) t.join();
+    }
+
+    std::int64_t steps_per_epoch() const {
+        return options_.drop_last ? set_.size() / options_.batch
+                                  : (set_.size() + options_.batch - 1) / options_.batch;
+    }
+    /// Batches in all, the skipped ones included.
+    std::int64_t steps() const {
+        return options_.steps > 0 ? options_.steps : steps_per_epoch() * options_.epochs;
+    }
+    /// Shape of one augmented image.
+    shape image_shape() const { return image_.sample(); }
+
+    /// The next batch, waiting for it where needed. Throws what making it threw; the loader is then at its end.
+    image_batch next() {
+        std::unique_lock lock(mutex_);
+        if (delivered_ >= steps() || failed_) return {};
+        slot& s = slot_of(delivered_);
+        if (options_.threads == 0) {
+            claim(s);
+            fill(s, workspaces_[0]);
+        } else {
+            // Asking for this batch gives back the one before it.
+            released_ = delivered_;
+            changed_.notify_all();
+            changed_.wait(lock, [&] { return s.ready && s.step == delivered_; });
+        }
+        if (s.failure) {
+            failed_ = true;
+            std::rethrow_exception(s.failure);
+        }
+        ++delivered_;
+        extents dims = image_;
+        dims.n = s.count * options_.views;
+        return {{s.images.data(), dims},
+                {s.labels.data(), {dims.n}},
+                {s.positions.data(), static_cast<std::size_t>(s.count)},
+                s.count,
+                s.epoch,
+                s.step};
+    }
+
+private:
+    struct slot {
+        std::vector<float> images;
+        std::vector<std::int32_t> labels, positions;
+        int count = 0, epoch = 0;
+        std::int64_t step = -1;
+        bool ready = false;
+        std::exception_ptr failure;
+    };
+
+    slot& slot_of(std::int64_t step) {
+        return slots_[static_cast<std::size_t>(step % static_cast<std::int64_t>(slots_.size()))];
+    }
+
+    /// Takes the next batch and notes its samples. Under the lock, so batches are taken in order and one permutation
+    /// is enough.
+    void claim(slot& s) {
+        std::int64_t const per_epoch = steps_per_epoch();
+        s.step = claimed_++;
+        s.epoch = static_cast<int>(s.step / per_epoch);
+        std::int64_t const first = s.step % per_epoch * options_.batch;
+        if (s.epoch != order_epoch_) {
+            for (std::size_t i = 0; i < order_.size(); ++i) order_[i] = static_cast<std::int32_t>(i);
+            philox_stream stream = shuffle_stream(options_.seed, s.epoch);
+            if (options_.shuffle) shuffle(order_.data(), set_.size(), stream);
+            order_epoch_ = s.epoch;
+        }
+        s.count = static_cast<int>(std::min<std::int64_t>(options_.batch, set_.size() - first));
+        for (int i = 0; i < s.count; ++i)
+            s.positions[static_cast<std::size_t>(i)] = order_[static_cast<std::size_t>(first + i)];
+        s.ready = false;
+        s.failure = nullptr;
+    }
+
+    /// Makes the batch of a claimed slot. Failures are kept for the consumer.
+    void fill(slot& s, distortion_workspace& work) noexcept {
+        try {
+            augmentation const& a = options_.augment;
+            auto const batch_number = static_cast<int>(s.step % steps_per_epoch());
+            view<float> const all{s.images.data(), {options_.views * s.count, image_.h, image_.w, image_.c}};
+            for (int v = 0; v < options_.views; ++v) {
+                float const sigma = draw_batch_sigma(a, batch_stream(options_.seed, s.epoch, batch_number, v));
+                for (int i = 0; i < s.count && !stopping_; ++i) {
+                    int const position = s.positions[static_cast<std::size_t>(i)], row = v * s.count + i;
+                    s.labels[static_cast<std::size_t>(row)] = set_.label(position);
+                    philox_stream const stream = view_stream(options_.seed, s.epoch, position, v);
+                    if (options_.custom) options_.custom(set_.image(position), all.slice(row, 1), stream);
+                    else tempera::augment(a, set_.image(position), all.slice(row, 1), stream, work, sigma);
+                }
+            }
+        } catch (...) {
+            s.failure = std::current_exception();
+        }
+    }
+
+    void run(distortion_workspace& work) {
+        std::unique_lock lock(mutex_);
+        auto const slots = static_cast<std::int64_t>(slots_.size());
+        while (true) {
+            // A slot is free when the batch that was in it has been given back.
+            changed_.wait(lock, [&] {
+                return stopping_ || claimed_ >= steps() || claimed_ - slots < released_;
+            });
+            if (stopping_ || claimed_ >= steps()) return;
+            slot& s = slot_of(claimed_);
+            claim(s);
+            lock.unlock();
+            fill(s, work);
+            lock.lock();
+            s.ready = true;
+            changed_.notify_all();
+        }
+    }
+
+    void check_options() const {
+        auto const require = [](bool good, char const* what, std::string const& expected, std::string const& found,
+                                char const* advice) {
+            if (!good) throw error(std::string("loader: ") + what, expected, found, advice);
+        };
+        loader_options const& o = options_;
+        require(!set_.empty(), "set", "at least one image", "none", "load the data first");
+        require(o.batch >= 1, "batch", "at least 1", std::to_string(o.batch), "correct this option");
+        require(o.views >= 1 && o.views <= 1024, "views", "1 to 1024", std::to_string(o.views), "correct this option");
+        require(o.threads >= 0 && o.threads <= 256, "threads", "0 to 256", std::to_string(o.threads),
+                "correct this option");
+        require(o.ahead >= 1 && o.ahead <= 1024, "ahead", "1 to 1024", std::to_string(o.ahead), "correct this option");
+        require(o.epochs >= 1, "epochs", "at least 1", std::to_string(o.epochs), "correct this option");
+        require(o.steps >= 0, "steps", "at least 0", std::to_string(o.steps), "correct this option");
+        require(o.first_step >= 0, "first_step", "at least 0", std::to_string(o.first_step), "correct this option");
+        require(std::int64_t{o.batch} * o.views < std::int64_t{1} << 31, "batch", "fewer than 2^31 rows",
+                std::to_string(std::int64_t{o.batch} * o.views), "take a smaller batch");
+        require(!o.drop_last || set_.size() >= o.batch, "batch",
+                "at most the " + std::to_string(set_.size()) + " images of the set", std::to_string(o.batch),
+                "take a smaller batch or set drop_last = false");
+        check(o.augment, set_.image_shape());
+    }
+
+    image_set set_;
+    loader_options options_;
+    extents image_{};
+    std::vector<slot> slots_;
+    std::vector<distortion_workspace> workspaces_;
+
+    // Under mutex_, and in the slots `step`, `ready` and `failure`.
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    std::vector<std::int32_t> order_;
+    int order_epoch_ = -1;
+    std::int64_t claimed_ = 0;    // the next batch that a thread takes
+    std::int64_t delivered_ = 0;  // the next batch that next() gives
+    std::int64_t released_ = 0;   // batches before this one are done with
+    bool failed_ = false;
+    std::atomic<bool> stopping_{false};
+
+    std::vector<std::thread> threads_;
+};
+
+}  // namespace tempera
