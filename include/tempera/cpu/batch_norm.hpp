@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include <tempera/cpu/column_sums.hpp>
 #include <tempera/cpu/row_blocks.hpp>
 #include <tempera/cpu/walk.hpp>
 #include <tempera/device/batch_norm.hpp>

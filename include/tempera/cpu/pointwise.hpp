@@ -125,14 +125,10 @@ inline void convert(cpu& device, std::int64_t n, float const* x, bf16* y) {
 
 template <class T>
 void copy_channels(cpu& device, channel_copy const& c, T const* x, T* y, store mode) {
-    if (c.rows <= 0 || c.count <= 0) return;
     auto const kernel = cpu_kernels::pointwise_for<T>(device.level()).copy_pieces;
-    std::int64_t const rows_per_chunk = std::max<std::int64_t>(1, row_blocks::chunk_elements / c.count);
-    device.for_chunks((c.rows + rows_per_chunk - 1) / rows_per_chunk, [&](std::int64_t chunk, int) {
-        std::int64_t const row = chunk * rows_per_chunk;
-        kernel(x + row * c.source_channels + c.source_begin, y + row * c.target_channels + c.target_begin,
-               std::min(rows_per_chunk, c.rows - row), c.count, c.source_channels, c.target_channels,
-               mode == store::accumulate);
+    for_rows(device, c.rows, c.count, [&](std::int64_t row, std::int64_t count) {
+        kernel(x + row * c.source_channels + c.source_begin, y + row * c.target_channels + c.target_begin, count,
+               c.count, c.source_channels, c.target_channels, mode == store::accumulate);
     });
 }
 

@@ -11,9 +11,7 @@
 // Work that fits one chunk never wakes the pool.
 
 #include <algorithm>
-#include <cstddef>
 #include <cstdint>
-#include <cstring>
 
 #include <tempera/cpu/cpu.hpp>
 
@@ -34,10 +32,11 @@ struct row_blocks {
     int samples_per_chunk = 1;
     std::int64_t chunks = 0;
 
-    row_blocks(int batch_, std::int64_t positions_, int channels_)
+    /// may_fold false: a wide row is one row.
+    row_blocks(int batch_, std::int64_t positions_, int channels_, bool may_fold = true)
         : batch(batch_), positions(positions_), channels(channels_) {
         if (batch <= 0 || positions <= 0 || channels <= 0) return;
-        while (channels < 256 && 2 * fold <= positions && (fold * channels < 128 || fold * channels % 16 != 0)) fold *= 2;
+        while (may_fold && channels < 256 && 2 * fold <= positions && (fold * channels < 128 || fold * channels % 16 != 0)) fold *= 2;
         wide = fold * channels;
         std::int64_t const least = std::max({chunk_elements / channels, std::int64_t{64},
                                              (positions + most_blocks - 1) / most_blocks});
@@ -74,37 +73,21 @@ struct row_blocks {
     }
 };
 
-/// Repeats the first `channels` elements until there are fold x channels.
-inline void repeat_columns(float* columns, int channels, int fold) {
-    for (int f = 1; f < fold; ++f) std::memcpy(columns + f * channels, columns, static_cast<std::size_t>(channels) * 4);
-}
-/// sums[c] = the sum of the columns of channel c in a wide row.
-inline void fold_columns(float const* columns, int channels, int fold, float* sums) {
-    for (int c = 0; c < channels; ++c) {
-        double sum = 0;
-        for (int f = 0; f < fold; ++f) sum += static_cast<double>(columns[f * channels + c]);
-        sums[c] = static_cast<float>(sum);
-    }
-}
-
-/// Calls f(begin, end) for ranges of channels that together cover them, in parallel where `work` (elements read) is
-/// worth it. f must treat every channel by itself.
-template <class F>
-void for_channels(cpu& device, int channels, std::int64_t work, F const& f) {
-    if (work < 16384) return f(0, channels);
-    constexpr int range = 64;
-    device.for_chunks((channels + range - 1) / range, [&](std::int64_t chunk, int) {
-        int const begin = static_cast<int>(chunk) * range;
-        f(begin, std::min(begin + range, channels));
-    });
-}
-
 /// Calls f(first, count) for pieces of `total` elements, in parallel.
 template <class F>
 void for_elements(cpu& device, std::int64_t total, F const& f) {
     constexpr std::int64_t piece = row_blocks::chunk_elements;
     device.for_chunks((total + piece - 1) / piece, [&](std::int64_t chunk, int) {
         f(chunk * piece, std::min(piece, total - chunk * piece));
+    });
+}
+
+/// Calls f(first row, count of rows) for pieces of `rows` rows that are worked through one by one, in parallel.
+template <class F>
+void for_rows(cpu& device, std::int64_t rows, int channels, F const& f) {
+    std::int64_t const piece = std::max<std::int64_t>(1, row_blocks::chunk_elements / std::max(1, channels));
+    device.for_chunks((rows + piece - 1) / piece, [&](std::int64_t chunk, int) {
+        f(chunk * piece, std::min(piece, rows - chunk * piece));
     });
 }
 

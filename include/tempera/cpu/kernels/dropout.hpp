@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+// Random masks. Philox4x32-10 (core/philox.hpp) runs in the lanes: lane l of a vector computes counter block first + l.
+
+typedef std::uint32_t vu __attribute__((vector_size(4 * TEMPERA_VECTOR_FLOATS)));
+typedef std::uint64_t vw __attribute__((vector_size(4 * TEMPERA_VECTOR_FLOATS)));
+
+/// The products of the even lanes of a with k, 64 bits each.
+TEMPERA_INLINE vw multiply_even(vw a, vw k) {
+#if TEMPERA_TARGET == 3
+    return (vw)_mm512_mul_epu32((__m512i)a, (__m512i)k);
+#elif TEMPERA_TARGET == 2
+    return (vw)_mm256_mul_epu32((__m256i)a, (__m256i)k);
+#elif TEMPERA_TARGET == 0 && defined(__SSE2__)
+    return (vw)_mm_mul_epu32((__m128i)a, (__m128i)k);
+#else
+    return (a & 0xffffffffU) * k;
+#endif
+}
+
+/// Words of `count` counter blocks from `first` on, four words a block, in order. count is a multiple of width.
+static inline void philox_words(philox_key key, std::uint64_t first, int count, std::uint32_t* words) {
+    vw const upper = (vw{} - 1U) << 32;
+    vw const k0 = vw{} + 0xD2511F53U;
+    vw const k1 = vw{} + 0xCD9E8D57U;
+    vu lane{};
+    for (int l = 0; l < width; ++l) lane[l] = static_cast<std::uint32_t>(l);
+    for (int done = 0; done < count; done += width) {
+        std::uint64_t const block = first + static_cast<std::uint64_t>(done);
+        vu c0 = lane + static_cast<std::uint32_t>(block);
+        vu c1 = (vu{} + static_cast<std::uint32_t>(block >> 32)) - (vu)(c0 < lane);  // true is -1: the carry
+        vu c2{};
+        vu c3{};
+        std::uint32_t key_lo = key.lo;
+        std::uint32_t key_hi = key.hi;
+        for (int round = 0; round < 10; ++round) {
+            vw const even0 = multiply_even((vw)c0, k0);
+            vw const odd0 = multiply_even((vw)c0 >> 32, k0);
+            vw const even1 = multiply_even((vw)c2, k1);
+            vw const odd1 = multiply_even((vw)c2 >> 32, k1);
+            vu const high0 = (vu)((even0 >> 32) | (odd0 & upper));
+            vu const high1 = (vu)((even1 >> 32) | (odd1 & upper));
+            c0 = high1 ^ c1 ^ key_lo;
+            c1 = (vu)((even1 & ~upper) | (odd1 << 32));
+            c2 = high0 ^ c3 ^ key_hi;
+            c3 = (vu)((even0 & ~upper) | (odd0 << 32));
+            key_lo += 0x9E3779B9U;
+            key_hi += 0xBB67AE85U;
+        }
+        for (int l = 0; l < width; ++l) {
+            words[4 * (done + l)] = c0[l];
+            words[4 * (done + l) + 1] = c1[l];
+            words[4 * (done + l) + 2] = c2[l];
+            words[4 * (done + l) + 3] = c3[l];
+        }
+    }
+}
+
+template <class T>
+struct dropout_pass {
+    T const* x;
+    T* y;
+    std::uint32_t const* words;
+    std::int32_t threshold;
+    vf factor;
+    bool accumulate;
+};
+template <bool Tail, class T>
+TEMPERA_INLINE void step(dropout_pass<T> const& k, std::int64_t i, std::int64_t, int n) {
+    vi const word = (vi)vload(reinterpret_cast<float const*>(k.words + i));  // there are words beyond a tail
+    vi const kept = ((vi)((vu)word >> 8)) >= vset_int(k.threshold);
+    put<Tail>(k.y + i, (vf)((vi)(k.factor * load<Tail>(k.x + i, n)) & kept), n, k.accumulate);
+}
+/// Keeps x / (1 - rate) where the upper 24 bits of its word reach the threshold.
+template <class T>
+void dropout_walk(philox_key key, std::uint64_t block, std::int32_t threshold, float factor, T const* x, T* y,
+                  std::int64_t count, bool accumulate) {
+    constexpr int blocks = 8 * width;
+    alignas(64) std::uint32_t words[4 * blocks];
+    for (std::int64_t i = 0; i < count; i += 4 * blocks) {
+        philox_words(key, block + static_cast<std::uint64_t>(i / 4), blocks, words);
+        std::int64_t const left = count - i;
+        walk(dropout_pass<T>{x + i, y + i, words, threshold, vset(factor), accumulate},
+             left < 4 * blocks ? left : 4 * blocks);
+    }
+}
+
+template <class T>
+struct mask_pass {
+    T const* x;
+    T* y;
+    vf factor;
+    bool accumulate;
+};
+template <bool Tail, class T>
+TEMPERA_INLINE void step(mask_pass<T> const& k, std::int64_t i, std::int64_t, int n) {
+    put<Tail>(k.y + i, k.factor * load<Tail>(k.x + i, n), n, k.accumulate);
+}
+template <class T>
+void mask_rows(float const* mask, T const* x, T* y, std::int64_t rows, int channels, bool accumulate) {
+    for (std::int64_t r = 0; r < rows; ++r)
+        walk(mask_pass<T>{x + r * channels, y + r * channels, vset(mask[r]), accumulate}, channels);
+}
+
+template <class T>
+inline constexpr dropout_kernels<T> dropout_table{philox_words, dropout_walk<T>, mask_rows<T>};
