@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+// Catalogue: convolution as matrix products on the device. Kernel 1 with stride 1 is one product; everything else goes
+// through the column matrix of as many samples as fit a fixed budget (convolution.cuh).
+//
+//   | kernel | stride | forward        | backward data              | backward weights |
+//   | 1      | 1      | x w'           | dy w                       | dy' x            |
+//   | other  | any    | columns(x) w'  | gather_gradient(dy w)      | dy' columns(x)   |
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+
+#include <tempera/cuda/launch.hpp>
+#include <tempera/cuda/matmul.hpp>
+#include <tempera/device/convolution.hpp>
+
+namespace tempera::cuda_kernels {
+
+/// How a convolution is cut into chunks of samples, and where its scratch memory lies.
+template <class T, class Column>
+struct convolution_plan {
+    bool plain;            ///< x is its own column matrix
+    int depth;             ///< columns of the column matrix: kernel * kernel * in_channels
+    int positions;         ///< rows of one sample
+    int samples;           ///< samples per chunk
+    T const* weights;      ///< in the activations' type
+    Column* columns;
+    float* sums;           ///< scratch of bias_gradient
+
+    convolution_plan(gpu& device, convolution_geometry const& g, float const* w)
+        : plain(g.kernel == 1 && g.stride == 1 && g.pad_top == 0 && g.pad_left == 0 && g.in_height == g.out_height &&
+                g.in_width == g.out_width),
+          depth(g.kernel * g.kernel * g.in_channels),
+          positions(g.out_height * g.out_width) {
+        constexpr std::int64_t budget = std::int64_t{32} << 20;  // bytes: stays in the second-level cache
+        std::int64_t const row_bytes = std::int64_t{depth} * positions * static_cast<std::int64_t>(sizeof(Column));
+        samples = plain ? g.batch
+                        : static_cast<int>(std::clamp<std::int64_t>(budget / row_bytes, 1, std::max(g.batch, 1)));
+        bool const own_weights = w != nullptr && !std::is_same_v<T, float>;
+        std::size_t const weight_bytes = own_weights ? rounded(static_cast<std::size_t>(g.weight_size()) * sizeof(T)) : 0;
+        std::size_t const column_bytes = plain ? 0 : rounded(static_cast<std::size_t>(row_bytes * samples));
+        std::int64_t const rows = std::int64_t{g.batch} * positions;
+        auto const sum_bytes =
+            static_cast<std::size_t>(column_floats(rows, g.out_channels, 1)) * sizeof(float);
+        auto* const memory =
+            static_cast<std::byte*>(device.context.scratch(weight_bytes + column_bytes + sum_bytes));
+        columns = reinterpret_cast<Column*>(memory + weight_bytes);
+        sums = reinterpret_cast<float*>(memory + weight_bytes + column_bytes);
+        if constexpr (std::is_same_v<T, float>) {
+            weights = w;
+        } else {
+            weights = reinterpret_cast<T*>(memory);
+            if (own_weights) convert(device.context.stream(), g.weight_size(), w, reinterpret_cast<T*>(memory));
+        }
+    }
+
+    static std::size_t rounded(std::size_t bytes) { return (bytes + 255) / 256 * 256; }
+
+    /// function(first, samples) for each chunk.
+    template <class Function>
+    void each_chunk(int batch, Function function) const {
+        for (int first = 0; first < batch; first += samples) function(first, std::min(samples, batch - first));
+    }
+};
+
+}  // namespace tempera::cuda_kernels
+
+namespace tempera {
+
+template <gpu_element T>
+void convolution_forward(gpu& device, convolution_geometry const& g, T const* x, float const* w, float const* bias,
+                         T* y) {
+    if (g.out_size() == 0) return;
+    cuda_kernels::convolution_plan<T, T> const plan(device, g, w);
+    plan.each_chunk(g.batch, [&](int first, int samples) {
+        T const* columns = x;
+        if (!plan.plain) {
+            cuda_kernels::gather_columns(device.context.stream(), g, first, samples, x, plan.columns);
+            columns = plan.columns;
+        }
+        matmul_geometry const product{.m = samples * plan.positions, .n = g.out_channels, .k = plan.depth,
+                                      .transpose_b = true};
+        T* const to = y + std::int64_t{first} * plan.positions * g.out_channels;
+        cuda_kernels::multiply_matrices(device, product, columns, plan.weights, to, store::write);
+    });
+    if (bias != nullptr)
+        cuda_kernels::add_bias(device.context.stream(), std::int64_t{g.batch} * plan.positions, g.out_channels, bias, y);
+}
+
+template <gpu_element T>
+void convolution_backward_data(gpu& device, convolution_geometry const& g, T const* dy, float const* w, T* dx,
+                               store mode) {
+    if (g.in_size() == 0) return;
+    cuda_kernels::convolution_plan<T, float> const plan(device, g, w);
+    plan.each_chunk(g.batch, [&](int first, int samples) {
+        matmul_geometry const product{.m = samples * plan.positions, .n = plan.depth, .k = g.out_channels};
+        T const* const from = dy + std::int64_t{first} * plan.positions * g.out_channels;
+        if (plan.plain) {
+            cuda_kernels::multiply_matrices(device, product, from, plan.weights, dx, mode);
+        } else {
+            cuda_kernels::multiply_matrices(device, product, from, plan.weights, plan.columns, store::write);
+            cuda_kernels::gather_gradient(device.context.stream(), g, first, samples,
+                                          static_cast<float const*>(plan.columns), dx, mode);
+        }
+    });
+}
+
+template <gpu_element T>
+void convolution_backward_weights(gpu& device, convolution_geometry const& g, T const* x, T const* dy, float* dw,
+                                  float* dbias, store mode) {
+    cuda_kernels::convolution_plan<T, T> const plan(device, g, nullptr);
+    if (g.batch == 0 && mode == store::write) {
+        cuda_kernels::fill(device.context.stream(), g.weight_size(), 0.0F, dw);
+    }
+    plan.each_chunk(g.batch, [&](int first, int samples) {
+        T const* columns = x;
+        if (!plan.plain) {
+            cuda_kernels::gather_columns(device.context.stream(), g, first, samples, x, plan.columns);
+            columns = plan.columns;
+        }
+        matmul_geometry const product{.m = g.out_channels, .n = plan.depth, .k = samples * plan.positions,
+                                      .transpose_a = true};
+        T const* const from = dy + std::int64_t{first} * plan.positions * g.out_channels;
+        cuda_kernels::multiply_matrices(device, product, from, columns, dw, first == 0 ? mode : store::accumulate);
+    });
+    if (dbias != nullptr)
+        cuda_kernels::bias_gradient(device.context.stream(), std::int64_t{g.batch} * plan.positions, g.out_channels, dy,
+                                    dbias, mode, plan.sums);
+}
+
+}  // namespace tempera

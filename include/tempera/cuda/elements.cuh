@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+// Elements in registers: every kernel computes in float32 and stores float, bf16 or half, rounded to nearest even.
+
+#include <cstdint>
+
+#include <cuda_runtime.h>
+#ifdef __CUDACC__
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+#endif
+
+#include <tempera/core/precision.hpp>
+#include <tempera/device/store.hpp>
+
+namespace tempera::cuda_kernels {
+
+#ifdef __CUDACC__
+__device__ inline float as_float(float x) { return x; }
+__device__ inline float as_float(bf16 x) { return __bfloat162float(__ushort_as_bfloat16(x.bits)); }
+__device__ inline float as_float(half x) { return __half2float(__ushort_as_half(x.bits)); }
+
+__device__ inline void put(float& target, float x) { target = x; }
+__device__ inline void put(bf16& target, float x) { target.bits = __bfloat16_as_ushort(__float2bfloat16_rn(x)); }
+__device__ inline void put(half& target, float x) { target.bits = __half_as_ushort(__float2half_rn(x)); }
+#else  // the host twins of these conversions are the library's own
+template <class T>
+float as_float(T x) {
+    return static_cast<float>(x);
+}
+template <class T>
+void put(T& target, float x) {
+    target = static_cast<T>(x);
+}
+#endif
+
+/// Writes x, or adds it to what is there.
+template <class T>
+__device__ void put(T& target, float x, store mode) {
+    put(target, mode == store::accumulate ? as_float(target) + x : x);
+}
+
+}  // namespace tempera::cuda_kernels

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+// gpu: one NVIDIA GPU as a device. Host code only: a plain C++ file may include it and link tempera::cuda.
+// Work is ordered by one stream; upload, download and functions that return numbers wait for it.
+
+#include <cstddef>
+#include <string>
+#include <type_traits>
+
+#include <tempera/core/device_kind.hpp>
+#include <tempera/core/precision.hpp>
+#include <tempera/core/view.hpp>
+#include <tempera/cuda/context.hpp>
+#include <tempera/device/memory.hpp>
+
+namespace tempera {
+
+/// `gpu device{.index = 1};` opens the second GPU; needs compute capability 8.0 or newer. Neither copied nor moved.
+/// Not for use by two threads at once.
+struct gpu {
+    int index = 0;              ///< as CUDA counts; CUDA_VISIBLE_DEVICES hides and reorders
+    gpu_context context{index};
+
+    static constexpr device_kind kind = device_kind::gpu;
+
+    void* allocate(std::size_t bytes) { return context.allocate(bytes); }
+    void deallocate(void* memory) noexcept { context.deallocate(memory); }
+    void synchronize() { context.synchronize(); }
+
+    /// Copies host memory to the first elements of a buffer, which must have room. The host memory may be reused at once.
+    template <class T>
+    void upload(view<T> host, buffer<std::remove_const_t<T>>& memory) {
+        check_room("upload", host.size(), memory.size());
+        transfer(memory.data(), host.data, host.size(), cudaMemcpyHostToDevice);
+    }
+    /// Copies the memory of a view to host memory of the same size, after all earlier work of this device.
+    template <class T>
+    void download(view<T> memory, view<std::remove_const_t<T>> host) {
+        check_room("download", memory.size(), host.size());
+        transfer(host.data, memory.data, memory.size(), cudaMemcpyDeviceToHost);
+    }
+
+private:
+    void check_room(char const* call, std::int64_t count, std::int64_t room) const {
+        if (count > room)
+            throw error(context.name() + ", " + call, "room for " + std::to_string(count) + " elements",
+                        std::to_string(room), "make the target as large as the source");
+    }
+    template <class T>
+    void transfer(std::remove_const_t<T>* target, T* source, std::int64_t count, cudaMemcpyKind direction) {
+        if (count == 0) return;
+        cuda_kernels::check(cudaMemcpyAsync(target, source, static_cast<std::size_t>(count) * sizeof(T), direction,
+                                            context.stream()),
+                            "cudaMemcpyAsync");
+        context.synchronize();
+    }
+};
+
+/// Element types that the kernels are compiled for.
+template <class T>
+concept gpu_element = std::is_same_v<T, float> || std::is_same_v<T, bf16> || std::is_same_v<T, half>;
+
+}  // namespace tempera

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+// The one file that tempera::cuda compiles with nvcc (-std=c++20). Naming a launcher's address compiles it and its
+// kernels, so that files built without nvcc find them at link time.
+
+#include <tuple>
+
+#include <tempera/cuda/kernels.cuh>
+
+namespace tempera::cuda_kernels {
+
+/// Launchers that exist once per element type of activations.
+template <class T>
+auto launchers_for() {
+    return std::make_tuple(
+        &relu_forward<T>, &relu_backward<T>, &sigmoid_forward<T>, &sigmoid_backward<T>, &add_forward<T>, &multiply<T>,
+        &copy<T>, &fill<T>, &scale<T>, &copy_channels<T>, &gate_forward<T>, &gate_backward<T>, &mask_positions<T>,
+        &dropout<T>, &l2_normalize_forward<T>, &l2_normalize_backward<T>, &batch_norm_statistics<T>,
+        &batch_norm_apply<T>, &batch_norm_backward<T>, &gather_columns<T>, &gather_gradient<T>, &add_bias<T>,
+        &bias_gradient<T>, &max_pool_forward<T>, &max_pool_backward<T>, &average_pool_forward<T>,
+        &average_pool_backward<T>, &global_average_pool_forward<T>, &global_average_pool_backward<T>,
+        &selective_merge_forward<T>, &selective_merge_backward<T>, &convert<T, float>, &convert<float, T>);
+}
+template auto launchers_for<float>();
+template auto launchers_for<bf16>();
+template auto launchers_for<half>();
+
+/// Launchers of float32 alone.
+auto launchers_for_float32() {
+    return std::make_tuple(&drop_block_mask, &batch_norm_moving, &softmax_cross_entropy, &distillation_term,
+                           &count_correct, &find_not_finite, &contrastive_rows, &contrastive_weights, &sum_row_terms,
+                           &apply_lars, &apply_sgd, &apply_adam, &apply_ema);
+}
+
+}  // namespace tempera::cuda_kernels

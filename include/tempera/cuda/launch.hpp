@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+// The seam between the catalogue functions (plain C++) and the kernels (.cuh, compiled by nvcc in kernels.cu, which
+// defines these templates for float, bf16 and half). A launcher starts its kernels on a stream and returns; pointers
+// are device memory, arguments mean what the catalogue says. `scratch` holds as many floats as the function beside
+// the launcher tells.
+
+#include <algorithm>
+#include <cstdint>
+
+#include <cuda_runtime_api.h>
+
+#include <tempera/device/batch_norm.hpp>
+#include <tempera/device/convolution.hpp>
+#include <tempera/device/losses.hpp>
+#include <tempera/device/optimizers.hpp>
+#include <tempera/device/pointwise.hpp>
+#include <tempera/device/pooling.hpp>
+#include <tempera/device/selective.hpp>
+#include <tempera/device/store.hpp>
+
+namespace tempera::cuda_kernels {
+
+// --- reductions over rows: split by size only, so that the order of summation is fixed --------------------------------
+inline std::int64_t column_splits(std::int64_t rows) {
+    constexpr std::int64_t rows_per_split = 512;
+    constexpr std::int64_t most_splits = 256;
+    return std::clamp<std::int64_t>((rows + rows_per_split - 1) / rows_per_split, 1, most_splits);
+}
+inline std::int64_t column_floats(std::int64_t rows, int channels, int count) {
+    return column_splits(rows) * channels * count;
+}
+
+// --- pointwise.cuh -----------------------------------------------------------------------------------------------------
+template <class T>
+void relu_forward(cudaStream_t stream, std::int64_t n, T const* x, T* y);
+template <class T>
+void relu_backward(cudaStream_t stream, std::int64_t n, T const* y, T const* dy, T* dx, store mode);
+template <class T>
+void sigmoid_forward(cudaStream_t stream, std::int64_t n, T const* x, T* y);
+template <class T>
+void sigmoid_backward(cudaStream_t stream, std::int64_t n, T const* y, T const* dy, T* dx, store mode);
+template <class T>
+void add_forward(cudaStream_t stream, std::int64_t n, T const* a, T const* b, T* y);
+template <class T>
+void multiply(cudaStream_t stream, std::int64_t n, T const* a, T const* b, T* y, store mode);
+template <class T>
+void copy(cudaStream_t stream, std::int64_t n, T const* x, T* y, store mode);
+template <class T>
+void fill(cudaStream_t stream, std::int64_t n, float value, T* y);
+template <class T>
+void scale(cudaStream_t stream, std::int64_t n, float factor, T* y);
+template <class From, class To>
+void convert(cudaStream_t stream, std::int64_t n, From const* x, To* y);
+template <class T>
+void copy_channels(cudaStream_t stream, channel_copy const& c, T const* x, T* y, store mode);
+template <class T>
+void gate_forward(cudaStream_t stream, gate_geometry const& g, T const* x, float const* gate, T* y);
+template <class T>
+void gate_backward(cudaStream_t stream, gate_geometry const& g, T const* x, float const* gate, T const* dy, T* dx,
+                   store dx_store, float* dgate, store dgate_store);
+template <class T>
+void mask_positions(cudaStream_t stream, std::int64_t rows, int channels, float const* mask, T const* x, T* y,
+                    store mode);
+
+// --- random.cuh --------------------------------------------------------------------------------------------------------
+template <class T>
+void dropout(cudaStream_t stream, std::int64_t n, float rate, random_stream const& random, T const* x, T* y, store mode);
+/// scratch: 1
+void drop_block_mask(cudaStream_t stream, drop_block_geometry const& g, random_stream const& random, float* mask,
+                     float* scratch);
+
+// --- normalize.cuh -----------------------------------------------------------------------------------------------------
+template <class T>
+void l2_normalize_forward(cudaStream_t stream, std::int64_t rows, int channels, T const* x, T* y, float* inverse_norm);
+template <class T>
+void l2_normalize_backward(cudaStream_t stream, std::int64_t rows, int channels, T const* y, float const* inverse_norm,
+                           T const* dy, T* dx, store mode);
+
+// --- batch_norm.cuh ----------------------------------------------------------------------------------------------------
+inline std::int64_t batch_norm_floats(batch_norm_geometry const& g) {
+    return column_floats(g.rows, g.channels, 2) + std::int64_t{2} * g.channels;
+}
+template <class T>
+void batch_norm_statistics(cudaStream_t stream, batch_norm_geometry const& g, T const* x, float* mean, float* variance,
+                           float* scratch);
+void batch_norm_moving(cudaStream_t stream, int channels, float decay, float factor, float const* mean,
+                       float const* variance, float* moving_mean, float* moving_variance);
+template <class T>
+void batch_norm_apply(cudaStream_t stream, batch_norm_geometry const& g, batch_norm_state const& s, T const* x,
+                      T const* residual, bool relu, T* y);
+template <class T>
+void batch_norm_backward(cudaStream_t stream, batch_norm_geometry const& g, batch_norm_state const& s,
+                         bool batch_statistics, T const* x, T const* y, T const* dy, batch_norm_gradients<T> const& out,
+                         float* scratch);
+
+// --- convolution.cuh: the column matrix of samples first .. first + samples - 1 ------------------------------------------
+/// columns[(n,i,j), (r,s,c)] = x[first + n, i*stride + r - pad_top, j*stride + s - pad_left, c], zero outside.
+template <class T>
+void gather_columns(cudaStream_t stream, convolution_geometry const& g, int first, int samples, T const* x, T* columns);
+/// dx[first + n, ...] (+)= the sum of all entries of dcolumns that gather_columns takes from there.
+template <class T>
+void gather_gradient(cudaStream_t stream, convolution_geometry const& g, int first, int samples, float const* dcolumns,
+                     T* dx, store mode);
+/// y[row, c] += bias[c]
+template <class T>
+void add_bias(cudaStream_t stream, std::int64_t rows, int channels, float const* bias, T* y);
+/// dbias[c] (+)= sum over rows of dy; scratch: column_floats(rows, channels, 1)
+template <class T>
+void bias_gradient(cudaStream_t stream, std::int64_t rows, int channels, T const* dy, float* dbias, store mode,
+                   float* scratch);
+
+// --- pooling.cuh -------------------------------------------------------------------------------------------------------
+template <class T>
+void max_pool_forward(cudaStream_t stream, pool_geometry const& g, T const* x, T* y, std::uint8_t* argmax);
+template <class T>
+void max_pool_backward(cudaStream_t stream, pool_geometry const& g, std::uint8_t const* argmax, T const* dy, T* dx,
+                       store mode);
+template <class T>
+void average_pool_forward(cudaStream_t stream, pool_geometry const& g, T const* x, T* y);
+template <class T>
+void average_pool_backward(cudaStream_t stream, pool_geometry const& g, T const* dy, T* dx, store mode);
+template <class T>
+void global_average_pool_forward(cudaStream_t stream, int batch, std::int64_t positions, int channels, T const* x,
+                                 float* y);
+template <class T>
+void global_average_pool_backward(cudaStream_t stream, int batch, std::int64_t positions, int channels, float const* dy,
+                                  T* dx, store mode);
+
+// --- selective.cuh -----------------------------------------------------------------------------------------------------
+template <class T>
+void selective_merge_forward(cudaStream_t stream, selective_geometry const& g, T const* x, float const* logits, T* y);
+template <class T>
+void selective_merge_backward(cudaStream_t stream, selective_geometry const& g, T const* x, float const* logits,
+                              T const* dy, T* dx, store dx_store, float* dlogits, store dlogits_store);
+
+// --- losses.cuh, contrastive.cuh -----------------------------------------------------------------------------------------
+/// What a loss tells the host: sums over rows in row order.
+struct loss_sums {
+    float loss = 0;      ///< sum over the rows that count
+    float correct = 0;   ///< rows whose prediction is right
+    float entropy = 0;   ///< sum over the rows that count
+    float labeled = 0;   ///< rows with a label
+    float bad = 0;       ///< rows whose label is below -1 or not below classes
+};
+inline std::int64_t loss_floats(std::int64_t rows) { return std::int64_t{5} * rows + 8; }
+/// Sums of cross entropy, then the gradient divided by the number of labeled rows. The sums lie at `scratch`.
+void softmax_cross_entropy(cudaStream_t stream, int rows, int classes, float const* logits, std::int32_t const* labels,
+                           float smoothing, float weight, float* dlogits, store mode, float* scratch);
+/// Sums of the distillation term; the gradient is multiplied by factor.
+void distillation_term(cudaStream_t stream, distillation_geometry const& g, float const* student, float const* teacher,
+                       float factor, float* dstudent, store mode, float* scratch);
+/// sums.correct counts the rows whose label is among the `top` largest logits (ties by smaller index).
+void count_correct(cudaStream_t stream, int rows, int classes, float const* logits, std::int32_t const* labels, int top,
+                   float* scratch);
+/// sums.bad > 0 where a value is infinite or NaN; scratch: loss_floats(finite_blocks)
+inline constexpr int finite_blocks = 256;
+void find_not_finite(cudaStream_t stream, std::int64_t n, float const* x, float* scratch);
+
+/// similarity[i - first, j] holds u_i . u_j for rows first .. first + count - 1 of 2 * pairs: log-sum-exp over j != i,
+/// and per row the terms of loss_sums in row_terms (5 per row).
+void contrastive_rows(cudaStream_t stream, contrastive_geometry const& g, int first, int count, float const* similarity,
+                      float* log_sum_exp, float* row_terms);
+/// similarity becomes factor (P - Y + transpose(P - Y)), 0 on the diagonal.
+void contrastive_weights(cudaStream_t stream, contrastive_geometry const& g, int first, int count, float factor,
+                         float const* log_sum_exp, float* similarity);
+/// sums[5] = the terms added up in row order.
+void sum_row_terms(cudaStream_t stream, int rows, float const* row_terms, float* sums);
+
+// --- optimizers.cuh: `ranges` is device memory ---------------------------------------------------------------------------
+inline constexpr int norm_splits = 64;
+inline std::int64_t lars_floats(int ranges) { return std::int64_t{2} * norm_splits * ranges; }
+void apply_lars(cudaStream_t stream, lars_update const& u, int count, update_range const* ranges, float* w,
+                float const* g, float* momentum, float* scratch);
+void apply_sgd(cudaStream_t stream, sgd_update const& u, int count, update_range const* ranges, float* w, float const* g,
+               float* momentum);
+void apply_adam(cudaStream_t stream, adam_update const& u, int count, update_range const* ranges, float* w,
+                float const* g, float* first, float* second);
+void apply_ema(cudaStream_t stream, std::int64_t n, float decay, float const* w, float* average);
+
+}  // namespace tempera::cuda_kernels

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+// Catalogue: the losses on the device (formulas in device/losses.hpp). Values come back to the host: these functions
+// wait for the stream.
+
+#include <algorithm>
+#include <cstdint>
+
+#include <tempera/cuda/launch.hpp>
+#include <tempera/cuda/matmul.hpp>
+
+namespace tempera::cuda_kernels {
+
+/// The sums that a loss left at the beginning of its scratch memory.
+inline loss_sums fetch_sums(gpu& device, float const* scratch) {
+    static_assert(sizeof(loss_sums) == 5 * sizeof(float));
+    return device.context.fetch(reinterpret_cast<loss_sums const*>(scratch));
+}
+
+/// Throws error when rows had labels that no class has.
+inline void require_labels(loss_sums const& sums, char const* where, int classes) {
+    if (sums.bad > 0)
+        throw error(where, "labels of -1 (none) or 0 to " + std::to_string(classes - 1),
+                    std::to_string(static_cast<std::int64_t>(sums.bad)) + " others", "check the labels of the batch");
+}
+
+/// Means over `rows` rows; 0 for none.
+inline loss_value mean_of(loss_sums const& sums, float rows) {
+    if (!(rows > 0)) return {};
+    return {sums.loss / rows, sums.correct / rows, sums.entropy / rows};
+}
+
+}  // namespace tempera::cuda_kernels
+
+namespace tempera {
+
+inline loss_value softmax_cross_entropy(gpu& device, int rows, int classes, float const* logits,
+                                        std::int32_t const* labels, float smoothing, float weight, float* dlogits,
+                                        store mode) {
+    float* const scratch = device.context.float_scratch(cuda_kernels::loss_floats(rows));
+    cuda_kernels::softmax_cross_entropy(device.context.stream(), rows, classes, logits, labels, smoothing, weight,
+                                        dlogits, mode, scratch);
+    auto const sums = cuda_kernels::fetch_sums(device, scratch);
+    cuda_kernels::require_labels(sums, "softmax_cross_entropy", classes);
+    return cuda_kernels::mean_of(sums, sums.labeled);
+}
+
+inline loss_value distillation_cross_entropy(gpu& device, distillation_geometry const& g, float const* student,
+                                             float const* teacher, std::int32_t const* labels, float weight,
+                                             float* dstudent, store mode) {
+    float* const scratch = device.context.float_scratch(cuda_kernels::loss_floats(g.rows));
+    float const share = g.alpha * (g.scale_t2 ? g.temperature * g.temperature : 1.0F);
+    float const factor = g.rows == 0 ? 0 : weight * share / (g.temperature * static_cast<float>(g.rows));
+    cuda_kernels::distillation_term(device.context.stream(), g, student, teacher, factor, dstudent, mode, scratch);
+    auto value = cuda_kernels::mean_of(cuda_kernels::fetch_sums(device, scratch), static_cast<float>(g.rows));
+    value.loss *= share;
+    if (g.alpha < 1 && labels != nullptr) {
+        auto const labeled = softmax_cross_entropy(device, g.rows, g.classes, student, labels, 0, weight * (1 - g.alpha),
+                                                   dstudent, store::accumulate);
+        value.loss += (1 - g.alpha) * labeled.loss;
+    }
+    return value;
+}
+
+/// Needs scratch memory for two copies of h and a tile of at most 32 MiB (at least one row of 2N similarities).
+inline loss_value contrastive_cross_entropy(gpu& device, contrastive_geometry const& g, float const* h, float weight,
+                                            float* dh, store mode) {
+    if (g.pairs == 0) return {};
+    constexpr std::int64_t tile_floats = std::int64_t{8} << 20;
+    int const rows = 2 * g.pairs;
+    int const tile_rows = static_cast<int>(std::clamp<std::int64_t>(tile_floats / rows, 1, rows));
+    std::int64_t const size = std::int64_t{rows} * g.channels;
+
+    float* const scratch = device.context.float_scratch(cuda_kernels::loss_floats(rows) + 2 * rows + 2 * size +
+                                                        std::int64_t{tile_rows} * rows);
+    float* const terms = scratch + 8;
+    float* const log_sums = terms + std::int64_t{5} * rows;
+    float* const inverse = log_sums + rows;
+    float* const normalized = inverse + rows;
+    float* const du = normalized + size;
+    float* const tile = du + size;
+
+    cudaStream_t const stream = device.context.stream();
+    float const* u = h;
+    if (g.normalize) {
+        cuda_kernels::l2_normalize_forward(stream, rows, g.channels, h, normalized, inverse);
+        u = normalized;
+    }
+    auto const each_tile = [&](auto const& function) {
+        for (int first = 0; first < rows; first += tile_rows) {
+            int const count = std::min(tile_rows, rows - first);
+            matmul_geometry const product{.m = count, .n = rows, .k = g.channels, .transpose_b = true};
+            cuda_kernels::multiply_matrices(device, product, u + std::int64_t{first} * g.channels, u, tile, store::write);
+            function(first, count);
+        }
+    };
+    each_tile([&](int first, int count) {
+        cuda_kernels::contrastive_rows(stream, g, first, count, tile, log_sums, terms);
+    });
+    cuda_kernels::sum_row_terms(stream, rows, terms, scratch);
+    if (dh != nullptr) {
+        float const factor = weight / (static_cast<float>(g.pairs) * g.temperature);
+        each_tile([&](int first, int count) {
+            cuda_kernels::contrastive_weights(stream, g, first, count, factor, log_sums, tile);
+            matmul_geometry const product{.m = count, .n = g.channels, .k = rows};
+            float* const to = (g.normalize ? du : dh) + std::int64_t{first} * g.channels;
+            cuda_kernels::multiply_matrices(device, product, static_cast<float const*>(tile), u, to,
+                                            g.normalize ? store::write : mode);
+        });
+        if (g.normalize)
+            cuda_kernels::l2_normalize_backward(stream, rows, g.channels, u, inverse, static_cast<float const*>(du), dh,
+                                                mode);
+    }
+    return cuda_kernels::mean_of(cuda_kernels::fetch_sums(device, scratch), static_cast<float>(g.pairs));
+}
+
+inline int count_correct(gpu& device, int rows, int classes, float const* logits, std::int32_t const* labels, int top) {
+    float* const scratch = device.context.float_scratch(cuda_kernels::loss_floats(rows));
+    cuda_kernels::count_correct(device.context.stream(), rows, classes, logits, labels, top, scratch);
+    auto const sums = cuda_kernels::fetch_sums(device, scratch);
+    cuda_kernels::require_labels(sums, "count_correct", classes);
+    return static_cast<int>(sums.correct);
+}
+
+inline bool all_finite(gpu& device, std::int64_t n, float const* x) {
+    float* const scratch = device.context.float_scratch(cuda_kernels::loss_floats(cuda_kernels::finite_blocks));
+    cuda_kernels::find_not_finite(device.context.stream(), n, x, scratch);
+    return !(cuda_kernels::fetch_sums(device, scratch).bad > 0);
+}
+
+}  // namespace tempera

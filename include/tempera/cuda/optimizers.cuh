@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+// Kernels of device/optimizers.hpp over all ranges at once: block (range, split). LARS takes two launches, one for the
+// norms' partial sums, one for the update, whatever the number of tensors.
+
+#include <cmath>
+
+#include <tempera/cuda/launch.hpp>
+#include <tempera/cuda/rows.cuh>
+
+namespace tempera::cuda_kernels {
+
+/// function(i) for every element of this block's part of its range.
+template <class Function>
+__device__ void each_of_range(update_range const& range, Function const& function) {
+    std::int64_t const step = std::int64_t{gridDim.y} * row_threads;
+    for (std::int64_t i = std::int64_t{blockIdx.y} * row_threads + threadIdx.x; i < range.count; i += step)
+        function(range.offset + i);
+}
+
+/// Momentum with a trust ratio, see device/optimizers.hpp. sgd is the case trust = 1.
+struct momentum_step {
+    lars_update u;
+    float* w;
+    float const* g;
+    float* momentum;
+    float weight_decay;
+
+    __device__ float gradient(std::int64_t i) const { return g[i] + weight_decay * w[i]; }
+    /// What the trust ratio compares |w| with: the gradient, or the update made of it. Writes nothing.
+    __device__ float measured(std::int64_t i) const {
+        float const gradient_i = gradient(i);
+        if (u.classic_momentum) return gradient_i;
+        float const v = u.momentum * momentum[i] + gradient_i;
+        return u.nesterov ? u.momentum * v + gradient_i : v;
+    }
+    __device__ void apply(std::int64_t i, float trust) const {
+        float const rate = u.learning_rate * trust;
+        float const step = u.classic_momentum ? rate * gradient(i) : gradient(i);
+        float const v = u.momentum * momentum[i] + step;
+        float const update = u.nesterov ? u.momentum * v + step : v;
+        momentum[i] = v;
+        w[i] -= u.classic_momentum ? update : rate * update;
+    }
+};
+
+struct square_sums {
+    momentum_step step;
+    float* total;  ///< |w|^2, |measured|^2 of one thread
+    __device__ void operator()(std::int64_t i) const {
+        float const m = step.measured(i);
+        total[0] += step.w[i] * step.w[i];
+        total[1] += m * m;
+    }
+};
+static __global__ void lars_norms(lars_update u, update_range const* ranges, float* w, float const* g, float* momentum,
+                                  float* partial) {
+    update_range const range = ranges[blockIdx.x];
+    float total[2] = {0, 0};
+    each_of_range(range, square_sums{{u, w, g, momentum, range.weight_decay}, total});
+    float const w_sum = block_sum(total[0]);
+    float const m_sum = block_sum(total[1]);
+    if (threadIdx.x != 0) return;
+    float* const out = partial + (std::int64_t{blockIdx.x} * norm_splits + blockIdx.y) * 2;
+    out[0] = w_sum;
+    out[1] = m_sum;
+}
+
+struct momentum_at {
+    momentum_step step;
+    float trust;
+    __device__ void operator()(std::int64_t i) const { step.apply(i, trust); }
+};
+/// partial null: trust = 1.
+static __global__ void momentum_kernel(lars_update u, update_range const* ranges, float* w, float const* g,
+                                       float* momentum, float const* partial) {
+    update_range const range = ranges[blockIdx.x];
+    float trust = 1;
+    if (partial != nullptr && range.adapt) {
+        float w_sum = 0;
+        float m_sum = 0;
+        for (int split = 0; split < norm_splits; ++split) {
+            w_sum += partial[(std::int64_t{blockIdx.x} * norm_splits + split) * 2];
+            m_sum += partial[(std::int64_t{blockIdx.x} * norm_splits + split) * 2 + 1];
+        }
+        if (w_sum > 0 && m_sum > 0) trust = u.eta * sqrtf(w_sum) / sqrtf(m_sum);
+    }
+    each_of_range(range, momentum_at{{u, w, g, momentum, range.weight_decay}, trust});
+}
+
+inline void apply_lars(cudaStream_t stream, lars_update const& u, int count, update_range const* ranges, float* w,
+                       float const* g, float* momentum, float* scratch) {
+    if (count == 0) return;
+    dim3 const grid(static_cast<unsigned>(count), norm_splits);
+    launch(lars_norms, grid, dim3(row_threads), stream, u, ranges, w, g, momentum, scratch);
+    launch(momentum_kernel, grid, dim3(row_threads), stream, u, ranges, w, g, momentum, scratch);
+}
+
+inline void apply_sgd(cudaStream_t stream, sgd_update const& u, int count, update_range const* ranges, float* w,
+                      float const* g, float* momentum) {
+    if (count == 0) return;
+    lars_update plain;
+    plain.learning_rate = u.learning_rate;
+    plain.momentum = u.momentum;
+    plain.nesterov = u.nesterov;
+    plain.classic_momentum = u.classic_momentum;
+    float const* const no_norms = nullptr;
+    launch(momentum_kernel, dim3(static_cast<unsigned>(count), norm_splits), dim3(row_threads), stream, plain, ranges,
+           w, g, momentum, no_norms);
+}
+
+struct adam_at {
+    adam_update u;
+    float weight_decay;
+    float rate;
+    float* w;
+    float const* g;
+    float* first;
+    float* second;
+    __device__ void operator()(std::int64_t i) const {
+        float const gradient = g[i] + weight_decay * w[i];
+        first[i] = u.beta1 * first[i] + (1 - u.beta1) * gradient;
+        second[i] = u.beta2 * second[i] + (1 - u.beta2) * (gradient * gradient);
+        w[i] -= rate * first[i] / (sqrtf(second[i]) + u.epsilon);
+    }
+};
+static __global__ void adam_kernel(adam_update u, float rate, update_range const* ranges, float* w, float const* g,
+                                   float* first, float* second) {
+    update_range const range = ranges[blockIdx.x];
+    each_of_range(range, adam_at{u, range.weight_decay, rate, w, g, first, second});
+}
+inline void apply_adam(cudaStream_t stream, adam_update const& u, int count, update_range const* ranges, float* w,
+                       float const* g, float* first, float* second) {
+    if (count == 0) return;
+    auto const step = static_cast<double>(u.step);
+    double const rate = u.learning_rate * std::sqrt(1 - std::pow(double{u.beta2}, step)) /
+                        (1 - std::pow(double{u.beta1}, step));
+    launch(adam_kernel, dim3(static_cast<unsigned>(count), norm_splits), dim3(row_threads), stream, u,
+           static_cast<float>(rate), ranges, w, g, first, second);
+}
+
+struct ema_at {
+    float decay;
+    float const* w;
+    float* average;
+    __device__ void operator()(std::int64_t i) const { average[i] = decay * average[i] + (1 - decay) * w[i]; }
+};
+inline void apply_ema(cudaStream_t stream, std::int64_t n, float decay, float const* w, float* average) {
+    each(stream, n, ema_at{decay, w, average});
+}
+
+}  // namespace tempera::cuda_kernels

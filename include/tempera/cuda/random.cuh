@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+// Random kernels: dropout and DropBlock masks. The numbers are those of core/philox.hpp, word by word.
+
+#include <tempera/cuda/launch.hpp>
+#include <tempera/cuda/rows.cuh>
+
+namespace tempera::cuda_kernels {
+
+/// Uniform in [0, 1) of element i: word i % 4 of the Philox4x32-10 block offset + i / 4.
+__device__ inline float uniform_at(random_stream const& random, std::int64_t i) {
+    std::uint64_t const block = random.offset + static_cast<std::uint64_t>(i) / 4;
+    std::uint32_t counter[4] = {static_cast<std::uint32_t>(block), static_cast<std::uint32_t>(block >> 32), 0, 0};
+    std::uint32_t lo = random.key.lo;
+    std::uint32_t hi = random.key.hi;
+    for (int round = 0; round < 10; ++round) {
+        std::uint64_t const p0 = std::uint64_t{0xD2511F53U} * counter[0];
+        std::uint64_t const p1 = std::uint64_t{0xCD9E8D57U} * counter[2];
+        std::uint32_t const c1 = counter[1];
+        std::uint32_t const c3 = counter[3];
+        counter[0] = static_cast<std::uint32_t>(p1 >> 32) ^ c1 ^ lo;
+        counter[1] = static_cast<std::uint32_t>(p1);
+        counter[2] = static_cast<std::uint32_t>(p0 >> 32) ^ c3 ^ hi;
+        counter[3] = static_cast<std::uint32_t>(p0);
+        lo += 0x9E3779B9U;
+        hi += 0xBB67AE85U;
+    }
+    return static_cast<float>(counter[i % 4] >> 8) * 0x1p-24F;
+}
+
+template <class T>
+struct dropout_at {
+    float rate;
+    random_stream random;
+    T const* x;
+    T* y;
+    store mode;
+    __device__ void operator()(std::int64_t i) const {
+        put(y[i], uniform_at(random, i) >= rate ? as_float(x[i]) / (1 - rate) : 0, mode);
+    }
+};
+template <class T>
+void dropout(cudaStream_t stream, std::int64_t n, float rate, random_stream const& random, T const* x, T* y,
+             store mode) {
+    each(stream, n, dropout_at<T>{rate, random, x, y, mode});
+}
+
+/// 1 where no block covers the position, else 0. A block's centre is drawn with probability gamma wherever the block
+/// lies inside the map.
+struct drop_block_at {
+    drop_block_geometry g;
+    float gamma;
+    random_stream random;
+    float* mask;
+
+    __device__ bool is_centre(int i, int j, std::int64_t position) const {
+        return i >= g.block / 2 && i < g.height - (g.block - 1) / 2 && j >= g.block / 2 &&
+               j < g.width - (g.block - 1) / 2 && uniform_at(random, position) < gamma;
+    }
+    __device__ void operator()(std::int64_t at) const {
+        auto const column = static_cast<int>(at % g.width);
+        auto const row = static_cast<int>(at / g.width % g.height);
+        std::int64_t const sample = at - std::int64_t{row} * g.width - column;
+        int const before = (g.block - 1) / 2;
+        bool dropped = false;
+        for (int i = row - before; i < row - before + g.block; ++i)
+            for (int j = column - before; j < column - before + g.block; ++j)
+                dropped = dropped || is_centre(i, j, sample + std::int64_t{i} * g.width + j);
+        mask[at] = dropped ? 0 : 1;
+    }
+};
+
+/// total[0] = sum of n values; one block.
+static __global__ void sum_kernel(std::int64_t n, float const* x, float* total) {
+    float sum = 0;
+    for (std::int64_t i = threadIdx.x; i < n; i += row_threads) sum += x[i];
+    sum = block_sum(sum);
+    if (threadIdx.x == 0) *total = sum;
+}
+
+struct rescale_mask_at {
+    std::int64_t n;
+    float const* ones;
+    float* mask;
+    __device__ void operator()(std::int64_t i) const {
+        mask[i] = *ones > 0 ? mask[i] * (static_cast<float>(n) / *ones) : 0;
+    }
+};
+
+inline void drop_block_mask(cudaStream_t stream, drop_block_geometry const& g, random_stream const& random, float* mask,
+                            float* scratch) {
+    std::int64_t const n = std::int64_t{1} * g.batch * g.height * g.width;
+    if (n == 0) return;
+    float const area = static_cast<float>(g.height) * static_cast<float>(g.width);
+    float const inside = static_cast<float>(g.height - g.block + 1) * static_cast<float>(g.width - g.block + 1);
+    float const gamma = (1 - g.keep) * area / static_cast<float>(g.block * g.block) / inside;
+    each(stream, n, drop_block_at{g, gamma, random, mask});
+    launch(sum_kernel, dim3(1), dim3(row_threads), stream, n, mask, scratch);
+    each(stream, n, rescale_mask_at{n, scratch, mask});
+}
+
+}  // namespace tempera::cuda_kernels

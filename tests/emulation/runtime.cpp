@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+// The emulated CUDA runtime: device memory is host memory full of NaN, streams do their work at once.
+
+#include "cuda_runtime_api.h"
+
+#include <cstdlib>
+#include <cstring>
+#include <iterator>
+#include <map>
+
+#include "emulation.hpp"
+
+struct CUstream_st {
+    int device;
+};
+
+namespace emulation {
+
+machine& settings() {
+    static machine m;
+    return m;
+}
+counters& counts() {
+    static counters c;
+    return c;
+}
+
+namespace {
+
+cudaError_t last = cudaSuccess;
+int current = 0;
+std::map<char const*, std::size_t> blocks;  // live device memory
+std::size_t used = 0;
+
+bool on_device(void const* p, std::size_t bytes) {
+    auto const* const at = static_cast<char const*>(p);
+    auto block = blocks.upper_bound(at);
+    if (block == blocks.begin()) return false;
+    block = std::prev(block);
+    return at >= block->first && at + bytes <= block->first + block->second;
+}
+
+}  // namespace
+
+/// Remembers a failure for cudaGetLastError, as the runtime does.
+cudaError_t failed(cudaError_t status) {
+    if (status != cudaSuccess) last = status;
+    return status;
+}
+
+}  // namespace emulation
+
+using emulation::counts;
+using emulation::failed;
+using emulation::settings;
+
+char const* cudaGetErrorName(cudaError_t status) {
+    switch (status) {
+        case cudaSuccess: return "cudaSuccess";
+        case cudaErrorInvalidValue: return "cudaErrorInvalidValue";
+        case cudaErrorMemoryAllocation: return "cudaErrorMemoryAllocation";
+        case cudaErrorInvalidConfiguration: return "cudaErrorInvalidConfiguration";
+        case cudaErrorInvalidMemcpyDirection: return "cudaErrorInvalidMemcpyDirection";
+        case cudaErrorInsufficientDriver: return "cudaErrorInsufficientDriver";
+        case cudaErrorNoDevice: return "cudaErrorNoDevice";
+        case cudaErrorInvalidDevice: return "cudaErrorInvalidDevice";
+        case cudaErrorNoKernelImageForDevice: return "cudaErrorNoKernelImageForDevice";
+        case cudaErrorInvalidResourceHandle: return "cudaErrorInvalidResourceHandle";
+        case cudaErrorIllegalAddress: return "cudaErrorIllegalAddress";
+    }
+    return "cudaErrorUnknown";
+}
+char const* cudaGetErrorString(cudaError_t status) { return status == cudaSuccess ? "no error" : "emulated"; }
+cudaError_t cudaGetLastError() {
+    cudaError_t const status = emulation::last;
+    emulation::last = cudaSuccess;
+    return status;
+}
+
+cudaError_t cudaDriverGetVersion(int* version) {
+    *version = settings().driver;
+    return cudaSuccess;
+}
+cudaError_t cudaRuntimeGetVersion(int* version) {
+    *version = settings().runtime;
+    return cudaSuccess;
+}
+cudaError_t cudaGetDeviceCount(int* count) {
+    *count = settings().devices;
+    return settings().devices == 0 ? failed(cudaErrorNoDevice) : cudaSuccess;
+}
+cudaError_t cudaSetDevice(int device) {
+    if (device < 0 || device >= settings().devices) return failed(cudaErrorInvalidDevice);
+    emulation::current = device;
+    return cudaSuccess;
+}
+cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int device) {
+    if (device < 0 || device >= settings().devices) return failed(cudaErrorInvalidDevice);
+    *value = attribute == cudaDevAttrComputeCapabilityMajor ? settings().compute_major : settings().compute_minor;
+    return cudaSuccess;
+}
+
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
+    *stream = new CUstream_st{emulation::current};
+    ++counts().live;
+    return cudaSuccess;
+}
+cudaError_t cudaStreamDestroy(cudaStream_t stream) {
+    delete stream;
+    --counts().live;
+    return cudaSuccess;
+}
+cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
+    ++counts().synchronizations;
+    return stream == nullptr ? failed(cudaErrorInvalidResourceHandle) : cudaSuccess;
+}
+
+cudaError_t cudaMalloc(void** memory, std::size_t bytes) {
+    *memory = nullptr;
+    if (bytes > settings().memory - emulation::used) return failed(cudaErrorMemoryAllocation);
+    std::size_t const rounded = (bytes + 255) / 256 * 256;
+    auto* const p = static_cast<char*>(std::aligned_alloc(256, rounded));
+    if (p == nullptr) return failed(cudaErrorMemoryAllocation);
+    std::memset(p, 0xff, rounded);  // NaN in every float format: reading before writing shows
+    emulation::blocks[p] = bytes;
+    emulation::used += bytes;
+    ++counts().allocations;
+    ++counts().live;
+    *memory = p;
+    return cudaSuccess;
+}
+cudaError_t cudaFree(void* memory) {
+    if (memory == nullptr) return cudaSuccess;
+    auto const block = emulation::blocks.find(static_cast<char*>(memory));
+    if (block == emulation::blocks.end()) return failed(cudaErrorInvalidValue);
+    emulation::used -= block->second;
+    emulation::blocks.erase(block);
+    std::free(memory);
+    --counts().live;
+    return cudaSuccess;
+}
+cudaError_t cudaMallocHost(void** memory, std::size_t bytes) {
+    *memory = std::malloc(bytes);
+    ++counts().live;
+    return cudaSuccess;
+}
+cudaError_t cudaFreeHost(void* memory) {
+    std::free(memory);
+    --counts().live;
+    return cudaSuccess;
+}
+cudaError_t cudaMemGetInfo(std::size_t* left, std::size_t* all) {
+    *all = settings().memory;
+    *left = *all - emulation::used;
+    return cudaSuccess;
+}
+cudaError_t cudaMemcpyAsync(void* target, void const* source, std::size_t bytes, cudaMemcpyKind kind,
+                            cudaStream_t stream) {
+    if (stream == nullptr || stream->device != emulation::current) return failed(cudaErrorInvalidResourceHandle);
+    bool const to_device = kind == cudaMemcpyHostToDevice || kind == cudaMemcpyDeviceToDevice;
+    bool const from_device = kind == cudaMemcpyDeviceToHost || kind == cudaMemcpyDeviceToDevice;
+    if (emulation::on_device(target, bytes) != to_device || emulation::on_device(source, bytes) != from_device)
+        return failed(cudaErrorIllegalAddress);
+    std::memcpy(target, source, bytes);
+    return cudaSuccess;
+}

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+// Blocks of CUDA threads as fibers of one host thread. A thread runs until it ends or meets a barrier; a kernel without
+// barriers needs one fiber. The sanitizers are told of each switch.
+
+#include "cuda_runtime.h"
+
+#include <ucontext.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <vector>
+
+#include "emulation.hpp"
+
+#if defined(__SANITIZE_ADDRESS__)
+#define EMULATION_ADDRESS_SANITIZER 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define EMULATION_ADDRESS_SANITIZER 1
+#endif
+#endif
+#ifdef EMULATION_ADDRESS_SANITIZER
+#include <sanitizer/common_interface_defs.h>
+#endif
+#if defined(__SANITIZE_THREAD__)
+#include <sanitizer/tsan_interface.h>
+#endif
+
+thread_local uint3 threadIdx;
+thread_local uint3 blockIdx;
+thread_local dim3 blockDim;
+thread_local dim3 gridDim;
+
+namespace emulation {
+
+cudaError_t failed(cudaError_t status);
+
+namespace {
+
+constexpr std::size_t stack_bytes = std::size_t{128} << 10;
+
+/// One stack that threads run on, one after the other or until a barrier.
+struct fiber {
+    ucontext_t context{};
+    std::unique_ptr<char[]> stack = std::make_unique<char[]>(stack_bytes);
+    uint3 index{};
+    bool busy = false;      ///< holds a thread that has not ended
+    void* fake_stack = nullptr;
+#if defined(__SANITIZE_THREAD__)
+    void* tsan = __tsan_create_fiber(0);
+#endif
+};
+
+struct scheduler {
+    ucontext_t home{};
+    std::vector<std::unique_ptr<fiber>> fibers;
+    fiber* running = nullptr;
+    void (*call)(void*) = nullptr;
+    void* data = nullptr;
+    void const* home_stack = nullptr;
+    std::size_t home_bytes = 0;
+    void* home_fake_stack = nullptr;
+#if defined(__SANITIZE_THREAD__)
+    void* home_tsan = nullptr;
+#endif
+
+    /// From the fiber back to the scheduler.
+    void leave() {
+        fiber& f = *running;
+#ifdef EMULATION_ADDRESS_SANITIZER
+        __sanitizer_start_switch_fiber(&f.fake_stack, home_stack, home_bytes);
+#endif
+#if defined(__SANITIZE_THREAD__)
+        __tsan_switch_to_fiber(home_tsan, 0);
+#endif
+        swapcontext(&f.context, &home);
+        arrived(f);
+    }
+    /// On the fiber, after a switch to it.
+    void arrived([[maybe_unused]] fiber& f) {
+#ifdef EMULATION_ADDRESS_SANITIZER
+        __sanitizer_finish_switch_fiber(f.fake_stack, &home_stack, &home_bytes);
+#endif
+    }
+    /// From the scheduler to the fiber, until it leaves.
+    void resume(fiber& f) {
+        running = &f;
+        threadIdx = f.index;
+#ifdef EMULATION_ADDRESS_SANITIZER
+        __sanitizer_start_switch_fiber(&home_fake_stack, f.stack.get(), stack_bytes);
+#endif
+#if defined(__SANITIZE_THREAD__)
+        home_tsan = __tsan_get_current_fiber();
+        __tsan_switch_to_fiber(f.tsan, 0);
+#endif
+        swapcontext(&home, &f.context);
+#ifdef EMULATION_ADDRESS_SANITIZER
+        __sanitizer_finish_switch_fiber(home_fake_stack, nullptr, nullptr);
+#endif
+        running = nullptr;
+    }
+
+    void run_block(unsigned threads);
+};
+
+thread_local scheduler the_scheduler;
+
+/// What a fiber does for ever: run the thread it was given, then leave.
+void fiber_main() {
+    scheduler& s = the_scheduler;
+    s.arrived(*s.running);
+    for (;;) {
+        s.call(s.data);
+        s.running->busy = false;
+        s.leave();
+    }
+}
+
+std::unique_ptr<fiber> new_fiber() {
+    auto f = std::make_unique<fiber>();
+    getcontext(&f->context);
+    f->context.uc_stack.ss_sp = f->stack.get();
+    f->context.uc_stack.ss_size = stack_bytes;
+    f->context.uc_link = nullptr;
+    makecontext(&f->context, fiber_main, 0);
+    return f;
+}
+
+uint3 thread_of(unsigned i) {
+    uint3 index;
+    index.x = i % blockDim.x;
+    index.y = i / blockDim.x % blockDim.y;
+    index.z = i / blockDim.x / blockDim.y;
+    return index;
+}
+
+unsigned position(unsigned i, unsigned count) {
+    return settings().order == order::ascending ? i : count - 1 - i;
+}
+
+void scheduler::run_block(unsigned threads) {
+    // to the first barrier: a thread that ends there frees its fiber for the next
+    std::size_t held = 0;
+    for (unsigned i = 0; i < threads; ++i) {
+        if (held == fibers.size()) fibers.push_back(new_fiber());
+        fiber& f = *fibers[held];
+        f.index = thread_of(position(i, threads));
+        f.busy = true;
+        resume(f);
+        if (f.busy) ++held;
+    }
+    // from barrier to barrier
+    while (held > 0) {
+        if (held != threads) {  // a barrier waits for ever, or pairs with another one: undefined on a device
+            std::fprintf(stderr, "emulation: a barrier that %zu of %u threads of a block reached\n", held, threads);
+            std::abort();
+        }
+        held = 0;
+        for (unsigned i = 0; i < threads; ++i) {
+            resume(*fibers[i]);
+            if (fibers[i]->busy) ++held;
+        }
+    }
+}
+
+}  // namespace
+
+cudaError_t launch(cudaLaunchConfig_t const& config, std::size_t argument_bytes, void (*call)(void*), void* data) {
+    dim3 const grid = config.gridDim;
+    dim3 const block = config.blockDim;
+    unsigned const threads = block.x * block.y * block.z;
+    bool const fits = grid.x > 0 && grid.x <= 0x7fffffffU && grid.y > 0 && grid.y <= 65535 && grid.z > 0 &&
+                      grid.z <= 65535 && threads > 0 && threads <= 1024 && argument_bytes <= 4096;
+    if (!fits) return failed(cudaErrorInvalidConfiguration);
+    if (config.stream == nullptr) return failed(cudaErrorInvalidResourceHandle);
+    if (settings().launches_until_failure == 0) return failed(cudaErrorNoKernelImageForDevice);
+    if (settings().launches_until_failure > 0) --settings().launches_until_failure;
+    ++counts().launches;
+
+    the_scheduler.call = call;
+    the_scheduler.data = data;
+    gridDim = grid;
+    blockDim = block;
+    unsigned const blocks = grid.x * grid.y * grid.z;
+    for (unsigned i = 0; i < blocks; ++i) {
+        unsigned const at = position(i, blocks);
+        blockIdx.x = at % grid.x;
+        blockIdx.y = at / grid.x % grid.y;
+        blockIdx.z = at / grid.x / grid.y;
+        the_scheduler.run_block(threads);
+    }
+    return cudaSuccess;
+}
+
+}  // namespace emulation
+
+void __syncthreads() { emulation::the_scheduler.leave(); }
