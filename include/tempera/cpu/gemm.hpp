@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+// The packed matrix product behind convolution and matmul: the kernels' table, and one driver that cuts a product
+// into blocks, copies each block's rows to a worker's scratch memory and multiplies them.
+//
+//   c[m, n] (+)= bias[n] + sum_k a[m, k] b[k, n]
+//
+// b is packed beforehand into panels. The rows of a are read in place, or copied; for a convolution they are windows
+// of a map, so that the matrix of all windows never exists. Blocks depend on the sizes only, and each element of c
+// is summed by one worker in the order of k: the same bits for any number of threads.
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+
+#include <tempera/cpu/cpu.hpp>
+#include <tempera/cpu/eigen_gemm.hpp>
+#include <tempera/cpu/vector.hpp>
+
+namespace tempera::cpu_kernels {
+
+/// The storage types of maps, as indices of kernel tables.
+template <class T>
+inline constexpr int storage_index = -1;
+template <>
+inline constexpr int storage_index<float> = 0;
+template <>
+inline constexpr int storage_index<bf16> = 1;
+
+/// One block of a product. a[i, k] = a[i / tile_rows * a_group + i % tile_rows * a_row + k * a_step];
+/// b[k, j] = b[j / tile_columns * b_panel + k * b_step + j % tile_columns]; row i of c begins at c + c_rows[i].
+struct gemm_block {
+    int rows, columns, depth;
+    float const* a;
+    std::ptrdiff_t a_group, a_row, a_step;
+    float const* b;
+    std::ptrdiff_t b_panel, b_step;
+    float* c;
+    std::ptrdiff_t const* c_rows;
+    float const* bias;
+    bool accumulate;
+};
+
+/// Windows of a {batch, in_height, in_width, channels} map, one for each of out_height x out_width positions per
+/// sample. The window of position (i, j) covers rows i * step + top + [0, window_height) and columns j * step + left +
+/// [0, window_width); outside the map it is zero. Its elements are (row, column, channel), channel fastest.
+struct window_walk {
+    int in_height, in_width, channels;
+    int out_height, out_width;
+    int step, top, left;
+    int window_height, window_width;
+};
+
+struct gemm_kernels {
+    char const* name;
+    int tile_rows, tile_columns;
+    int depth_block;     ///< longest stretch of k at a time
+    int flops_per_spin;  ///< of one step of `spin`
+    void (*multiply)(gemm_block const&);
+    void (*gather[2])(window_walk const&, void const* x, std::int64_t position, int rows, int first, int last,
+                      float* to, std::ptrdiff_t line);
+    void (*pack)(float const* from, std::ptrdiff_t step_k, std::ptrdiff_t step_n, int depth, int columns, float* to,
+                 std::ptrdiff_t panel);
+    void (*interleave[2])(void const* from, std::ptrdiff_t line, int depth, int rows, float* to);
+    void (*scatter[2])(float const* from, std::ptrdiff_t line, int rows, int columns, void* to,
+                       std::ptrdiff_t const* to_rows, bool accumulate);
+    void (*add_parts)(float const* from, std::ptrdiff_t stride, int parts, std::int64_t count, float* y,
+                      bool accumulate);
+    void (*add_rows[2])(void const* x, std::int64_t rows, int columns, float* sums);
+    float (*spin)(std::int64_t steps);
+};
+
+}  // namespace tempera::cpu_kernels
+
+#define TEMPERA_KERNEL_FILE <tempera/cpu/kernels/gemm.hpp>
+#include <tempera/cpu/each_target.hpp>
+
+namespace tempera::cpu_kernels {
+
+inline gemm_kernels const& gemm_kernels_of(isa level) {
+    return choose(level, portable::gemm_table, avx2::gemm_table, avx512::gemm_table);
+}
+
+/// GFLOP/s of multiply-adds in registers on all threads of a device, the best of a few short rounds.
+inline double measured_peak(cpu& device, gemm_kernels const& kernels) {
+    constexpr std::int64_t steps = 400'000;
+    double best = 0;
+    for (int round = 0; round < 5; ++round) {
+        auto const begin = std::chrono::steady_clock::now();
+        device.for_chunks(device.thread_count(), [&](std::int64_t, int) {
+            volatile float sink = kernels.spin(steps);
+            static_cast<void>(sink);
+        });
+        double const seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+        double const operations = 1.0 * steps * kernels.flops_per_spin * device.thread_count();
+        best = std::max(best, 1e-9 * operations / seconds);
+    }
+    return best;
+}
+
+/// Scratch slots of convolution and matmul.
+enum gemm_slot { slot_panels = 0, slot_rows = 1, slot_sums = 2, slot_parts = 3 };
+
+/// Where row m of c begins: the distances of samples, lines and columns of height x width positions per sample.
+struct output_rows {
+    std::int64_t height = 1, width = 1;
+    std::ptrdiff_t image = 0, line = 0, column = 0;
+};
+
+struct gemm_job {
+    std::int64_t rows = 0;
+    int columns = 0;
+    int depth = 0;
+    float const* a = nullptr;  ///< rows of a in place, a_row floats apart; null: gather `source` through `walk`
+    std::ptrdiff_t a_row = 0;
+    bool a_transposed = false;  ///< a[m, k] = a[k * a_row + m]
+    window_walk walk{};
+    void const* source = nullptr;
+    int source_storage = 0;
+    float const* panels = nullptr;  ///< b, packed: depth * tile_columns floats a panel
+    void* c = nullptr;
+    int c_storage = 0;
+    output_rows out{};
+    float const* bias = nullptr;
+    bool accumulate = false;
+};
+
+inline std::int64_t round_up(std::int64_t n, std::int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
+inline std::int64_t ceil_divide(std::int64_t n, std::int64_t d) { return (n + d - 1) / d; }
+
+/// Floats from one copied row to the next: no multiple of 2 KB, where rows would compete for the same cache lines.
+inline std::int64_t line_of(std::int64_t depth) {
+    std::int64_t const line = round_up(depth, 16);
+    return line % 512 == 0 ? line + 16 : line;
+}
+
+inline void run_gemm(cpu& device, gemm_kernels const& kernels, gemm_job const& job) {
+    if (job.rows == 0 || job.columns == 0) return;
+    std::int64_t const tr = kernels.tile_rows;
+    std::int64_t const tc = kernels.tile_columns;
+    std::int64_t const stretches = job.depth > kernels.depth_block ? ceil_divide(job.depth, kernels.depth_block) : 1;
+    int const stretch = static_cast<int>(round_up(ceil_divide(job.depth, stretches), 8));
+    std::int64_t const line = line_of(stretch);
+
+    // Rows of a block: 256 KB of copied rows at most, at least four tiles, and 16 blocks if there are rows enough.
+    std::int64_t block = std::min<std::int64_t>(512, 65536 / std::max<std::int64_t>(line, 1));
+    block = std::min(block, ceil_divide(job.rows, 16));
+    block = std::min(round_up(std::max(block, 4 * tr), tr), round_up(job.rows, tr));
+    std::int64_t const blocks = ceil_divide(job.rows, block);
+    std::int64_t const panels = ceil_divide(job.columns, tc);
+    std::int64_t const groups = blocks >= 16 ? 1 : std::min(panels, ceil_divide(16, blocks));
+    std::int64_t const panels_per_group = ceil_divide(panels, groups);
+
+    bool const copies = job.a == nullptr || job.a_transposed;
+    bool const direct = job.c_storage == 0;
+    std::int64_t const group_columns = panels_per_group * tc;
+    std::size_t const row_floats = static_cast<std::size_t>(copies ? block * line + 64 : 0);
+    std::size_t const sum_floats = static_cast<std::size_t>(direct ? 0 : block * group_columns);
+    std::size_t const offsets_bytes = static_cast<std::size_t>(2 * block) * sizeof(std::ptrdiff_t);
+    device.reserve(slot_rows, row_floats * sizeof(float));
+    device.reserve(slot_sums, sum_floats * sizeof(float) + offsets_bytes);
+
+    device.for_chunks(blocks * groups, [&](std::int64_t chunk, int worker) {
+        std::int64_t const m0 = chunk / groups * block;
+        int const rows = static_cast<int>(std::min(block, job.rows - m0));
+        std::int64_t const n0 = chunk % groups * group_columns;
+        int const columns = static_cast<int>(std::min(group_columns, job.columns - n0));
+        if (columns <= 0) return;
+        auto* const copied = static_cast<float*>(device.scratch(worker, slot_rows, row_floats * sizeof(float)));
+        auto* const offsets = static_cast<std::ptrdiff_t*>(
+            device.scratch(worker, slot_sums, sum_floats * sizeof(float) + offsets_bytes));
+        std::ptrdiff_t* const sum_rows = offsets + block;
+        auto* const sums = reinterpret_cast<float*>(offsets + 2 * block);
+
+        std::int64_t const per_image = job.out.height * job.out.width;
+        std::int64_t image = m0 / per_image;
+        std::int64_t y = m0 % per_image / job.out.width;
+        std::int64_t x = m0 % job.out.width;
+        for (int i = 0; i < rows; ++i) {
+            offsets[i] = image * job.out.image + y * job.out.line + x * job.out.column + n0;
+            sum_rows[i] = i * group_columns;
+            if (++x == job.out.width) {
+                x = 0;
+                if (++y == job.out.height) {
+                    y = 0;
+                    ++image;
+                }
+            }
+        }
+
+        int k0 = 0;
+        do {
+            int const depth = std::min(stretch, job.depth - k0);
+            gemm_block g{};
+            g.rows = rows;
+            g.columns = columns;
+            g.depth = depth;
+            if (!copies) {
+                g.a = job.a + m0 * job.a_row + k0;
+                g.a_row = job.a_row;
+                g.a_group = tr * job.a_row;
+                g.a_step = 1;
+            } else if (job.a_transposed) {
+                kernels.interleave[0](job.a + k0 * job.a_row + m0, job.a_row, depth, rows, copied);
+                g.a = copied;
+                g.a_row = 1;
+                g.a_group = tr * depth;
+                g.a_step = tr;
+            } else {
+                if (depth > 0) {
+                    kernels.gather[job.source_storage](job.walk, job.source, m0, rows, k0, k0 + depth, copied, line);
+                }
+                g.a = copied;
+                g.a_row = line;
+                g.a_group = tr * line;
+                g.a_step = 1;
+            }
+            g.b = job.panels + n0 * job.depth + k0 * tc;
+            g.b_panel = tc * job.depth;
+            g.b_step = tc;
+            g.c = direct ? static_cast<float*>(job.c) : sums;
+            g.c_rows = direct ? offsets : sum_rows;
+            g.bias = k0 == 0 && job.bias != nullptr ? job.bias + n0 : nullptr;
+            g.accumulate = k0 > 0 || (direct && job.accumulate);
+            kernels.multiply(g);
+            k0 += depth;
+        } while (k0 < job.depth);
+        if (!direct) {
+            kernels.scatter[job.c_storage](sums, group_columns, rows, columns, job.c, offsets, job.accumulate);
+        }
+    });
+}
+
+}  // namespace tempera::cpu_kernels

@@ -1,0 +1,367 @@
+// SPDX-License-Identifier: Apache-2.0
+// The matrix product of one instruction set, and the copies around it. Included once per instruction set (see
+// target.hpp); the structs and the table are declared in gemm.hpp.
+//
+//   tile<Rows, Vectors>   c[i, j] (+)= bias[j] + sum_k a[i, k] b[k, j], sums in registers
+//                         avx2 6 x 16 (12 of 16 registers), avx512 14 x 32 (28 of 32), portable: Eigen instead
+//   multiply              a block: tiles of tile_rows x tile_columns, smaller ones at the edges
+//   gather                rows of windows: what a convolution multiplies, a few rows at a time
+//   pack                  b into panels of tile_columns columns, zeros after the last
+//   interleave            a^T into groups of tile_rows rows, step by step
+//
+// One loop serves forward (a row = a pixel, step = one float) and weight gradients (a row = a filter, step = one
+// pixel): rows and steps of a are any distances. A base pointer for every five rows and the distance times 1, 2, 3, 4
+// address the rows, so that no compiler runs out of integer registers: checked with objdump, no spills.
+
+#if TEMPERA_VECTOR_FLOATS == 16
+constexpr int tile_rows = 14;
+#elif TEMPERA_VECTOR_FLOATS == 8
+constexpr int tile_rows = 6;
+#endif
+#if TEMPERA_TARGET == 0
+constexpr int tile_rows = 64;
+constexpr int tile_columns = 64;
+#else
+constexpr int tile_vectors = 2;
+constexpr int tile_columns = tile_vectors * width;
+#endif
+
+#if defined(__clang__)
+#define TEMPERA_UNROLL _Pragma("unroll")
+#else
+#define TEMPERA_UNROLL _Pragma("GCC unroll 32")
+#endif
+
+#if TEMPERA_TARGET == 0
+
+static void multiply(gemm_block const& g) {
+    float product[tile_rows * tile_columns];
+    for (int j = 0; j < g.columns; j += tile_columns) {
+        int const columns = g.columns - j < tile_columns ? g.columns - j : tile_columns;
+        for (int i = 0; i < g.rows; i += tile_rows) {
+            int const rows = g.rows - i < tile_rows ? g.rows - i : tile_rows;
+            eigen_product(rows, columns, g.depth, g.a + i / tile_rows * g.a_group, g.a_row, g.a_step,
+                          g.b + j / tile_columns * g.b_panel, g.b_step, product);
+            for (int r = 0; r < rows; ++r) {
+                float* const c = g.c + g.c_rows[i + r] + j;
+                for (int n = 0; n < columns; ++n) {
+                    float v = product[r * columns + n];
+                    if (g.bias != nullptr) v += g.bias[j + n];
+                    c[n] = g.accumulate ? c[n] + v : v;
+                }
+            }
+        }
+    }
+}
+
+#else
+
+struct tile_operands {
+    float const* a;
+    std::ptrdiff_t a_row;
+    std::ptrdiff_t a_step;
+    float const* b;
+    std::ptrdiff_t b_step;
+    int depth;
+    float* c;
+    std::ptrdiff_t const* c_rows;
+    float const* bias;
+    int columns;
+    bool accumulate;
+};
+
+template <int Rows, int Vectors>
+static void tile(tile_operands const& t) {
+    vf sum[Rows][Vectors];
+    TEMPERA_UNROLL
+    for (int i = 0; i < Rows; ++i) {
+        TEMPERA_UNROLL
+        for (int v = 0; v < Vectors; ++v) sum[i][v] = vzero();
+    }
+    std::ptrdiff_t const row = t.a_row;
+    std::ptrdiff_t const row3 = 3 * row;
+    float const* a0 = t.a;
+    float const* a5 = Rows > 5 ? t.a + 5 * row : t.a;
+    float const* a10 = Rows > 10 ? t.a + 10 * row : t.a;
+    float const* b = t.b;
+    for (int k = t.depth; k > 0; --k) {
+        vf y[Vectors];
+        TEMPERA_UNROLL
+        for (int v = 0; v < Vectors; ++v) y[v] = vload(b + v * width);
+        TEMPERA_UNROLL
+        for (int i = 0; i < Rows; ++i) {
+            float const* const base = i < 5 ? a0 : i < 10 ? a5 : a10;
+            int const within = i % 5;
+            vf const x = vset(within == 3 ? base[row3] : base[within * row]);
+            TEMPERA_UNROLL
+            for (int v = 0; v < Vectors; ++v) sum[i][v] = vfma(x, y[v], sum[i][v]);
+        }
+        a0 += t.a_step;
+        if (Rows > 5) a5 += t.a_step;
+        if (Rows > 10) a10 += t.a_step;
+        b += t.b_step;
+    }
+    if (t.columns == Vectors * width) {
+        TEMPERA_UNROLL
+        for (int i = 0; i < Rows; ++i) {
+            float* const c = t.c + t.c_rows[i];
+            TEMPERA_UNROLL
+            for (int v = 0; v < Vectors; ++v) {
+                vf r = sum[i][v];
+                if (t.bias != nullptr) r = r + vload(t.bias + v * width);
+                if (t.accumulate) r = r + vload(c + v * width);
+                vstore(c + v * width, r);
+            }
+        }
+        return;
+    }
+    float lanes[Rows][Vectors * width];
+    TEMPERA_UNROLL
+    for (int i = 0; i < Rows; ++i) {
+        TEMPERA_UNROLL
+        for (int v = 0; v < Vectors; ++v) vstore(&lanes[i][v * width], sum[i][v]);
+    }
+    for (int i = 0; i < Rows; ++i) {
+        float* const c = t.c + t.c_rows[i];
+        for (int j = 0; j < t.columns; ++j) {
+            float r = lanes[i][j];
+            if (t.bias != nullptr) r = r + t.bias[j];
+            c[j] = t.accumulate ? r + c[j] : r;
+        }
+    }
+}
+
+template <int Vectors>
+static int tile_of(tile_operands const& t, int rows) {
+    if constexpr (tile_rows >= 14) {
+        if (rows >= 14) return tile<14, Vectors>(t), 14;
+        if (rows >= 8) return tile<8, Vectors>(t), 8;
+    }
+    if constexpr (tile_rows >= 6) {
+        if (rows >= 6) return tile<6, Vectors>(t), 6;
+    }
+    if (rows >= 4) return tile<4, Vectors>(t), 4;
+    if (rows >= 2) return tile<2, Vectors>(t), 2;
+    return tile<1, Vectors>(t), 1;
+}
+
+static void multiply_tiles(gemm_block const& g, int first_row, int last_row, int column) {
+    int const columns = g.columns - column < tile_columns ? g.columns - column : tile_columns;
+    float const* const bias = g.bias != nullptr ? g.bias + column : nullptr;
+    for (int i = first_row; i < last_row;) {
+        std::ptrdiff_t const group = i / tile_rows;
+        int const within = static_cast<int>(i % tile_rows);
+        tile_operands const t{g.a + group * g.a_group + within * g.a_row,
+                              g.a_row,
+                              g.a_step,
+                              g.b + column / tile_columns * g.b_panel,
+                              g.b_step,
+                              g.depth,
+                              g.c + column,
+                              g.c_rows + i,
+                              bias,
+                              columns,
+                              g.accumulate};
+        i += columns <= width ? tile_of<1>(t, last_row - i) : tile_of<tile_vectors>(t, last_row - i);
+    }
+}
+
+/// Panels of b that fit the first-level cache together stay there while rows go by; larger ones one at a time.
+static void multiply(gemm_block const& g) {
+    if (std::int64_t{g.depth} * g.columns <= 4096) {
+        for (int i = 0; i < g.rows; i += tile_rows) {
+            int const last = i + tile_rows < g.rows ? i + tile_rows : g.rows;
+            for (int j = 0; j < g.columns; j += tile_columns) multiply_tiles(g, i, last, j);
+        }
+    } else {
+        for (int j = 0; j < g.columns; j += tile_columns) multiply_tiles(g, 0, g.rows, j);
+    }
+}
+
+#endif
+
+/// Copies count elements as floats. May write up to `width` floats after the last.
+template <class T>
+TEMPERA_INLINE void copy_run(T const* from, float* to, int count) {
+    if (count < width) {
+        if (count > 0) vstore(to, vload_n(from, count));
+        return;
+    }
+    int i = 0;
+    for (; i + width <= count; i += width) vstore(to + i, vload(from + i));
+    if (i < count) vstore(to + count - width, vload(from + count - width));
+}
+TEMPERA_INLINE void zero_run(float* to, int count) {
+    for (int i = 0; i < count; i += width) vstore(to + i, vzero());
+}
+
+/// Columns [first, last) of the window rows of `rows` positions from `position` on, to lines `line` floats apart.
+/// May write up to `width` floats after a line.
+template <class T>
+static void gather(window_walk const& w, void const* source, std::int64_t position, int rows, int first, int last,
+                   float* to, std::ptrdiff_t line) {
+    T const* const x = static_cast<T const*>(source);
+    int const run = w.window_width * w.channels;
+    std::int64_t const in_row = std::int64_t{w.in_width} * w.channels;
+    std::int64_t const per_image = std::int64_t{w.out_height} * w.out_width;
+    std::int64_t n = position / per_image;
+    int i = static_cast<int>(position % per_image / w.out_width);
+    int j = static_cast<int>(position % w.out_width);
+    int const first_row = first / run;
+    int const last_row = (last - 1) / run;
+    for (int p = 0; p < rows; ++p, to += line) {
+        int const left = j * w.step + w.left;
+        int const begin = left < 0 ? -left * w.channels : 0;
+        int const end = left + w.window_width > w.in_width ? (w.in_width - left) * w.channels : run;
+        T const* const image = x + n * w.in_height * in_row + std::int64_t{left} * w.channels;
+        for (int r = first_row; r <= last_row; ++r) {
+            int const y = i * w.step + w.top + r;
+            int const from = r == first_row ? first - r * run : 0;
+            int const until = r == last_row ? last - r * run : run;
+            float* const out = to + r * run - first;
+            if (y < 0 || y >= w.in_height) {
+                zero_run(out + from, until - from);
+                continue;
+            }
+            int const inside_from = from < begin ? (begin < until ? begin : until) : from;
+            int const inside_until = until > end ? (end > inside_from ? end : inside_from) : until;
+            if (inside_from > from) zero_run(out + from, inside_from - from);
+            copy_run(image + y * in_row + inside_from, out + inside_from, inside_until - inside_from);
+            if (until > inside_until) zero_run(out + inside_until, until - inside_until);
+        }
+        if (++j == w.out_width) {
+            j = 0;
+            if (++i == w.out_height) {
+                i = 0;
+                ++n;
+            }
+        }
+    }
+}
+
+/// to[panel][k][column]: b[k, n] = from[k * step_k + n * step_n], panels `panel` floats apart.
+static void pack(float const* from, std::ptrdiff_t step_k, std::ptrdiff_t step_n, int depth, int columns, float* to,
+                 std::ptrdiff_t panel) {
+    for (int j = 0; j < columns; j += tile_columns, to += panel) {
+        int const count = columns - j < tile_columns ? columns - j : tile_columns;
+        float const* const source = from + j * step_n;
+        if (step_n == 1) {
+            for (int k = 0; k < depth; ++k) {
+                for (int v = 0; v < tile_columns; v += width) {
+                    int const rest = count - v;
+                    float const* const p = source + k * step_k + v;
+                    vstore(to + k * tile_columns + v, rest >= width ? vload(p) : rest > 0 ? vload_n(p, rest) : vzero());
+                }
+            }
+        } else {
+            for (int k = 0; k < depth; ++k) {
+                float* const line = to + k * tile_columns;
+                for (int c = 0; c < count; ++c) line[c] = source[k * step_k + c * step_n];
+                for (int c = count; c < tile_columns; ++c) line[c] = 0;
+            }
+        }
+    }
+}
+
+/// to[group][k][row]: rows of from[k, row] (lines `line` elements apart) in groups of tile_rows, groups
+/// depth * tile_rows floats apart. May write up to `width` floats after the last group.
+template <class T>
+static void interleave(void const* source, std::ptrdiff_t line, int depth, int rows, float* to) {
+    T const* const from = static_cast<T const*>(source);
+    for (int i = 0; i < rows; i += tile_rows, to += std::ptrdiff_t{depth} * tile_rows) {
+        int const count = rows - i < tile_rows ? rows - i : tile_rows;
+        for (int k = 0; k < depth; ++k) copy_run(from + k * line + i, to + k * tile_rows, count);
+    }
+}
+
+/// y = x, or y = y + x, element by element; to[i] from lines of a float block, each line to its own place.
+template <class T>
+static void scatter(float const* from, std::ptrdiff_t line, int rows, int columns, void* target,
+                    std::ptrdiff_t const* target_rows, bool accumulate) {
+    for (int i = 0; i < rows; ++i, from += line) {
+        T* const to = static_cast<T*>(target) + target_rows[i];
+        int j = 0;
+        for (; j + width <= columns; j += width) {
+            vf const v = vload(from + j);
+            vstore(to + j, accumulate ? vload(to + j) + v : v);
+        }
+        for (; j < columns; ++j) sstore(to + j, accumulate ? sload(to + j) + from[j] : from[j]);
+    }
+}
+
+/// y (+)= the sum of `parts` arrays `stride` floats apart, in order.
+static void add_parts(float const* from, std::ptrdiff_t stride, int parts, std::int64_t count, float* y,
+                      bool accumulate) {
+    std::int64_t i = 0;
+    for (; i + width <= count; i += width) {
+        vf s = vload(from + i);
+        for (int p = 1; p < parts; ++p) s = s + vload(from + p * stride + i);
+        vstore(y + i, accumulate ? vload(y + i) + s : s);
+    }
+    for (; i < count; ++i) {
+        float s = from[i];
+        for (int p = 1; p < parts; ++p) s += from[p * stride + i];
+        y[i] = accumulate ? y[i] + s : s;
+    }
+}
+
+/// sums[c] = sum over rows of x[row, c].
+template <class T>
+static void add_rows(void const* source, std::int64_t rows, int columns, float* sums) {
+    T const* const x = static_cast<T const*>(source);
+    int j = 0;
+    for (; j + width <= columns; j += width) {
+        vf s = vzero();
+        for (std::int64_t i = 0; i < rows; ++i) s = s + vload(x + i * columns + j);
+        vstore(sums + j, s);
+    }
+    for (; j < columns; ++j) {
+        float s = 0;
+        for (std::int64_t i = 0; i < rows; ++i) s += sload(x + i * columns + j);
+        sums[j] = s;
+    }
+}
+
+/// Multiply-adds in registers only: 12 independent sums, `steps` times. Measures the peak.
+static float spin(std::int64_t steps) {
+    vf sum[12];
+    TEMPERA_UNROLL
+    for (int i = 0; i < 12; ++i) sum[i] = vset(static_cast<float>(i));
+    vf x = vset(0.5F);
+    for (std::int64_t k = 0; k < steps; ++k) {
+#if defined(__x86_64__) && TEMPERA_TARGET != 9
+        __asm__("" : "+x"(x));
+#endif
+        TEMPERA_UNROLL
+        for (int i = 0; i < 12; ++i) sum[i] = vfma(sum[i], x, x);
+    }
+    vf total = vzero();
+    TEMPERA_UNROLL
+    for (int i = 0; i < 12; ++i) total = total + sum[i];
+    return vsum(total);
+}
+
+#undef TEMPERA_UNROLL
+
+static constexpr gemm_kernels gemm_table{
+#if TEMPERA_TARGET == 3
+    "avx512 14x32",
+#elif TEMPERA_TARGET == 2
+    "avx2 6x16",
+#elif TEMPERA_TARGET == 0
+    "portable Eigen",
+#else
+    "emulated 14x32",
+#endif
+    tile_rows,
+    tile_columns,
+    TEMPERA_TARGET == 0 ? 256 : 1152,
+    width * 24,
+    &multiply,
+    {&gather<float>, &gather<bf16>},
+    &pack,
+    {&interleave<float>, &interleave<bf16>},
+    {&scatter<float>, &scatter<bf16>},
+    &add_parts,
+    {&add_rows<float>, &add_rows<bf16>},
+    &spin};

@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: Apache-2.0
+// Convolution of every instruction set against sums written out in double.
+
+#include "../catch.hpp"
+#include "kernel_tables.hpp"
+
+#include <tempera/cpu/convolution.hpp>
+
+#include <cmath>
+#include <cstring>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+using namespace tempera;
+using namespace tempera::cpu_kernels;
+
+namespace {
+
+/// Small integers, or reals in [-1, 1): the k-th number of a seed.
+struct numbers {
+    std::uint32_t state;
+    float integer() { return static_cast<float>(static_cast<int>(next() % 7U) - 3); }
+    float real() { return static_cast<float>(next() & 0xffffU) / 32768.0F - 1.0F; }
+    int below(int n) { return static_cast<int>(next() % static_cast<unsigned>(n)); }
+    std::uint32_t next() {
+        state = state * 1664525U + 1013904223U;
+        return state >> 8;
+    }
+};
+
+template <class T>
+std::vector<T> filled(std::int64_t count, numbers& random, bool integers) {
+    std::vector<T> v(static_cast<std::size_t>(count));
+    for (T& x : v) x = T(integers ? random.integer() : random.real());
+    return v;
+}
+
+template <class T>
+double at(std::vector<T> const& v, std::int64_t i) {
+    return static_cast<double>(static_cast<float>(v[static_cast<std::size_t>(i)]));
+}
+
+/// Calls f(output position, input position, weight) for every product of the definition.
+template <class F>
+void each_product(convolution_geometry const& g, F const& f) {
+    for (int n = 0; n < g.batch; ++n)
+        for (int i = 0; i < g.out_height; ++i)
+            for (int j = 0; j < g.out_width; ++j)
+                for (int r = 0; r < g.kernel; ++r)
+                    for (int s = 0; s < g.kernel; ++s) {
+                        int const y = i * g.stride + r - g.pad_top;
+                        int const x = j * g.stride + s - g.pad_left;
+                        if (y < 0 || y >= g.in_height || x < 0 || x >= g.in_width) continue;
+                        for (int o = 0; o < g.out_channels; ++o)
+                            for (int c = 0; c < g.in_channels; ++c)
+                                f(((std::int64_t{n} * g.out_height + i) * g.out_width + j) * g.out_channels + o,
+                                  ((std::int64_t{n} * g.in_height + y) * g.in_width + x) * g.in_channels + c,
+                                  ((std::int64_t{o} * g.kernel + r) * g.kernel + s) * g.in_channels + c);
+                    }
+}
+
+std::string text_of(convolution_geometry const& g) {
+    auto const t = [](int v) { return std::to_string(v) + " "; };
+    return "batch " + t(g.batch) + "in " + t(g.in_height) + t(g.in_width) + t(g.in_channels) + "out " +
+           t(g.out_height) + t(g.out_width) + t(g.out_channels) + "kernel " + t(g.kernel) + "stride " + t(g.stride) +
+           "pad " + t(g.pad_top) + t(g.pad_left);
+}
+
+/// A geometry as layers have it: SAME padding, odd or even, or none, or one more than needed.
+convolution_geometry random_geometry(numbers& random) {
+    static constexpr int kernels[] = {1, 2, 3, 5, 7};
+    static constexpr int channels[] = {1, 2, 3, 4, 5, 8, 13, 16, 17, 33};
+    convolution_geometry g;
+    g.batch = 1 + random.below(3);
+    g.kernel = kernels[random.below(5)];
+    g.stride = 1 + random.below(3);
+    g.in_height = g.kernel + random.below(8);
+    g.in_width = g.kernel + random.below(8);
+    g.in_channels = channels[random.below(10)];
+    g.out_channels = channels[random.below(10)];
+    g.pad_top = random.below(g.kernel);
+    g.pad_left = random.below(g.kernel);
+    int const pad_bottom = random.below(g.kernel);
+    int const pad_right = random.below(g.kernel);
+    g.out_height = (g.in_height + g.pad_top + pad_bottom - g.kernel) / g.stride + 1;
+    g.out_width = (g.in_width + g.pad_left + pad_right - g.kernel) / g.stride + 1;
+    return g;
+}
+
+/// Compares with the definition; tolerance 0 for integers.
+template <class T>
+void compare(std::vector<T> const& got, std::vector<double> const& expected, double relative, char const* what) {
+    INFO(what);
+    double scale = 1;
+    for (double const e : expected) scale = std::fmax(scale, std::fabs(e));
+    REQUIRE(got.size() == expected.size());
+    std::size_t i = 0;
+    while (i < expected.size() &&
+           std::fabs(static_cast<double>(static_cast<float>(got[i])) - expected[i]) <= relative * scale) {
+        ++i;
+    }
+    INFO("first difference at element " << i);
+    CHECK(i == expected.size());
+}
+
+template <class T>
+void check_all(cpu& device, gemm_kernels const& kernels, convolution_geometry const& g, numbers& random, bool integers) {
+    INFO(kernels.name << ": " << text_of(g));
+    // integers are exact in float32; sums rounded to bf16 once at the end, twice when accumulated
+    double const relative = std::is_same_v<T, bf16> ? 1.0 / 128 : integers ? 0.0 : 4e-6;
+    auto const x = filled<T>(g.in_size(), random, integers);
+    auto const w = filled<float>(g.weight_size(), random, integers);
+    auto const bias = filled<float>(g.out_channels, random, integers);
+    auto const dy = filled<T>(g.out_size(), random, integers);
+
+    std::vector<double> y_expected(static_cast<std::size_t>(g.out_size()));
+    for (std::size_t i = 0; i < y_expected.size(); ++i) {
+        y_expected[i] = static_cast<double>(bias[i % static_cast<std::size_t>(g.out_channels)]);
+    }
+    auto const dx_before = filled<T>(g.in_size(), random, integers);
+    auto const dw_before = filled<float>(g.weight_size(), random, integers);
+    auto const dbias_before = filled<float>(g.out_channels, random, integers);
+    std::vector<double> dx_expected;
+    std::vector<double> dw_expected;
+    std::vector<double> dbias_expected;
+    for (T const v : dx_before) dx_expected.push_back(static_cast<double>(static_cast<float>(v)));
+    for (float const v : dw_before) dw_expected.push_back(static_cast<double>(v));
+    for (float const v : dbias_before) dbias_expected.push_back(static_cast<double>(v));
+    each_product(g, [&](std::int64_t out, std::int64_t in, std::int64_t weight) {
+        y_expected[static_cast<std::size_t>(out)] += at(x, in) * at(w, weight);
+        dx_expected[static_cast<std::size_t>(in)] += at(dy, out) * at(w, weight);
+        dw_expected[static_cast<std::size_t>(weight)] += at(dy, out) * at(x, in);
+    });
+    for (std::int64_t i = 0; i < g.out_size(); ++i) {
+        dbias_expected[static_cast<std::size_t>(i % g.out_channels)] += at(dy, i);
+    }
+
+    std::vector<T> y(static_cast<std::size_t>(g.out_size()), T(-99.0F));
+    forward_with(device, kernels, g, x.data(), w.data(), bias.data(), y.data());
+    compare(y, y_expected, relative, "y");
+
+    auto dx = dx_before;
+    backward_data_with(device, kernels, g, dy.data(), w.data(), dx.data(), store::accumulate);
+    compare(dx, dx_expected, relative, "dx accumulated");
+    for (std::size_t i = 0; i < dx.size(); ++i) dx_expected[i] -= static_cast<double>(static_cast<float>(dx_before[i]));
+    backward_data_with(device, kernels, g, dy.data(), w.data(), dx.data(), store::write);
+    compare(dx, dx_expected, relative, "dx");
+
+    double const float_relative = integers ? 0.0 : 4e-6;
+    auto dw = dw_before;
+    auto dbias = dbias_before;
+    backward_weights_with(device, kernels, g, x.data(), dy.data(), dw.data(), dbias.data(), store::accumulate);
+    compare(dw, dw_expected, float_relative, "dw accumulated");
+    compare(dbias, dbias_expected, float_relative, "dbias accumulated");
+    for (std::size_t i = 0; i < dw.size(); ++i) dw_expected[i] -= static_cast<double>(dw_before[i]);
+    for (std::size_t i = 0; i < dbias.size(); ++i) dbias_expected[i] -= static_cast<double>(dbias_before[i]);
+    backward_weights_with(device, kernels, g, x.data(), dy.data(), dw.data(), dbias.data(), store::write);
+    compare(dw, dw_expected, float_relative, "dw");
+    compare(dbias, dbias_expected, float_relative, "dbias");
+}
+
+}  // namespace
+
+TEST_CASE("convolutions of random geometry agree with the definition", "[cpu][convolution]") {
+    cpu device{.threads = 2};
+    for (auto const* const kernels : test::kernel_tables()) {
+        numbers random{7};
+        for (int i = 0; i < 60; ++i) {
+            auto const g = random_geometry(random);
+            check_all<float>(device, *kernels, g, random, true);
+            if (i % 3 == 0) check_all<float>(device, *kernels, g, random, false);
+            if (i % 3 == 1) check_all<bf16>(device, *kernels, g, random, false);
+        }
+    }
+}
+
+TEST_CASE("convolutions of layers agree with the definition", "[cpu][convolution]") {
+    cpu device{.threads = 2};
+    // batch, in, out, kernel, stride, pad: the stem of 28 x 28 digits, residual layers, projections, a dense layer,
+    // a depth above one stretch and rows above one block, a padded 1x1
+    convolution_geometry const layers[] = {
+        {2, 28, 28, 1, 14, 14, 16, 3, 2, 1, 1}, {2, 28, 28, 1, 28, 28, 8, 3, 1, 1, 1},
+        {1, 8, 8, 64, 8, 8, 64, 3, 1, 1, 1},    {1, 7, 7, 40, 4, 4, 48, 3, 2, 1, 1},
+        {2, 9, 9, 24, 5, 5, 70, 1, 2, 0, 0},    {2, 6, 6, 96, 6, 6, 24, 1, 1, 0, 0},
+        {9, 1, 1, 100, 1, 1, 10, 1, 1, 0, 0},   {1, 3, 3, 150, 3, 3, 20, 3, 1, 1, 1},
+        {1, 2, 2, 512, 2, 2, 16, 1, 1, 0, 0},   {1, 4, 4, 3, 6, 6, 5, 1, 1, 1, 1},
+        {1, 30, 41, 2, 30, 41, 3, 3, 1, 1, 1},  {1, 17, 17, 3, 9, 9, 32, 7, 2, 3, 3},
+        {2, 1, 1, 20, 1, 1, 7, 3, 1, 1, 1},     {1, 2, 2, 6, 1, 1, 6, 3, 2, 0, 0}};
+    for (auto const* const kernels : test::kernel_tables()) {
+        numbers random{11};
+        for (auto const& g : layers) {
+            check_all<float>(device, *kernels, g, random, true);
+            check_all<float>(device, *kernels, g, random, false);
+        }
+    }
+}
+
+TEST_CASE("convolution gives the same bits for any number of threads", "[cpu][convolution]") {
+    convolution_geometry const layers[] = {{5, 12, 12, 16, 6, 6, 20, 3, 2, 1, 1}, {8, 16, 16, 8, 16, 16, 24, 3, 1, 1, 1}};
+    for (auto const& g : layers) {
+        numbers random{3};
+        auto const x = filled<float>(g.in_size(), random, false);
+        auto const w = filled<float>(g.weight_size(), random, false);
+        auto const dy = filled<float>(g.out_size(), random, false);
+        std::vector<std::vector<float>> results;
+        for (int const threads : {1, 2, 3, 5}) {
+            cpu device{.threads = threads};
+            std::vector<float> all(static_cast<std::size_t>(g.out_size() + g.in_size() + g.weight_size() + g.out_channels));
+            float* const y = all.data();
+            float* const dx = y + g.out_size();
+            float* const dw = dx + g.in_size();
+            convolution_forward(device, g, x.data(), w.data(), nullptr, y);
+            convolution_backward_data(device, g, dy.data(), w.data(), dx, store::write);
+            convolution_backward_weights(device, g, x.data(), dy.data(), dw, dw + g.weight_size(), store::write);
+            results.push_back(all);
+        }
+        for (auto const& r : results) {
+            CHECK(std::memcmp(r.data(), results[0].data(), r.size() * sizeof(float)) == 0);
+        }
+    }
+}
+
+TEST_CASE("an empty batch writes zero weight gradients and nothing else", "[cpu][convolution]") {
+    cpu device{.threads = 2};
+    convolution_geometry const g{0, 8, 8, 3, 8, 8, 5, 3, 1, 1, 1};
+    std::vector<float> w(static_cast<std::size_t>(g.weight_size()), 1.0F);
+    std::vector<float> dw(w.size(), 7.0F);
+    std::vector<float> dbias(5, 7.0F);
+    float const* const none = nullptr;
+    float* const nowhere = nullptr;
+    convolution_forward(device, g, none, w.data(), nullptr, nowhere);
+    convolution_backward_data(device, g, none, w.data(), nowhere, store::write);
+    convolution_backward_weights(device, g, none, none, dw.data(), dbias.data(), store::accumulate);
+    CHECK(dw == std::vector<float>(w.size(), 7.0F));
+    CHECK(dbias == std::vector<float>(5, 7.0F));
+    convolution_backward_weights(device, g, none, none, dw.data(), dbias.data(), store::write);
+    CHECK(dw == std::vector<float>(w.size(), 0.0F));
+    CHECK(dbias == std::vector<float>(5, 0.0F));
+}

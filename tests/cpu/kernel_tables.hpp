@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+// The matrix kernels that can run on this machine: those of its instruction sets, and the code of avx512 (its vector
+// length, tiles and masks) on emulated vectors. Include before any other header of cpu/.
+
+#define TEMPERA_EMULATED_TARGET
+#include <tempera/cpu/gemm.hpp>
+
+#include <vector>
+
+namespace tempera::test {
+
+inline std::vector<cpu_kernels::gemm_kernels const*> kernel_tables() {
+    std::vector<cpu_kernels::gemm_kernels const*> all{&cpu_kernels::portable::gemm_table,
+                                                      &cpu_kernels::emulated::gemm_table};
+    if (detected_isa() >= isa::avx2) all.push_back(&cpu_kernels::avx2::gemm_table);
+    if (detected_isa() >= isa::avx512) all.push_back(&cpu_kernels::avx512::gemm_table);
+    return all;
+}
+
+}  // namespace tempera::test
