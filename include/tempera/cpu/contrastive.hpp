@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+// NT-Xent on the cpu without the 2N x 2N matrix (catalogue: device/losses.hpp; SimCLR eq. 1).
+//
+//   S_ij = u_i . u_j / tau, i != j      x_i = log sum_{j not i, pos} exp(S_ij) - S_i,pos      loss = mean_N sum_i log(1 + exp x_i)
+//   d loss / d u_i = 1 / (N tau) sum_j W_ij u_j       W_ij = P_ij + P_ji - 2 [j = pos],  P_ij = exp(S_ij - lse_i)
+//
+// Each view is cut into blocks of 96 rows. Two passes over pairs of blocks {I, J} compute each tile of S once: the first
+// keeps a running maximum and sum for every row, the second turns the tile into W and multiplies it with u_I and u_J.
+// Pairs come in rounds in which no block occurs twice (a round-robin tournament), so that a pair owns the rows it adds to:
+// no locks, and the same sums for any number of threads. Extra memory: about five times the size of h.
+
+#include <cmath>
+#include <cstdint>
+#include <utility>
+
+#include <tempera/cpu/cpu.hpp>
+#include <tempera/cpu/vector.hpp>
+#include <tempera/cpu/verbose.hpp>
+#include <tempera/device/losses.hpp>
+
+namespace tempera::cpu_kernels {
+
+constexpr int contrastive_block = 96;
+constexpr float contrastive_masked = -1e30F;
+constexpr float contrastive_largest_inverse = 1e6F;  ///< 1 / |h| where |h|^2 is at its smallest, 1e-12
+
+/// A row of view a among the rows of view b: largest similarity and its first index, sum of e = exp(S - largest), and
+/// sum of (S - largest) e.
+struct contrastive_cross {
+    float largest = contrastive_masked;
+    int best = 0;
+    double sum = 0;
+    double moment = 0;
+};
+
+/// Working memory. Blocks 0 .. n - 1 are view a, n .. 2n - 1 view b; row r of block b has index 96 b + r.
+struct contrastive_work {
+    int pairs, channels, padded;  ///< padded: channels rounded up to whole panels
+    bool normalize;
+    float inverse_temperature;
+    float* u;             ///< {index, padded}
+    float* across;        ///< per block the transpose of u, in panels: {96 / wide, channels, wide}
+    float* along;         ///< per block u in panels: {padded / wide, 96, wide}; null: no gradient
+    float* dz;            ///< {index, padded}
+    float* inverse_norm;  ///< per index, as all below
+    float* positive;      ///< S_i,pos
+    float* largest;       ///< largest S_ij of the negatives
+    double* sum;          ///< sum over negatives of exp(S_ij - largest)
+    float* log_sum;       ///< log of the sum over all j != i of exp(S_ij)
+    float* pull;          ///< P_i,pos - 1
+    double* loss;
+    contrastive_cross* cross;
+
+    int blocks_of_view() const { return (pairs + contrastive_block - 1) / contrastive_block; }
+    int rows_of(int block) const {
+        int const left = pairs - block % blocks_of_view() * contrastive_block;
+        return left < contrastive_block ? left : contrastive_block;
+    }
+    std::int64_t first_row(int block) const {
+        int const n = blocks_of_view();
+        return std::int64_t{1} * (block / n) * pairs + std::int64_t{1} * (block % n) * contrastive_block;
+    }
+};
+
+struct contrastive_kernels {
+    int wide;
+    void (*pack)(contrastive_work const&, float const* h, int block);
+    void (*statistics)(contrastive_work const&, int block_i, int block_j, float* tile);
+    void (*gradient)(contrastive_work const&, int block_i, int block_j, float* tile);
+    void (*finish)(contrastive_work const&, float* dh, float factor, store mode, int block);
+};
+
+}  // namespace tempera::cpu_kernels
+
+#define TEMPERA_KERNEL_FILE <tempera/cpu/kernels/contrastive.hpp>
+#include <tempera/cpu/each_target.hpp>
+
+namespace tempera {
+namespace cpu_kernels {
+
+/// Lays the arrays of the workspace out from `memory` (null: only counts) and returns their bytes.
+inline std::size_t place(contrastive_work& w, bool gradient, std::byte* memory) {
+    std::size_t used = 0;
+    auto take = [&]<class T>(T*& array, std::int64_t per_index) {
+        array = memory == nullptr ? nullptr : reinterpret_cast<T*>(memory + used);
+        auto const count = static_cast<std::size_t>(std::int64_t{2} * w.blocks_of_view() * contrastive_block * per_index);
+        used += (count * sizeof(T) + 63) / 64 * 64;
+    };
+    take(w.u, w.padded);
+    take(w.across, w.channels);
+    w.along = w.dz = nullptr;
+    if (gradient) {
+        take(w.along, w.padded);
+        take(w.dz, w.padded);
+    }
+    take(w.inverse_norm, 1);
+    take(w.positive, 1);
+    take(w.largest, 1);
+    take(w.sum, 1);
+    take(w.log_sum, 1);
+    take(w.pull, 1);
+    take(w.loss, 1);
+    take(w.cross, 1);
+    return used;
+}
+
+/// f(I, J, tile) once for every pair of blocks I <= J; rounds follow one another, the pairs of a round run together.
+template <class F>
+void for_block_pairs(cpu& device, int blocks, F const& f) {
+    std::size_t const bytes = sizeof(float) * contrastive_block * contrastive_block;
+    auto tile = [&](int worker) { return static_cast<float*>(device.scratch(worker, 7, bytes)); };
+    device.for_chunks(blocks, [&](std::int64_t b, int worker) { f(static_cast<int>(b), static_cast<int>(b), tile(worker)); });
+    int const others = blocks - 1;  // odd: there are two views
+    for (int round = 0; round < others; ++round) {
+        device.for_chunks(blocks / 2, [&](std::int64_t chunk, int worker) {
+            int const k = static_cast<int>(chunk);
+            int const i = k == 0 ? others : (round + k) % others;
+            int const j = (round - k + others) % others;
+            f(i < j ? i : j, i < j ? j : i, tile(worker));
+        });
+    }
+}
+
+/// After the first pass: the loss of every row of a block, and what the second pass needs.
+inline void contrastive_losses(contrastive_work const& w, int block) {
+    for (int r = 0; r < w.rows_of(block); ++r) {
+        std::int64_t const i = std::int64_t{1} * block * contrastive_block + r;
+        auto const positive = static_cast<double>(w.positive[i]);
+        double const x = static_cast<double>(w.largest[i]) - positive + std::log(w.sum[i]);
+        w.loss[i] = x > 0 ? x + std::log1p(std::exp(-x)) : std::log1p(std::exp(x));
+        w.log_sum[i] = static_cast<float>(positive + w.loss[i]);
+        w.pull[i] = static_cast<float>(std::expm1(-w.loss[i]));
+    }
+}
+
+}  // namespace cpu_kernels
+
+inline loss_value contrastive_cross_entropy(cpu& device, contrastive_geometry const& g, float const* h, float weight, float* dh,
+                                            store mode) {
+    using namespace cpu_kernels;
+    std::int64_t const rows = std::int64_t{2} * g.pairs;
+    verbose_scope const scope(device, "contrastive_cross_entropy", name_of(device.level()).data(),
+                              rows * rows * g.channels * (dh == nullptr ? 1 : 4) / 2);
+    contrastive_kernels const& k =
+        choose(device.level(), portable::contrastive_table, avx2::contrastive_table, avx512::contrastive_table);
+
+    auto const turn = device.exclusive();
+    contrastive_work w{};
+    w.pairs = g.pairs;
+    w.channels = g.channels;
+    w.padded = (g.channels + k.wide - 1) / k.wide * k.wide;
+    w.normalize = g.normalize;
+    w.inverse_temperature = 1 / g.temperature;
+    std::size_t const bytes = place(w, dh != nullptr, nullptr);
+    place(w, dh != nullptr, static_cast<std::byte*>(device.scratch(device.caller(), 6, bytes)));
+    device.reserve(7, sizeof(float) * contrastive_block * contrastive_block);
+
+    int const blocks = 2 * w.blocks_of_view();
+    device.for_chunks(blocks, [&](std::int64_t block, int) {
+        for (std::int64_t i = block * contrastive_block; i < (block + 1) * contrastive_block; ++i) {
+            w.largest[i] = contrastive_masked;
+            w.sum[i] = 0;
+            w.log_sum[i] = 0;
+            w.cross[i] = contrastive_cross{};
+        }
+        k.pack(w, h, static_cast<int>(block));
+    });
+    for_block_pairs(device, blocks, [&](int i, int j, float* tile) { k.statistics(w, i, j, tile); });
+    device.for_chunks(blocks, [&](std::int64_t block, int) { contrastive_losses(w, static_cast<int>(block)); });
+    if (dh != nullptr) {
+        auto const factor = static_cast<float>(static_cast<double>(weight) / (static_cast<double>(g.pairs) * static_cast<double>(g.temperature)));
+        for_block_pairs(device, blocks, [&](int i, int j, float* tile) { k.gradient(w, i, j, tile); });
+        device.for_chunks(blocks, [&](std::int64_t block, int) { k.finish(w, dh, factor, mode, static_cast<int>(block)); });
+    }
+
+    double loss = 0;
+    double entropy = 0;
+    std::int64_t correct = 0;
+    for (int block = 0; block < blocks; ++block) {
+        for (int r = 0; r < w.rows_of(block); ++r) {
+            std::int64_t const i = std::int64_t{1} * block * contrastive_block + r;
+            loss += w.loss[i];
+            if (block >= blocks / 2) continue;
+            contrastive_cross const& x = w.cross[i];
+            entropy += std::log(x.sum) - x.moment / x.sum;
+            correct += x.best == i;
+        }
+    }
+    return {static_cast<float>(loss / g.pairs), static_cast<float>(static_cast<double>(correct) / g.pairs),
+            static_cast<float>(entropy / g.pairs)};
+}
+
+}  // namespace tempera

@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0
+// Tiles of NT-Xent: 96 x 96 similarities at a time. Included once per instruction set (see target.hpp).
+// What the arrays of contrastive_work hold is told in cpu/contrastive.hpp.
+
+constexpr int contrastive_tall = width == 16 ? 12 : 6;  // rows of a product's register tile
+constexpr int contrastive_wide = 2 * width;             // its columns
+
+/// c[rows, columns] (+)= factor sum_k a(row, k) b[k, column]; a(row, k) = a[row lda + k], or a[k lda + row] when Transposed;
+/// b in panels of contrastive_wide columns, each b_panel floats after the last. Rows and columns are rounded up to
+/// whole register tiles: a, b and c must have room.
+template <bool Transposed, bool Adds>
+static void contrastive_product(int rows, int columns, int depth, float const* a, int lda, float const* b, int b_panel, float factor,
+                                float* c, int ldc) {
+    for (int i = 0; i < rows; i += contrastive_tall) {
+        for (int j = 0; j < columns; j += contrastive_wide) {
+            float const* pa = Transposed ? a + i : a + i * lda;
+            float const* pb = b + j / contrastive_wide * b_panel;
+            vf sum[contrastive_tall][2];
+#pragma GCC unroll 12
+            for (int r = 0; r < contrastive_tall; ++r) sum[r][0] = sum[r][1] = vzero();
+            for (int k = 0; k < depth; ++k) {
+                vf const b0 = vload(pb);
+                vf const b1 = vload(pb + width);
+#pragma GCC unroll 12
+                for (int r = 0; r < contrastive_tall; ++r) {
+                    vf const x = vset(Transposed ? pa[r] : pa[r * lda]);
+                    sum[r][0] = vfma(x, b0, sum[r][0]);
+                    sum[r][1] = vfma(x, b1, sum[r][1]);
+                }
+                pa += Transposed ? lda : 1;
+                pb += contrastive_wide;
+            }
+            vf const f = vset(factor);
+#pragma GCC unroll 12
+            for (int r = 0; r < contrastive_tall; ++r) {
+                float* const to = c + (i + r) * ldc + j;
+                vstore(to, Adds ? vfma(f, sum[r][0], vload(to)) : f * sum[r][0]);
+                vstore(to + width, Adds ? vfma(f, sum[r][1], vload(to + width)) : f * sum[r][1]);
+            }
+        }
+    }
+}
+
+/// Fills block `block` of the workspace from its rows of h: unit rows u, their transpose and their copy in panels, zeros
+/// where rows and columns are rounded up.
+static void contrastive_pack(contrastive_work const& w, float const* h, int block) {
+    int const rows = w.rows_of(block);
+    std::int64_t const first = std::int64_t{1} * block * contrastive_block;
+    float const* from = h + w.first_row(block) * w.channels;
+    float* const u = w.u + first * w.padded;
+    float* const across = w.across + first * w.channels;
+    float* const along = w.along == nullptr ? nullptr : w.along + first * w.padded;
+    for (int i = 0; i < contrastive_block; ++i) {
+        float* const row = u + i * w.padded;
+        for (int c = 0; c < w.padded; ++c) row[c] = 0;
+        if (i < rows) {
+            float factor = 1;
+            if (w.normalize) {
+                vf squares = vzero();
+                for (int c = 0; c < w.channels; c += width) {
+                    vf const x = w.channels - c >= width ? vload(from + c) : vload_n(from + c, w.channels - c);
+                    squares = vfma(x, x, squares);
+                }
+                float const length = vsum(squares);
+                factor = 1.0F / __builtin_sqrtf(length > 1e-12F ? length : 1e-12F);
+                w.inverse_norm[first + i] = factor;
+            }
+            for (int c = 0; c < w.channels; ++c) row[c] = from[c] * factor;
+            from += w.channels;
+        }
+        float* const column = across + i / contrastive_wide * w.channels * contrastive_wide + i % contrastive_wide;
+        for (int c = 0; c < w.channels; ++c) column[c * contrastive_wide] = row[c];
+        if (along == nullptr) continue;
+        for (int c = 0; c < w.padded; c += width) {
+            float* const piece = along + c / contrastive_wide * contrastive_block * contrastive_wide + i * contrastive_wide;
+            vstore(piece + c % contrastive_wide, vload(row + c));
+            vstore(w.dz + (first + i) * w.padded + c, vzero());
+        }
+    }
+}
+
+/// tile = u_I u_J' / temperature.
+static void contrastive_similarities(contrastive_work const& w, int block_i, int block_j, float* tile) {
+    float const* const u = w.u + std::int64_t{1} * block_i * contrastive_block * w.padded;
+    float const* const across = w.across + std::int64_t{1} * block_j * contrastive_block * w.channels;
+    contrastive_product<false, false>(w.rows_of(block_i), w.rows_of(block_j), w.channels, u, w.padded, across,
+                                      w.channels * contrastive_wide, w.inverse_temperature, tile, contrastive_block);
+}
+
+/// Row `row` of a tile joins the other view's softmax of row i: its largest entry with its index, its sums.
+static void contrastive_cross_view(contrastive_work const& w, std::int64_t i, float const* row, int columns, int first_column) {
+    vf largest = vset(contrastive_masked);
+    for (int j = 0; j < columns; j += width) largest = vmax(vload(row + j), largest);
+    float const top = vlargest(largest);
+    contrastive_cross& x = w.cross[i];
+    if (top > x.largest || (top == x.largest && first_column < x.best)) {
+        int j = 0;
+        while (j + 1 < columns && row[j] != top) ++j;
+        x.best = first_column + j;
+    }
+    float const shift = top > x.largest ? top : x.largest;
+    vf const s = vset(shift);
+    vf sum = vzero();
+    vf moment = vzero();
+    for (int j = 0; j < columns; j += width) {
+        vf const d = vmax(vset(-1e4F), vload(row + j) - s);
+        vf const e = vexp(d);
+        sum += e;
+        moment = vfma(d, e, moment);
+    }
+    auto const move = static_cast<double>(x.largest) - static_cast<double>(shift);
+    auto const keep = static_cast<double>(sexp(x.largest - shift));
+    x.moment = (keep > 0 ? keep * (x.moment + move * x.sum) : 0.0) + static_cast<double>(vsum(moment));
+    x.sum = keep * x.sum + static_cast<double>(vsum(sum));
+    x.largest = shift;
+}
+
+/// Running maximum and sum of negatives for the rows of both blocks, from the tile of their similarities.
+static void contrastive_statistics(contrastive_work const& w, int block_i, int block_j, float* tile) {
+    contrastive_similarities(w, block_i, block_j, tile);
+    int const rows = w.rows_of(block_i);
+    int const columns = w.rows_of(block_j);
+    int const blocks = w.blocks_of_view();
+    std::int64_t const first_i = std::int64_t{1} * block_i * contrastive_block;
+    std::int64_t const first_j = std::int64_t{1} * block_j * contrastive_block;
+    bool const crosses = block_i < blocks && block_j >= blocks;
+    bool const holds_positives = block_i + blocks == block_j;
+    int const rounded = (columns + width - 1) / width * width;
+
+    for (int i = 0; i < rows; ++i) {
+        float* const row = tile + i * contrastive_block;
+        for (int j = columns; j < rounded; ++j) row[j] = contrastive_masked;
+        if (crosses) contrastive_cross_view(w, first_i + i, row, rounded, (block_j - blocks) * contrastive_block);
+        if (holds_positives) {
+            w.positive[first_i + i] = w.positive[first_j + i] = row[i];
+            row[i] = contrastive_masked;
+        }
+        if (block_i == block_j) row[i] = contrastive_masked;
+
+        vf largest = vset(w.largest[first_i + i]);
+        for (int j = 0; j < rounded; j += width) largest = vmax(vload(row + j), largest);
+        float const top = vlargest(largest);
+        vf const shift = vset(top);
+        vf sum = vzero();
+        for (int j = 0; j < rounded; j += width) sum += vexp(vload(row + j) - shift);
+        auto const keep = static_cast<double>(sexp(w.largest[first_i + i] - top));
+        // a row that has met masked entries only has no sum yet
+        double const met = top > contrastive_masked ? static_cast<double>(vsum(sum)) : 0.0;
+        w.sum[first_i + i] = keep * w.sum[first_i + i] + met;
+        w.largest[first_i + i] = top;
+    }
+    if (block_i == block_j) return;
+
+    for (int j = 0; j < rounded; j += width) {
+        vf const before = vload(w.largest + first_j + j);
+        vf top = before;
+        for (int i = 0; i < rows; ++i) top = vmax(vload(tile + i * contrastive_block + j), top);
+        vf sum = vzero();
+        for (int i = 0; i < rows; ++i) sum += vexp(vload(tile + i * contrastive_block + j) - top);
+        vf const keep = vexp(before - top);
+        vstore(w.largest + first_j + j, top);
+        for (int lane = 0; lane < width; ++lane) {
+            double& total = w.sum[first_j + j + lane];
+            double const met = top[lane] > contrastive_masked ? static_cast<double>(sum[lane]) : 0.0;
+            total = static_cast<double>(keep[lane]) * total + met;
+        }
+    }
+}
+
+/// dz_I += W u_J and dz_J += W' u_I with W_ij = exp(S_ij - lse_i) + exp(S_ij - lse_j), at a pair's place minus 2.
+static void contrastive_gradient(contrastive_work const& w, int block_i, int block_j, float* tile) {
+    contrastive_similarities(w, block_i, block_j, tile);
+    int const rows = w.rows_of(block_i);
+    int const columns = w.rows_of(block_j);
+    std::int64_t const first_i = std::int64_t{1} * block_i * contrastive_block;
+    std::int64_t const first_j = std::int64_t{1} * block_j * contrastive_block;
+    for (int i = 0; i < rows; ++i) {
+        float* const row = tile + i * contrastive_block;
+        vf const own = vset(w.log_sum[first_i + i]);
+        for (int j = 0; j < columns; j += width) {
+            vf const s = vload(row + j);
+            vstore(row + j, vexp(s - own) + vexp(s - vload(w.log_sum + first_j + j)));
+        }
+        if (block_i == block_j) row[i] = 0;
+        if (block_i + w.blocks_of_view() == block_j) row[i] = w.pull[first_i + i] + w.pull[first_j + i];
+    }
+    int const panel = contrastive_block * contrastive_wide;
+    contrastive_product<false, true>(rows, w.channels, columns, tile, contrastive_block, w.along + first_j * w.padded, panel, 1,
+                                     w.dz + first_i * w.padded, w.padded);
+    if (block_i == block_j) return;
+    contrastive_product<true, true>(columns, w.channels, rows, tile, contrastive_block, w.along + first_i * w.padded, panel, 1,
+                                    w.dz + first_j * w.padded, w.padded);
+}
+
+/// dh (+)= factor dz, through the normalisation: (dz - u (u . dz)) / |h|.
+static void contrastive_finish(contrastive_work const& w, float* dh, float factor, store mode, int block) {
+    std::int64_t const first = std::int64_t{1} * block * contrastive_block;
+    float* to = dh + w.first_row(block) * w.channels;
+    for (int i = 0; i < w.rows_of(block); ++i) {
+        float const* const dz = w.dz + (first + i) * w.padded;
+        float const* const u = w.u + (first + i) * w.padded;
+        float scale = factor;
+        vf along = vzero();
+        if (w.normalize) {
+            scale *= w.inverse_norm[first + i];
+            vf dot = vzero();
+            for (int c = 0; c < w.padded; c += width) dot = vfma(vload(u + c), vload(dz + c), dot);
+            // below the smallest norm, u = h * 1e6 is linear
+            if (w.inverse_norm[first + i] < contrastive_largest_inverse) along = vset(vsum(dot));
+        }
+        vf const s = vset(scale);
+        for (int c = 0; c < w.channels; c += width) {
+            int const left = w.channels - c;
+            vf x = s * (vload(dz + c) - along * vload(u + c));
+            if (left >= width) {
+                if (mode == store::accumulate) x += vload(to + c);
+                vstore(to + c, x);
+            } else {
+                if (mode == store::accumulate) x += vload_n(to + c, left);
+                vstore_n(to + c, x, left);
+            }
+        }
+        to += w.channels;
+    }
+}
+
+static constexpr contrastive_kernels contrastive_table{contrastive_wide,       contrastive_pack,   contrastive_statistics,
+                                                       contrastive_gradient, contrastive_finish};
