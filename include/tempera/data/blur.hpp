@@ -55,7 +55,7 @@ inline void gaussian_blur(view<float> image, int radius, float sigma, blur_works
         for (; i + lane_count <= row_size; i += lane_count) {
             lanes total{};
             for (int k = first; k < last; ++k) total += load(source(k) + i) * broadcast(work.filter[static_cast<std::size_t>(k)]);
-            store(out + i, total);
+            put(out + i, total);
         }
         for (; i < row_size; ++i) {
             float total = 0;

@@ -48,18 +48,17 @@ inline idx_array checked(std::string const& path, char const* digest) {
 /// 8,000 training and 2,000 test images, {28, 28, 1}, the same number for each of ten classes. `folder` is
 /// examples/data of the source tree. Throws error when a file is missing or is not the shipped one (SHA-256).
 inline train_test fashion_mnist(std::string const& folder) {
-    using fashion_mnist_detail::checked;
-    std::string const at = folder + "/";
-    return {images_of_idx(checked(at + "train-images-idx3-ubyte",
-                                  "3e70e331da2956e04327a640f9b387b58a9adc87dc975d916b36de046b1cdb3f"),
-                          checked(at + "train-labels-idx1-ubyte",
-                                  "8d63ba3231d3b6f7d01c431a370b446c43f9409a118121afc5be49e0c5c2a576"),
-                          10, fashion_mnist_classes(), at + "train"),
-            images_of_idx(checked(at + "t10k-images-idx3-ubyte",
-                                  "069101e4107b1467995bc639660c75c9ae6e4259741afc695967484146a1b4bc"),
-                          checked(at + "t10k-labels-idx1-ubyte",
-                                  "2ff104a73baa7cad931aa5cde27302a9193ad58a19f3a39668bf6f43502e9b52"),
-                          10, fashion_mnist_classes(), at + "t10k")};
+    auto const part = [&](char const* name, char const* images_digest, char const* labels_digest) {
+        std::string const at = folder + "/" + name;
+        idx_array images = fashion_mnist_detail::checked(at + "-images-idx3-ubyte", images_digest);
+        return images_of_idx(std::move(images),
+                             fashion_mnist_detail::checked(at + "-labels-idx1-ubyte", labels_digest), 10,
+                             fashion_mnist_classes(), at);
+    };
+    return {part("train", "3e70e331da2956e04327a640f9b387b58a9adc87dc975d916b36de046b1cdb3f",
+                 "8d63ba3231d3b6f7d01c431a370b446c43f9409a118121afc5be49e0c5c2a576"),
+            part("t10k", "069101e4107b1467995bc639660c75c9ae6e4259741afc695967484146a1b4bc",
+                 "2ff104a73baa7cad931aa5cde27302a9193ad58a19f3a39668bf6f43502e9b52")};
 }
 
 }  // namespace tempera

@@ -16,7 +16,7 @@ inline lanes load(float const* p) {
     std::memcpy(&v, p, sizeof v);
     return v;
 }
-inline void store(float* p, lanes v) { std::memcpy(p, &v, sizeof v); }
+inline void put(float* p, lanes v) { std::memcpy(p, &v, sizeof v); }
 inline lanes broadcast(float x) { return lanes{x, x, x, x}; }
 
 inline float larger(float a, float b) { return a > b ? a : b; }
@@ -32,7 +32,7 @@ inline lanes clipped(lanes v) {
 template <class F>
 void transform(float const* x, float* y, std::int64_t n, F const& f) {
     std::int64_t i = 0;
-    for (; i + lane_count <= n; i += lane_count) store(y + i, f(load(x + i)));
+    for (; i + lane_count <= n; i += lane_count) put(y + i, f(load(x + i)));
     for (; i < n; ++i) y[i] = f(x[i]);
 }
 
@@ -43,7 +43,7 @@ inline void bytes_to_floats(std::uint8_t const* x, float* y, std::int64_t n, flo
     for (; i + lane_count <= n; i += lane_count) {
         four_bytes v;
         std::memcpy(&v, x + i, sizeof v);
-        store(y + i, __builtin_convertvector(v, lanes) * scale);
+        put(y + i, __builtin_convertvector(v, lanes) * scale);
     }
     for (; i < n; ++i) y[i] = static_cast<float>(x[i]) * scale;
 }

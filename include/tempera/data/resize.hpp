@@ -75,7 +75,7 @@ inline void resample_row_1(float const* row, cubic_taps const* taps, int out, fl
         lanes const p0 = products(i), p1 = products(i + 1), p2 = products(i + 2), p3 = products(i + 3);
         lanes const even = __builtin_shufflevector(p0, p1, 0, 4, 1, 5) + __builtin_shufflevector(p0, p1, 2, 6, 3, 7);
         lanes const odd = __builtin_shufflevector(p2, p3, 0, 4, 1, 5) + __builtin_shufflevector(p2, p3, 2, 6, 3, 7);
-        store(y + i, __builtin_shufflevector(even, odd, 0, 1, 4, 5) + __builtin_shufflevector(even, odd, 2, 3, 6, 7));
+        put(y + i, __builtin_shufflevector(even, odd, 0, 1, 4, 5) + __builtin_shufflevector(even, odd, 2, 3, 6, 7));
     }
     for (; i < out; ++i) {
         lanes const p = products(i);
@@ -90,7 +90,7 @@ inline void resample_row_3(float const* row, cubic_taps const* taps, int out, fl
         float const* w = taps[i].weight;
         lanes const sum = (load(p) * broadcast(w[0]) + load(p + 6) * broadcast(w[2])) +
                           (load(p + 3) * broadcast(w[1]) + load(p + 9) * broadcast(w[3]));
-        if (i + 1 < out) store(y + std::int64_t{3} * i, sum);
+        if (i + 1 < out) put(y + std::int64_t{3} * i, sum);
         else std::memcpy(y + std::int64_t{3} * i, &sum, 3 * sizeof(float));
     }
 }
@@ -148,7 +148,7 @@ inline void resize_bicubic(view<float const> image, view<float> out, resize_rule
         float* const row = work.row.data();
         std::int64_t i = 0;
         for (; i + lane_count <= row_size; i += lane_count)
-            store(row + i, (load(source[0] + i) * weight[0] + load(source[2] + i) * weight[2]) +
+            put(row + i, (load(source[0] + i) * weight[0] + load(source[2] + i) * weight[2]) +
                                (load(source[1] + i) * weight[1] + load(source[3] + i) * weight[3]));
         for (; i < row_size; ++i)
             row[i] = (source[0][i] * t.weight[0] + source[2][i] * t.weight[2]) +
