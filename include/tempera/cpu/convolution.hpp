@@ -22,6 +22,11 @@ inline bool reads_in_place(int storage, int kernel, int stride, int pad_top, int
     return storage == 0 && kernel == 1 && stride == 1 && pad_top == 0 && pad_left == 0 && channels % 512 != 0;
 }
 
+inline void print_sizes(verbose_scope& scope, convolution_geometry const& g) {
+    scope.sizes("%d x %dx%dx%d -> %dx%dx%d, %dx%d/%d", g.batch, g.in_height, g.in_width, g.in_channels, g.out_height,
+                g.out_width, g.out_channels, g.kernel, g.kernel, g.stride);
+}
+
 inline float* panels_of(cpu& device, std::int64_t floats) {
     return static_cast<float*>(
         device.scratch(device.caller(), slot_panels, static_cast<std::size_t>(floats) * sizeof(float)));
@@ -232,7 +237,9 @@ template <class T>
 void convolution_forward(cpu& device, convolution_geometry const& g, T const* x, float const* w, float const* bias,
                          T* y) {
     auto const& kernels = cpu_kernels::gemm_kernels_of(device.level());
-    verbose_scope scope(device, "convolution_forward", kernels.name, g.multiply_adds());
+    verbose_scope scope(device, "convolution_forward", kernels.name, g.multiply_adds(),
+                        cpu_kernels::peak_to_print(device, kernels));
+    cpu_kernels::print_sizes(scope, g);
     cpu_kernels::forward_with(device, kernels, g, x, w, bias, y);
 }
 
@@ -241,7 +248,9 @@ template <class T>
 void convolution_backward_data(cpu& device, convolution_geometry const& g, T const* dy, float const* w, T* dx,
                                store mode) {
     auto const& kernels = cpu_kernels::gemm_kernels_of(device.level());
-    verbose_scope scope(device, "convolution_backward_data", kernels.name, g.multiply_adds());
+    verbose_scope scope(device, "convolution_backward_data", kernels.name, g.multiply_adds(),
+                        cpu_kernels::peak_to_print(device, kernels));
+    cpu_kernels::print_sizes(scope, g);
     cpu_kernels::backward_data_with(device, kernels, g, dy, w, dx, mode);
 }
 
@@ -250,7 +259,9 @@ template <class T>
 void convolution_backward_weights(cpu& device, convolution_geometry const& g, T const* x, T const* dy, float* dw,
                                   float* dbias, store mode) {
     auto const& kernels = cpu_kernels::gemm_kernels_of(device.level());
-    verbose_scope scope(device, "convolution_backward_weights", kernels.name, g.multiply_adds());
+    verbose_scope scope(device, "convolution_backward_weights", kernels.name, g.multiply_adds(),
+                        cpu_kernels::peak_to_print(device, kernels));
+    cpu_kernels::print_sizes(scope, g);
     cpu_kernels::backward_weights_with(device, kernels, g, x, dy, dw, dbias, mode);
 }
 

@@ -99,6 +99,12 @@ inline double measured_peak(cpu& device, gemm_kernels const& kernels) {
     return best;
 }
 
+/// The peak for a verbose line: measured once per device, 0 when nothing is printed.
+inline double peak_to_print(cpu& device, gemm_kernels const& kernels) {
+    if (device.verbose() && device.engine.peak == 0) device.engine.peak = measured_peak(device, kernels);
+    return device.engine.peak;
+}
+
 /// Scratch slots of convolution and matmul.
 enum gemm_slot { slot_panels = 0, slot_rows = 1, slot_sums = 2, slot_parts = 3 };
 

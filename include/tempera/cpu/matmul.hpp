@@ -51,7 +51,9 @@ inline void matmul_with(cpu& device, gemm_kernels const& kernels, matmul_geometr
 
 inline void matmul(cpu& device, matmul_geometry const& g, float const* a, float const* b, float* c, store mode) {
     auto const& kernels = cpu_kernels::gemm_kernels_of(device.level());
-    verbose_scope scope(device, "matmul", kernels.name, std::int64_t{1} * g.m * g.n * g.k);
+    verbose_scope scope(device, "matmul", kernels.name, std::int64_t{1} * g.m * g.n * g.k,
+                        cpu_kernels::peak_to_print(device, kernels));
+    scope.sizes("%d x %d x %d%s%s", g.m, g.n, g.k, g.transpose_a ? " a^T" : "", g.transpose_b ? " b^T" : "");
     cpu_kernels::matmul_with(device, kernels, g, a, b, c, mode);
 }
 
