@@ -34,27 +34,6 @@ inline void shift_brightness(view<float> image, float delta) {
 
 namespace pixels {
 
-/// The mean of every `channels`-th element from `first` on. Rows are summed in float, the rows in double.
-inline float channel_mean(view<float const> image, int channel) {
-    double total = 0;
-    std::int64_t const row_size = std::int64_t{1} * image.dims.w * image.dims.c;
-    for (int y = 0; y < image.dims.h; ++y) {
-        float const* row = image.data + y * row_size;
-        float sum = 0;
-        if (image.dims.c == 1) {
-            lanes partial{};
-            std::int64_t i = 0;
-            for (; i + lane_count <= row_size; i += lane_count) partial += load(row + i);
-            sum = (partial[0] + partial[1]) + (partial[2] + partial[3]);
-            for (; i < row_size; ++i) sum += row[i];
-        } else {
-            for (std::int64_t i = channel; i < row_size; i += image.dims.c) sum += row[i];
-        }
-        total += static_cast<double>(sum);
-    }
-    return static_cast<float>(total / (static_cast<double>(image.dims.h) * image.dims.w));
-}
-
 /// Whether an operation on colours applies: yes for three channels, no for one.
 inline bool has_colors(view<float const> image, char const* operation) {
     if (image.dims.c != 1 && image.dims.c != 3)
@@ -62,58 +41,115 @@ inline bool has_colors(view<float const> image, char const* operation) {
     return image.dims.c == 3;
 }
 
+inline float sum(lanes v) { return (v[0] + v[2]) + (v[1] + v[3]); }
+
+/// Contrast of one channel among any number. The mean sums rows in float and their sums in double.
+inline void adjust_contrast_of_channel(view<float> image, int channel, float factor) {
+    int const channels = image.dims.c;
+    std::int64_t const row_size = std::int64_t{1} * image.dims.w * channels;
+    double total = 0;
+    for (int y = 0; y < image.dims.h; ++y) {
+        float row = 0;
+        for (std::int64_t i = channel; i < row_size; i += channels) row += image.data[y * row_size + i];
+        total += static_cast<double>(row);
+    }
+    auto const mean = static_cast<float>(total / static_cast<double>(image.dims.sample().positions()));
+    for (std::int64_t i = channel; i < image.size(); i += channels)
+        image.data[i] = (image.data[i] - mean) * factor + mean;
+}
+
 }  // namespace pixels
 
 inline void adjust_contrast(view<float> image, float factor) {
-    int const channels = image.dims.c;
-    for (int c = 0; c < channels; ++c) {
-        float const mean = pixels::channel_mean(image, c);
-        auto const adjusted = [mean, factor](auto x) { return (x - mean) * factor + mean; };
-        if (channels == 1) pixels::transform(image.data, image.data, image.size(), adjusted);
-        else
-            for (std::int64_t i = c; i < image.size(); i += channels) image.data[i] = adjusted(image.data[i]);
+    using namespace pixels;
+    std::int64_t const row_size = std::int64_t{1} * image.dims.w * image.dims.c;
+    auto const positions = static_cast<double>(image.dims.sample().positions());
+    if (image.dims.c == 1) {
+        double total = 0;
+        for (int y = 0; y < image.dims.h; ++y) {
+            lanes partial{};
+            float rest = 0;
+            std::int64_t i = 0;
+            float const* row = image.data + y * row_size;
+            for (; i + lane_count <= row_size; i += lane_count) partial += load(row + i);
+            for (; i < row_size; ++i) rest += row[i];
+            total += static_cast<double>(sum(partial) + rest);
+        }
+        auto const mean = static_cast<float>(total / positions);
+        transform(image.data, image.data, image.size(), [=](auto x) { return (x - mean) * factor + mean; });
+    } else if (image.dims.c == 3) {
+        double totals[3]{};
+        for (int y = 0; y < image.dims.h; ++y) {
+            struct partial_sums {
+                lanes four[3]{};
+                float one[3]{};
+                void operator()(lanes r, lanes g, lanes b) { four[0] += r, four[1] += g, four[2] += b; }
+                void operator()(float r, float g, float b) { one[0] += r, one[1] += g, one[2] += b; }
+            } partial;
+            for_each_rgb(image.data + y * row_size, row_size, [&](auto& r, auto& g, auto& b) { partial(r, g, b); });
+            for (int c = 0; c < 3; ++c) totals[c] += static_cast<double>(sum(partial.four[c]) + partial.one[c]);
+        }
+        float const red = static_cast<float>(totals[0] / positions), green = static_cast<float>(totals[1] / positions),
+                    blue = static_cast<float>(totals[2] / positions);
+        for_each_rgb(image.data, image.size(), [=](auto& r, auto& g, auto& b) {
+            r = (r - red) * factor + red;
+            g = (g - green) * factor + green;
+            b = (b - blue) * factor + blue;
+        });
+    } else {
+        for (int c = 0; c < image.dims.c; ++c) adjust_contrast_of_channel(image, c, factor);
     }
 }
 
 /// Scaling S moves every channel along its line to the largest one: x -> v - (v - x) k, where k = factor, but not
 /// so large that the smallest channel passes zero.
 inline void adjust_saturation(view<float> image, float factor) {
-    if (!pixels::has_colors(image, "saturation")) return;
-    for (float *p = image.data, *end = p + image.size(); p != end; p += 3) {
-        float const largest = pixels::larger(p[0], pixels::larger(p[1], p[2]));
-        float const range = largest - pixels::smaller(p[0], pixels::smaller(p[1], p[2]));
-        float const k = largest <= 0 ? 0.0F : factor * range > largest ? largest / range : factor;
-        for (int c = 0; c < 3; ++c) p[c] = largest - (largest - p[c]) * k;
-    }
+    using namespace pixels;
+    if (!has_colors(image, "saturation")) return;
+    for_each_rgb(image.data, image.size(), [factor]<class V>(V& r, V& g, V& b) {
+        V const largest = larger(r, larger(g, b));
+        V const range = largest - smaller(r, smaller(g, b));
+        V const bounded = factor * range > largest ? largest / range : V{} + factor;
+        V const k = largest <= V{} ? V{} : bounded;
+        r = largest - (largest - r) * k;
+        g = largest - (largest - g) * k;
+        b = largest - (largest - b) * k;
+    });
 }
 
 /// With the hue h in sextants, channel n of (red 5, green 3, blue 1) is v - range clip(min(t, 4 - t)),
 /// t = (n + h) mod 6.
 inline void shift_hue(view<float> image, float turns) {
-    if (!pixels::has_colors(image, "hue")) return;
+    using namespace pixels;
+    if (!has_colors(image, "hue")) return;
     float const shift = 6.0F * (turns - std::floor(turns));
-    auto const wrapped = [](float h) { return h >= 6.0F ? h - 6.0F : h; };
-    for (float *p = image.data, *end = p + image.size(); p != end; p += 3) {
-        float const r = p[0], g = p[1], b = p[2];
-        float const largest = pixels::larger(r, pixels::larger(g, b));
-        float const range = largest - pixels::smaller(r, pixels::smaller(g, b));
-        if (range <= 0) continue;
-        float h = largest == r ? (g - b) / range : largest == g ? 2.0F + (b - r) / range : 4.0F + (r - g) / range;
-        h = wrapped((h < 0 ? h + 6.0F : h) + shift);
-        auto const channel = [&](float n) {
-            float const t = wrapped(n + h);
-            return largest - range * pixels::clipped(pixels::smaller(t, 4.0F - t));
+    for_each_rgb(image.data, image.size(), [shift]<class V>(V& r, V& g, V& b) {
+        auto const wrapped = [](V h) -> V { return h >= V{} + 6.0F ? h - 6.0F : h; };
+        V const largest = larger(r, larger(g, b));
+        V const range = largest - smaller(r, smaller(g, b));
+        V const divisor = range > V{} ? range : V{} + 1.0F;
+        V const from_green = (b - r) / divisor + 2.0F, from_blue = (r - g) / divisor + 4.0F;
+        V const beyond_red = largest == g ? from_green : from_blue;
+        V h = largest == r ? (g - b) / divisor : beyond_red;
+        h = wrapped((h < V{} ? h + 6.0F : h) + shift);
+        auto const channel = [&](float n) -> V {
+            V const t = wrapped(h + n);
+            return largest - range * clipped(smaller(t, 4.0F - t));
         };
-        p[0] = channel(5.0F);
-        p[1] = channel(3.0F);
-        p[2] = channel(1.0F);
-    }
+        r = channel(5.0F);
+        g = channel(3.0F);
+        b = channel(1.0F);
+    });
 }
 
 inline void to_grayscale(view<float> image) {
-    if (!pixels::has_colors(image, "grayscale")) return;
-    for (float *p = image.data, *end = p + image.size(); p != end; p += 3)
-        p[0] = p[1] = p[2] = 0.2989F * p[0] + 0.587F * p[1] + 0.114F * p[2];
+    using namespace pixels;
+    if (!has_colors(image, "grayscale")) return;
+    for_each_rgb(image.data, image.size(), [](auto& r, auto& g, auto& b) {
+        r = 0.2989F * r + 0.587F * g + 0.114F * b;
+        g = r;
+        b = r;
+    });
 }
 
 /// One operation by name; `value` is its factor or delta.

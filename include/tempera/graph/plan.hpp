@@ -120,9 +120,9 @@ constexpr void copy_trace(trace const& t, Plan& p) {
 
 /// Runs a network function on an input of a shape. The trace is pruned; its diagnosis is in t.bad.
 template <class Network>
-constexpr void trace_network(trace& t, Network const& network, shape input) {
-    t.emit(op{}, shape{t.positive(input.height, op_kind::input), t.positive(input.width, op_kind::input),
-                       t.positive(input.channels, op_kind::input)});
+constexpr void trace_network(trace& t, Network const& network, shape sample) {
+    t.emit(op{}, shape{t.positive(sample.height, op_kind::input), t.positive(sample.width, op_kind::input),
+                       t.positive(sample.channels, op_kind::input)});
     auto const result = network(value{t, 0});
     if constexpr (requires { result.records; }) {
         for (int i = 0; i < result.count; ++i) t.outputs[i] = result.records[i];

@@ -230,8 +230,10 @@ private:
 
     void name_outputs() {
         for (output_record const& o : plan_.outputs) {
-            output_entries_.push_back({o.name.text(), {}});
-            gradient_entries_.push_back({o.name.text(), {}});
+            shape const s = plan_.values[o.value];
+            extents const none{0, s.height, s.width, s.channels};
+            output_entries_.push_back({o.name.text(), {nullptr, none}});
+            gradient_entries_.push_back({o.name.text(), {nullptr, none}});
         }
     }
 

@@ -22,8 +22,8 @@ class dynamic_model : private detail::plan_owner, public basic_model<D, Precisio
 public:
     /// network: any network function, for instance resnet_network{config} or a lambda.
     template <class Network>
-    dynamic_model(D& device, Network const& network, shape input, model_options const& options = {})
-        : detail::plan_owner{std::make_unique<dynamic_plan>(network, input)},
+    dynamic_model(D& device, Network const& network, shape sample, model_options const& options = {})
+        : detail::plan_owner{std::make_unique<dynamic_plan>(network, sample)},
           basic_model<D, Precision>(device, owned->view(), options) {
         for (custom_record const& c : owned->customs)
             if (!contains(c.table.devices, D::kind))

@@ -28,9 +28,9 @@ public:
 
     /// Throws error when the network is not well formed.
     template <class Network>
-    dynamic_plan(Network const& network, shape input) {
+    dynamic_plan(Network const& network, shape sample) {
         auto const traced = std::make_unique<trace>();
-        trace_network(*traced, network, input);
+        trace_network(*traced, network, sample);
         if (traced->bad.what != fault::none) throw error("network: " + describe(traced->bad));
         ops.resize(size(traced->op_count));
         values.resize(size(traced->op_count));

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+// The three stages of SimCLRv2 and what surrounds them, as plain functions.
+
+#include <tempera/pipeline/distill.hpp>
+#include <tempera/pipeline/evaluate.hpp>
+#include <tempera/pipeline/linear_evaluation.hpp>
+#include <tempera/pipeline/linear_probe.hpp>
+#include <tempera/pipeline/pretrain.hpp>
+#include <tempera/pipeline/progress.hpp>
+#include <tempera/pipeline/train.hpp>
+#include <tempera/pipeline/train_options.hpp>

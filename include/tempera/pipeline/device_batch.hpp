@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+// device_batch: brings a batch from host memory to the device that a model runs on; on the cpu it is there already.
+
+#include <algorithm>
+#include <cstdint>
+
+#include <tempera/device/memory.hpp>
+
+namespace tempera {
+
+template <class T, class Device>
+class device_batch {
+public:
+    explicit device_batch(Device& device) : device_(&device) {}
+
+    /// Valid until the next call.
+    view<T const> operator()(view<T const> host) {
+        if constexpr (Device::kind == device_kind::cpu) {
+            return host;
+        } else {
+            if (host.size() > memory_.size()) memory_ = buffer<T>(*device_, host.size());
+            device_->upload(host, memory_);
+            return {memory_.data(), host.dims};
+        }
+    }
+
+private:
+    Device* device_;
+    buffer<T> memory_;
+};
+
+}  // namespace tempera

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+// distill: a student learns the distribution that a fixed teacher gives on the same augmented images (SimCLRv2
+// section 2, eq. 2 and 3). The set's labels count where the loss asks for them (alpha < 1): pass the labeled images,
+// the unlabeled ones, or both (unlabeled_except). Self-distillation: a student with the teacher's network.
+
+#include <string>
+
+#include <tempera/loss/distillation.hpp>
+#include <tempera/pipeline/train.hpp>
+
+namespace tempera {
+
+/// Student and teacher run on the same device; the teacher in inference form. Both classify with their last output.
+template <class Student, class Teacher, class Loss, class Optimizer>
+training_history distill(Student& student, Teacher& teacher, image_set const& images, Loss const& loss,
+                         Optimizer const& optimizer, train_options const& options) {
+    using device_type = typename Student::device_type;
+    auto const classes = [](auto const& m) { return m.plan().values[m.plan().outputs[m.plan().outputs.size() - 1].value]; };
+    if (!(classes(student) == classes(teacher)))
+        throw error("distill", "a student of the teacher's " + std::to_string(classes(teacher).channels) + " classes",
+                    std::to_string(classes(student).channels), "give both classifiers the same .classes");
+    if (!(student.plan().input() == teacher.plan().input()))
+        throw error("distill", "student and teacher of the same input shape", "different ones",
+                    "they see the same augmented images");
+    auto& device = student.device();
+    device_batch<float, device_type> to_device(device);
+    device_batch<std::int32_t, device_type> labels(device);
+    auto const gradients = [&](image_batch const& batch) {
+        view<float const> const x = to_device(batch.images);
+        view<float const> const teacher_logits = teacher.predict(x).last();
+        output_views const outputs = student.forward(x);
+        loss_value const v = loss(device, outputs, targets{.labels = labels(batch.labels), .teacher_logits = teacher_logits},
+                                  student.output_gradients());
+        if (std::isfinite(v.loss)) student.backward(student.output_gradients());
+        return v;
+    };
+    return detail::train_loop(student, images, optimizer, options, {"distill"}, 1, gradients, detail::no_probe);
+}
+
+}  // namespace tempera

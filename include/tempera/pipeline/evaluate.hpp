@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+// evaluate: top-1 and top-5 accuracy of a classifier; embed: an output for every image; nearest_neighbours:
+// images with similar embeddings.
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include <tempera/data/loader.hpp>
+#include <tempera/pipeline/device_batch.hpp>
+
+namespace tempera {
+
+struct evaluation {
+    double top1 = 0;  ///< fraction
+    double top5 = 0;
+    int images = 0;   ///< labeled ones that were counted
+};
+
+namespace detail {
+
+/// Calls f(outputs, batch) for every batch of a set in order, in inference form.
+template <class Model, class F>
+void predict_all(Model& model, image_set const& set, augmentation const& augment, F const& f) {
+    device_batch<float, typename Model::device_type> to_device(model.device());
+    loader batches{set, {.batch = std::min(set.size(), model.options().max_batch), .augment = augment, .shuffle = false, .drop_last = false}};
+    while (auto const batch = batches.next()) f(model.predict(to_device(batch.images)), batch);
+}
+
+}  // namespace detail
+
+/// The last output is taken as logits; images without a label are left out. augment: center_crop for images larger than
+/// the network's input.
+template <class Model>
+evaluation evaluate(Model& model, image_set const& set, augmentation const& augment = {}) {
+    auto& device = model.device();
+    device_batch<std::int32_t, typename Model::device_type> to_device(device);
+    evaluation out;
+    std::int64_t top1 = 0, top5 = 0;
+    detail::predict_all(model, set, augment, [&](output_views const& outputs, image_batch const& batch) {
+        view<float const> const logits = outputs.last();
+        auto const labels = to_device(batch.labels);
+        int const classes = static_cast<int>(logits.dims.sample().size());
+        top1 += count_correct(device, logits.dims.n, classes, logits.data, labels.data, 1);
+        top5 += count_correct(device, logits.dims.n, classes, logits.data, labels.data, std::min(5, classes));
+        out.images += static_cast<int>(std::count_if(batch.labels.data, batch.labels.data + batch.labels.size(),
+                                                     [](std::int32_t l) { return l != no_label; }));
+    });
+    if (out.images == 0) throw error("evaluate", "labeled images", "none", "pass a set with labels");
+    out.top1 = static_cast<double>(top1) / out.images;
+    out.top5 = static_cast<double>(top5) / out.images;
+    return out;
+}
+
+/// Rows of an output ("encoder", say), one per image, in host memory.
+struct embeddings {
+    std::vector<float> values;
+    int rows = 0;
+    int channels = 0;
+
+    view<float const> view_of() const { return {values.data(), {rows, 1, 1, channels}}; }
+    float const* row(int i) const { return values.data() + static_cast<std::ptrdiff_t>(i) * channels; }
+};
+
+template <class Model>
+embeddings embed(Model& model, image_set const& set, std::string_view output, augmentation const& augment = {}) {
+    embeddings out;
+    detail::predict_all(model, set, augment, [&](output_views const& outputs, image_batch const&) {
+        view<float const> const rows = outputs[output];
+        out.channels = static_cast<int>(rows.dims.sample().size());
+        std::size_t const before = out.values.size();
+        out.values.resize(before + static_cast<std::size_t>(rows.size()));
+        model.device().download(rows, view<float>{out.values.data() + before, rows.dims});
+        out.rows += rows.dims.n;
+    });
+    return out;
+}
+
+/// Positions of the `count` rows of `among` most similar (cosine) to each row of `queries`, best first. A row that is the
+/// query itself (same place in the same embeddings) is skipped.
+inline std::vector<std::vector<int>> nearest_neighbours(embeddings const& among, embeddings const& queries, int count) {
+    if (among.channels != queries.channels)
+        throw error("nearest_neighbours", "embeddings of " + std::to_string(queries.channels) + " channels",
+                    std::to_string(among.channels), "embed both sets with the same output of the same model");
+    auto const inverse_norm = [](float const* x, int n) {
+        double sum = 0;
+        for (int c = 0; c < n; ++c) sum += static_cast<double>(x[c]) * static_cast<double>(x[c]);
+        return 1.0 / std::sqrt(std::max(sum, 1e-12));
+    };
+    std::vector<double> norms(static_cast<std::size_t>(among.rows));
+    for (int i = 0; i < among.rows; ++i) norms[static_cast<std::size_t>(i)] = inverse_norm(among.row(i), among.channels);
+    std::vector<std::vector<int>> out;
+    std::vector<std::pair<double, int>> scored;
+    for (int q = 0; q < queries.rows; ++q) {
+        scored.clear();
+        for (int i = 0; i < among.rows; ++i) {
+            if (queries.row(q) == among.row(i)) continue;
+            double dot = 0;
+            for (int c = 0; c < among.channels; ++c)
+                dot += static_cast<double>(queries.row(q)[c]) * static_cast<double>(among.row(i)[c]);
+            scored.emplace_back(-dot * norms[static_cast<std::size_t>(i)], i);
+        }
+        auto const kept = std::min<std::size_t>(static_cast<std::size_t>(count), scored.size());
+        std::partial_sort(scored.begin(), scored.begin() + static_cast<std::ptrdiff_t>(kept), scored.end());
+        auto& row = out.emplace_back();
+        for (std::size_t k = 0; k < kept; ++k) row.push_back(scored[k].second);
+    }
+    return out;
+}
+
+}  // namespace tempera

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+// linear_probe: a linear classifier of its own on fixed features; nothing flows back into what made them.
+
+#include <cstdint>
+#include <string>
+
+#include <tempera/loss/cross_entropy.hpp>
+#include <tempera/nn/dense.hpp>
+#include <tempera/optim/sgd.hpp>
+#include <tempera/pipeline/optimizer_state.hpp>
+#include <tempera/runtime/dynamic_model.hpp>
+
+namespace tempera {
+
+template <class Device>
+class linear_probe {
+public:
+    linear_probe(Device& device, int features, int classes, int max_batch, sgd const& optimizer = {}, std::uint64_t seed = 1)
+        : model_(device, dense{.units = classes, .classifies = true}, shape{1, 1, features},
+                 model_options{.max_batch = max_batch, .seed = seed}),
+          state_(model_, optimizer) {}
+
+    /// One update on rows of features {n,1,1,features} with labels. A batch without labels changes nothing.
+    loss_value train(view<float const> features, view<std::int32_t const> labels, float learning_rate) {
+        output_views const outputs = model_.forward(features);
+        loss_value const v =
+            cross_entropy{}(model_.device(), outputs, targets{.labels = labels}, model_.output_gradients());
+        model_.backward(model_.output_gradients());
+        state_.update(learning_rate);
+        return v;
+    }
+
+    /// Logits {n,1,1,classes}.
+    view<float const> predict(view<float const> features) { return model_.predict(features).last(); }
+
+    dynamic_model<Device>& model() { return model_; }
+
+private:
+    dynamic_model<Device> model_;
+    optimizer_state<dynamic_model<Device>, sgd> state_;
+};
+
+}  // namespace tempera

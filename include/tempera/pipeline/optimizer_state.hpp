@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+// optimizer_state: an optimizer with its slots for one model.
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include <tempera/device/memory.hpp>
+#include <tempera/optim/ranges.hpp>
+
+namespace tempera {
+
+template <class Model, class Optimizer>
+class optimizer_state {
+public:
+    using device_type = typename Model::device_type;
+
+    optimizer_state(Model& model, Optimizer const& optimizer)
+        : model_(&model), optimizer_(optimizer), ranges_(optimizer.ranges(model.manifest())) {
+        std::int64_t const n = model.plan().parameters;
+        for (int i = 0; i < Optimizer::slots; ++i) {
+            memory_.push_back(buffer<float>(model.device(), n));
+            fill(model.device(), n, 0.0F, memory_.back().data());
+            slots_.push_back(memory_.back().data());
+        }
+    }
+
+    /// One update from the model's gradients; steps count from 0.
+    void update(float learning_rate) {
+        optimizer_(model_->device(), learning_rate, step_++, std::span<update_range const>(ranges_),
+                   model_->parameters().data(), model_->gradients().data(), std::span<float* const>(slots_));
+        model_->touch();
+    }
+
+private:
+    Model* model_;
+    Optimizer optimizer_;
+    std::vector<update_range> ranges_;
+    std::vector<buffer<float>> memory_;
+    std::vector<float*> slots_;
+    std::int64_t step_ = 0;
+};
+
+}  // namespace tempera

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+// pretrain: contrastive pretraining (SimCLRv2 section 2). Two augmented views of every image pass the network in one
+// batch; the loss compares the rows of its last output. Beside it an online linear probe on the output "encoder"
+// shows how linearly separable the features are; no gradient passes from it.
+
+#include <memory>
+
+#include <tempera/loss/nt_xent.hpp>
+#include <tempera/pipeline/linear_probe.hpp>
+#include <tempera/pipeline/train.hpp>
+
+namespace tempera {
+
+struct probe_options {
+    bool enabled = true;  ///< needs labels; without any in the set there is no probe
+    float learning_rate = 0.1F;
+};
+
+/// The model's max_batch must be at least twice options.batch. Labels are read by the probe only.
+template <class Model, class Loss, class Optimizer>
+training_history pretrain(Model& model, image_set const& images, Loss const& loss, Optimizer const& optimizer,
+                          train_options const& options, probe_options const& probing = {}) {
+    using device_type = typename Model::device_type;
+    auto& device = model.device();
+    device_batch<float, device_type> to_device(device);
+    device_batch<std::int32_t, device_type> labels(device);
+
+    bool labeled = false;
+    for (std::int32_t const l : images.labels()) labeled = labeled || l != no_label;
+    std::unique_ptr<linear_probe<device_type>> probe;
+    double correct = 0;
+    std::int64_t batches = 0;
+
+    auto const gradients = [&](image_batch const& batch) {
+        output_views const outputs = model.forward(to_device(batch.images));
+        loss_value const v = loss(device, outputs, targets{}, model.output_gradients());
+        if (!std::isfinite(v.loss)) return v;
+        if (labeled && probing.enabled) {
+            view<float const> const features = outputs["encoder"];
+            if (probe == nullptr)
+                probe = std::make_unique<linear_probe<device_type>>(device, features.dims.c, images.classes(),
+                                                                    model.options().max_batch);
+            correct += static_cast<double>(probe->train(features, labels(batch.labels), probing.learning_rate).accuracy);
+            ++batches;
+        }
+        model.backward(model.output_gradients());
+        return v;
+    };
+    auto const probe_accuracy = [&] {
+        float const mean = batches > 0 ? static_cast<float>(correct / static_cast<double>(batches)) : -1.0F;
+        correct = 0;
+        batches = 0;
+        return mean;
+    };
+    return detail::train_loop(model, images, optimizer, options, {"pretrain", "contrastive accuracy"}, 2, gradients,
+                              probe_accuracy);
+}
+
+}  // namespace tempera

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+// train: the loop that the stages share: batches in, one update each, a history out. And supervised training on it.
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include <tempera/data/loader.hpp>
+#include <tempera/loss/cross_entropy.hpp>
+#include <tempera/optim/warmup_cosine.hpp>
+#include <tempera/pipeline/device_batch.hpp>
+#include <tempera/pipeline/evaluate.hpp>
+#include <tempera/pipeline/optimizer_state.hpp>
+#include <tempera/pipeline/train_options.hpp>
+
+namespace tempera {
+
+namespace detail {
+
+inline loader_options loader_of(train_options const& o, image_set const& set, int views) {
+    loader_options l;
+    l.batch = std::min(o.batch, set.size());
+    l.views = views;
+    l.augment = o.augment;
+    l.seed = o.seed;
+    l.epochs = o.epochs;
+    l.steps = o.steps;
+    l.threads = o.loader_threads;
+    return l;
+}
+
+/// How a stage calls itself and its accuracy.
+struct stage_names {
+    std::string stage;
+    std::string_view accuracy = "accuracy";
+};
+
+/// gradients(batch): forward, loss, backward on the model; returns the loss. probe(): accuracy since the last call,
+/// or -1.
+template <class Model, class Optimizer, class Gradients, class Probe>
+training_history train_loop(Model& model, image_set const& set, Optimizer const& optimizer, train_options const& o,
+                            stage_names names, int views, Gradients const& gradients, Probe const& probe) {
+    if (!o.stage.empty()) names.stage = o.stage;
+    auto const begin = std::chrono::steady_clock::now();
+    loader batches{set, loader_of(o, set, views)};
+    std::int64_t const per_epoch = batches.steps_per_epoch();
+    std::int64_t const total = batches.steps();
+    auto const warmup = static_cast<std::int64_t>(o.warmup_epochs * static_cast<float>(per_epoch));
+    warmup_cosine const rate{o.learning_rate, warmup, total};
+    optimizer_state<Model, Optimizer> state(model, optimizer);
+    progress_meter meter(o.progress, names.stage, total, names.accuracy);
+
+    training_history history;
+    double loss = 0, accuracy = 0, entropy = 0;
+    std::int64_t since = 0;
+    while (auto const batch = batches.next()) {
+        loss_value const v = gradients(batch);
+        if (!std::isfinite(v.loss)) {
+            std::string const where = model.find_non_finite();
+            throw error(names.stage + ", step " + std::to_string(batch.step), "a finite loss", std::to_string(v.loss),
+                        (where.empty() ? "every op of the forward pass is finite: look at the loss"
+                                       : "the first value that is no number comes from " + where) +
+                            "; lower the learning rate" +
+                            (o.checkpoint.empty() ? "" : ", the last epoch is kept in " + o.checkpoint));
+        }
+        state.update(rate(batch.step));
+        meter.step(v, batch.count * views);
+        loss += static_cast<double>(v.loss);
+        accuracy += static_cast<double>(v.accuracy);
+        entropy += static_cast<double>(v.entropy);
+        ++since;
+        std::int64_t const done = batch.step + 1;
+        if (done % per_epoch != 0 && done != total) continue;
+
+        std::int64_t const epoch = (done + per_epoch - 1) / per_epoch;
+        bool const validates = !o.validation.empty() && (done == total || epoch % std::max(1, o.validate_every) == 0);
+        auto const mean = [since](double sum) { return static_cast<float>(sum / static_cast<double>(since)); };
+        history_point point{.epoch = static_cast<double>(done) / static_cast<double>(per_epoch),
+                            .step = done,
+                            .training = {mean(loss), mean(accuracy), mean(entropy)},
+                            .probe_accuracy = probe()};
+        if (validates) point.validation_top1 = static_cast<float>(evaluate(model, o.validation).top1);
+        history.points.push_back(point);
+        loss = accuracy = entropy = 0;
+        since = 0;
+        if (!o.checkpoint.empty()) model.save(o.checkpoint);
+    }
+    history.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    return history;
+}
+
+inline float no_probe() { return -1; }
+
+}  // namespace detail
+
+/// Supervised training of a classifier on the labeled images of a set, from the weights it has.
+template <class Model, class Optimizer, class Loss = cross_entropy>
+training_history train_supervised(Model& model, image_set const& labeled, Optimizer const& optimizer,
+                                  train_options const& options, Loss const& loss = {}) {
+    auto& device = model.device();
+    device_batch<float, typename Model::device_type> images(device);
+    device_batch<std::int32_t, typename Model::device_type> labels(device);
+    auto const gradients = [&](image_batch const& batch) {
+        output_views const outputs = model.forward(images(batch.images));
+        loss_value const v = loss(device, outputs, targets{.labels = labels(batch.labels)}, model.output_gradients());
+        if (std::isfinite(v.loss)) model.backward(model.output_gradients());
+        return v;
+    };
+    return detail::train_loop(model, labeled, optimizer, options, {"supervised"}, 1, gradients, detail::no_probe);
+}
+
+/// Takes what matches by name from a pretrained model (its encoder and the head layers up to the classifier's tap),
+/// then trains the whole network on the labeled images (SimCLRv2 section 2, "fine-tuning from a middle layer").
+template <class Model, class Pretrained, class Optimizer, class Loss = cross_entropy>
+training_history fine_tune(Model& model, Pretrained const& pretrained, image_set const& labeled,
+                           Optimizer const& optimizer, train_options options, Loss const& loss = {}) {
+    model.load_matching(pretrained);
+    if (options.stage.empty()) options.stage = "fine-tune";
+    return train_supervised(model, labeled, optimizer, options, loss);
+}
+
+}  // namespace tempera

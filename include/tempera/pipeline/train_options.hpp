@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+// train_options: what every stage of the pipeline is told, and the history that it gives back.
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include <tempera/core/loss_value.hpp>
+#include <tempera/data/augmentation.hpp>
+#include <tempera/data/image_set.hpp>
+#include <tempera/pipeline/progress.hpp>
+
+namespace tempera {
+
+struct train_options {
+    int epochs = 10;
+    std::int64_t steps = 0;      ///< updates in all; 0: as many as the epochs have
+    int batch = 256;             ///< images per update; larger than the set: the whole set
+    float learning_rate = 0.1F;  ///< peak of warmup_cosine, as it is (scale_linear and scale_sqrt compute it from a batch)
+    float warmup_epochs = 0;
+    augmentation augment{};
+    std::uint64_t seed = 1;      ///< of the order and the augmentation
+    int loader_threads = 1;
+    progress_sink progress{};
+    image_set validation{};      ///< evaluated every `validate_every` epochs and at the end, when not empty
+    int validate_every = 1;
+    std::string checkpoint{};    ///< a file to save to after every epoch; empty: none
+    std::string stage{};         ///< name in progress and errors; empty: the function's
+};
+
+/// One epoch of a stage.
+struct history_point {
+    double epoch = 0;            ///< epochs done
+    std::int64_t step = 0;       ///< updates done
+    loss_value training{};       ///< means over the epoch
+    float probe_accuracy = -1;   ///< pretraining's online linear probe; -1: none
+    float validation_top1 = -1;  ///< -1: not evaluated
+};
+
+struct training_history {
+    std::vector<history_point> points;
+    double seconds = 0;
+
+    history_point const& last() const { return points.back(); }
+};
+
+}  // namespace tempera
