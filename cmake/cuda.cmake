@@ -16,18 +16,19 @@ function(tempera_add_cuda headers)
   foreach(architecture IN LISTS TEMPERA_CUDA_ARCHITECTURES)
     list(APPEND generate "-gencode=arch=compute_${architecture},code=sm_${architecture}")
   endforeach()
-  list(APPEND generate "-gencode=arch=compute_${architecture},code=compute_${architecture}")
+  list(GET TEMPERA_CUDA_ARCHITECTURES -1 newest)
+  list(APPEND generate "-gencode=arch=compute_${newest},code=compute_${newest}")
   set(objects "")
   foreach(kernel IN LISTS kernels)
     get_filename_component(name "${kernel}" NAME_WE)
     set(object "${CMAKE_CURRENT_BINARY_DIR}/tempera_cuda_${name}.o")
     add_custom_command(OUTPUT "${object}" DEPFILE "${object}.d" DEPENDS "${kernel}" VERBATIM
       COMMENT "Compiling CUDA kernels ${name}.cu for ${TEMPERA_CUDA_ARCHITECTURES}"
-      COMMAND "${CUDAToolkit_NVCC_EXECUTABLE}" -std=c++17 -O3 -ccbin "${CMAKE_CXX_COMPILER}" ${generate}
+      COMMAND "${CUDAToolkit_NVCC_EXECUTABLE}" -std=c++20 -O3 -ccbin "${CMAKE_CXX_COMPILER}" ${generate}
               -I "${headers}" -Xcompiler=-fPIC -MD -MF "${object}.d" -c "${kernel}" -o "${object}")
     list(APPEND objects "${object}")
   endforeach()
-  add_library(tempera_cuda STATIC ${objects})
+  add_library(tempera_cuda STATIC EXCLUDE_FROM_ALL ${objects})  # half a minute of nvcc: only for who links it
   add_library(tempera::cuda ALIAS tempera_cuda)
   set_target_properties(tempera_cuda PROPERTIES LINKER_LANGUAGE CXX)
   target_link_libraries(tempera_cuda PUBLIC tempera::tempera CUDA::cudart CUDA::cublas CUDA::cublasLt)

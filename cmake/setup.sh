@@ -77,7 +77,7 @@ set_up() {
     wanted=$(absent $(packages_wanted "$1"))
     if [ -n "$needed$wanted" ]; then bring "$1"; fi
     if [ "$cuda" = yes ]; then bring_cuda; fi
-    if [ -d build/cuda/nvidia ]; then use_cuda; fi
+    if [ -f build/cuda/complete ]; then use_cuda; fi
     echo "cmake/run: set-up took $(($(date +%s) - started)) s, build/ holds $(du -sh build | cut -f1)"
 }
 
@@ -152,7 +152,11 @@ advice() {
 
 # The CUDA compiler and cuBLAS from their Python wheels, where no nvcc is found.
 bring_cuda() {
-    if command -v nvcc >/dev/null || [ -x /usr/local/cuda/bin/nvcc ] || [ -x build/cuda/nvidia/cu13/bin/nvcc ]; then return; fi
+    for nvcc in nvcc /usr/local/cuda/bin/nvcc; do
+        if $nvcc --version >/dev/null 2>&1; then return; fi
+    done
+    if [ -f build/cuda/complete ]; then return; fi
+    run rm -rf build/cuda
     [ "$offline" = no ] || { echo "cmake/run: no nvcc, and --offline forbids to bring it; CUDA tests are skipped"; return; }
     command -v python3 >/dev/null || fail "--cuda needs python3 with pip to install the CUDA compiler"
     if ! python3 -m pip --version >/dev/null 2>&1; then
@@ -167,6 +171,7 @@ bring_cuda() {
         link=${library%%.so.*}.so
         [ -e "$link" ] || run ln -s "$(basename "$library")" "$link"
     done
+    touch build/cuda/complete
 }
 
 use_cuda() {

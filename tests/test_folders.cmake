@@ -25,6 +25,9 @@ endforeach()
 list(REMOVE_DUPLICATES folders)
 
 foreach(folder IN LISTS folders)
+  if(folder STREQUAL "cuda" AND TEMPERA_SANITIZED)
+    continue()  # its work happens on the GPU; the emulation's tests run sanitized
+  endif()
   if(folder STREQUAL "cuda" AND NOT TARGET tempera::cuda)
     foreach(file IN LISTS files_cuda)
       tempera_add_skipped("${file}" "no nvcc: sh cmake/run test --cuda installs it")

@@ -21,7 +21,7 @@ if [ "$way" = pkg_config ]; then
 else
     "$cmake" -S "$source/tests/consumer" -B "$scratch/build" -DCMAKE_CXX_COMPILER="$compiler" -DCMAKE_BUILD_TYPE=Debug \
         -DTEMPERA_WAY="$way" -DTEMPERA_SOURCE="$source" -DCMAKE_PREFIX_PATH="$scratch/prefix;${CMAKE_PREFIX_PATH:-}" \
-        -DFETCHCONTENT_SOURCE_DIR_TEMPERA="$source"
+        -DFETCHCONTENT_SOURCE_DIR_TEMPERA="$source" -DTEMPERA_CUDA_ARCHITECTURES=90
     "$cmake" --build "$scratch/build"
     cp "$scratch/build/consumer" "$scratch/consumer"
     # Vendored, we bring neither tests nor examples nor benchmarks.
