@@ -116,7 +116,7 @@ static void contrastive_cross_view(contrastive_work const& w, std::int64_t i, fl
 }
 
 /// Running maximum and sum of negatives for the rows of both blocks, from the tile of their similarities.
-static void contrastive_statistics(contrastive_work const& w, int block_i, int block_j, float* tile) {
+__attribute__((flatten)) static void contrastive_statistics(contrastive_work const& w, int block_i, int block_j, float* tile) {
     contrastive_similarities(w, block_i, block_j, tile);
     int const rows = w.rows_of(block_i);
     int const columns = w.rows_of(block_j);
@@ -168,7 +168,7 @@ static void contrastive_statistics(contrastive_work const& w, int block_i, int b
 }
 
 /// dz_I += W u_J and dz_J += W' u_I with W_ij = exp(S_ij - lse_i) + exp(S_ij - lse_j), at a pair's place minus 2.
-static void contrastive_gradient(contrastive_work const& w, int block_i, int block_j, float* tile) {
+__attribute__((flatten)) static void contrastive_gradient(contrastive_work const& w, int block_i, int block_j, float* tile) {
     contrastive_similarities(w, block_i, block_j, tile);
     int const rows = w.rows_of(block_i);
     int const columns = w.rows_of(block_j);
