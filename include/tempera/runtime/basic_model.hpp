@@ -172,6 +172,7 @@ private:
                            .input = direct ? batch.data : nullptr,
                            .batch = batch.dims.n,
                            .training = training,
+                           .unbiased_variance = options_.unbiased_variance,
                            .seed = options_.seed,
                            .run = run};
         if (!direct)

@@ -19,6 +19,7 @@ struct binding {
     void const* input = nullptr;  ///< the caller's batch where it needs no conversion, else null
     int batch = 0;
     bool training = false;         ///< random masks are drawn
+    bool unbiased_variance = false;
     std::uint64_t seed = 0;        ///< of dropout and DropBlock
     std::uint32_t run = 0;         ///< counts forward passes: fresh random masks each time
     bool accumulate = false;       ///< parameter gradients are added to what is there

@@ -41,8 +41,10 @@ void forward_batch_norm(Device& device, binding const& b, step const& s, op cons
         float* const variance = mean + g.channels;
         batch_norm_statistics(device, g, x, mean, variance);
         int const first = (o.flag ? 1 : 0) + (o.flag2 ? 1 : 0);
+        float const factor =
+            b.unbiased_variance ? static_cast<float>(g.rows) / static_cast<float>(g.rows - 1) : 1.0F;
         if (s.mode == bn::batch)
-            batch_norm_moving(device, g.channels, o.number2, 1.0F, mean, variance, b.tensor_of(o, first),
+            batch_norm_moving(device, g.channels, o.number2, factor, mean, variance, b.tensor_of(o, first),
                               b.tensor_of(o, first + 1));
     }
     batch_norm_apply(device, g, state_of(b, o, s), x, b.at<E>(s.in1), s.relu, b.at<E>(s.out));

@@ -31,6 +31,7 @@ struct model_options {
     frozen_list frozen{};     ///< frozen("encoder"), or {frozen("encoder"), frozen("head", bn::batch)}
     bool recompute = false;   ///< less memory: normalised activations are computed again in the backward pass
     name_list loss_outputs{}; ///< outputs that take gradients; none named: the last one
+    bool unbiased_variance = false;  ///< moving variances take N/(N-1) times the batch's (TF1's fused kernel)
     bool fuse = true;         ///< false: every op a step of its own
 };
 
