@@ -6,7 +6,8 @@
 //   d loss / d u_i = 1 / (N tau) sum_j W_ij u_j       W_ij = P_ij + P_ji - 2 [j = pos],  P_ij = exp(S_ij - lse_i)
 //
 // Each view is cut into blocks of 96 rows. Two passes over pairs of blocks {I, J} compute each tile of S once: the first
-// keeps a running maximum and sum for every row, the second turns the tile into W and multiplies it with u_I and u_J.
+// keeps a sum for every row (with a running maximum where exp(S) could overflow: |S| <= 1 / tau for unit rows), the second
+// turns the tile into W and multiplies it with u_I and u_J.
 // Pairs come in rounds in which no block occurs twice (a round-robin tournament), so that a pair owns the rows it adds to:
 // no locks, and the same sums for any number of threads. Extra memory: about five times the size of h.
 
@@ -38,6 +39,7 @@ struct contrastive_cross {
 struct contrastive_work {
     int pairs, channels, padded;  ///< padded: channels rounded up to whole panels
     bool normalize;
+    bool bounded;  ///< |S_ij| <= 60: exp(S_ij) needs no shift
     float inverse_temperature;
     float* u;             ///< {index, padded}
     float* across;        ///< per block the transpose of u, in panels: {96 / wide, channels, wide}
@@ -45,9 +47,10 @@ struct contrastive_work {
     float* dz;            ///< {index, padded}
     float* inverse_norm;  ///< per index, as all below
     float* positive;      ///< S_i,pos
-    float* largest;       ///< largest S_ij of the negatives
-    double* sum;          ///< sum over negatives of exp(S_ij - largest)
-    float* log_sum;       ///< log of the sum over all j != i of exp(S_ij)
+    float* shift;         ///< bounded: 0; else the largest S_ij of the negatives
+    double* sum;          ///< sum over negatives of exp(S_ij - shift)
+    float* log_sum;       ///< lse_i, log of the sum over all j != i of exp(S_ij)
+    float* inverse_sum;   ///< exp(-lse_i), used when bounded
     float* pull;          ///< P_i,pos - 1
     double* loss;
     contrastive_cross* cross;
@@ -96,9 +99,10 @@ inline std::size_t place(contrastive_work& w, bool gradient, std::byte* memory) 
     }
     take(w.inverse_norm, 1);
     take(w.positive, 1);
-    take(w.largest, 1);
+    take(w.shift, 1);
     take(w.sum, 1);
     take(w.log_sum, 1);
+    take(w.inverse_sum, 1);
     take(w.pull, 1);
     take(w.loss, 1);
     take(w.cross, 1);
@@ -127,9 +131,10 @@ inline void contrastive_losses(contrastive_work const& w, int block) {
     for (int r = 0; r < w.rows_of(block); ++r) {
         std::int64_t const i = std::int64_t{1} * block * contrastive_block + r;
         auto const positive = static_cast<double>(w.positive[i]);
-        double const x = static_cast<double>(w.largest[i]) - positive + std::log(w.sum[i]);
+        double const x = static_cast<double>(w.shift[i]) - positive + std::log(w.sum[i]);
         w.loss[i] = x > 0 ? x + std::log1p(std::exp(-x)) : std::log1p(std::exp(x));
         w.log_sum[i] = static_cast<float>(positive + w.loss[i]);
+        w.inverse_sum[i] = static_cast<float>(std::exp(-(positive + w.loss[i])));
         w.pull[i] = static_cast<float>(std::expm1(-w.loss[i]));
     }
 }
@@ -152,6 +157,7 @@ inline loss_value contrastive_cross_entropy(cpu& device, contrastive_geometry co
     w.padded = (g.channels + k.wide - 1) / k.wide * k.wide;
     w.normalize = g.normalize;
     w.inverse_temperature = 1 / g.temperature;
+    w.bounded = g.normalize && w.inverse_temperature <= 60;
     std::size_t const bytes = place(w, dh != nullptr, nullptr);
     place(w, dh != nullptr, static_cast<std::byte*>(device.scratch(device.caller(), 6, bytes)));
     device.reserve(7, sizeof(float) * contrastive_block * contrastive_block);
@@ -159,9 +165,10 @@ inline loss_value contrastive_cross_entropy(cpu& device, contrastive_geometry co
     int const blocks = 2 * w.blocks_of_view();
     device.for_chunks(blocks, [&](std::int64_t block, int) {
         for (std::int64_t i = block * contrastive_block; i < (block + 1) * contrastive_block; ++i) {
-            w.largest[i] = contrastive_masked;
+            w.shift[i] = w.bounded ? 0 : contrastive_masked;
             w.sum[i] = 0;
             w.log_sum[i] = 0;
+            w.inverse_sum[i] = 0;
             w.cross[i] = contrastive_cross{};
         }
         k.pack(w, h, static_cast<int>(block));

@@ -11,8 +11,8 @@ constexpr int contrastive_wide = 2 * width;             // its columns
 template <bool Transposed, bool Adds>
 static void contrastive_product(int rows, int columns, int depth, float const* a, int lda, float const* b, int b_panel, float factor,
                                 float* c, int ldc) {
-    for (int i = 0; i < rows; i += contrastive_tall) {
-        for (int j = 0; j < columns; j += contrastive_wide) {
+    for (int j = 0; j < columns; j += contrastive_wide) {
+        for (int i = 0; i < rows; i += contrastive_tall) {
             float const* pa = Transposed ? a + i : a + i * lda;
             float const* pb = b + j / contrastive_wide * b_panel;
             vf sum[contrastive_tall][2];
@@ -115,50 +115,52 @@ static void contrastive_cross_view(contrastive_work const& w, std::int64_t i, fl
     x.largest = shift;
 }
 
-/// Running maximum and sum of negatives for the rows of both blocks, from the tile of their similarities.
-__attribute__((flatten)) static void contrastive_statistics(contrastive_work const& w, int block_i, int block_j, float* tile) {
-    contrastive_similarities(w, block_i, block_j, tile);
-    int const rows = w.rows_of(block_i);
-    int const columns = w.rows_of(block_j);
-    int const blocks = w.blocks_of_view();
-    std::int64_t const first_i = std::int64_t{1} * block_i * contrastive_block;
-    std::int64_t const first_j = std::int64_t{1} * block_j * contrastive_block;
-    bool const crosses = block_i < blocks && block_j >= blocks;
-    bool const holds_positives = block_i + blocks == block_j;
-    int const rounded = (columns + width - 1) / width * width;
-
+/// Adds the exponentials of a tile to the sums of its rows and columns, for similarities so small that no maximum need be
+/// subtracted.
+static void contrastive_plain_sums(contrastive_work const& w, std::int64_t first_i, std::int64_t first_j, int rows, int columns,
+                                   float const* tile) {
+    vf down[contrastive_block / width];
+    for (int j = 0; j < columns; j += width) down[j / width] = vzero();
     for (int i = 0; i < rows; ++i) {
-        float* const row = tile + i * contrastive_block;
-        for (int j = columns; j < rounded; ++j) row[j] = contrastive_masked;
-        if (crosses) contrastive_cross_view(w, first_i + i, row, rounded, (block_j - blocks) * contrastive_block);
-        if (holds_positives) {
-            w.positive[first_i + i] = w.positive[first_j + i] = row[i];
-            row[i] = contrastive_masked;
+        vf across = vzero();
+        for (int j = 0; j < columns; j += width) {
+            vf const e = vexp(vload(tile + i * contrastive_block + j));
+            across += e;
+            down[j / width] += e;
         }
-        if (block_i == block_j) row[i] = contrastive_masked;
+        w.sum[first_i + i] += static_cast<double>(vsum(across));
+    }
+    if (first_i == first_j) return;
+    for (int j = 0; j < columns; j += width)
+        for (int lane = 0; lane < width; ++lane) w.sum[first_j + j + lane] += static_cast<double>(down[j / width][lane]);
+}
 
-        vf largest = vset(w.largest[first_i + i]);
-        for (int j = 0; j < rounded; j += width) largest = vmax(vload(row + j), largest);
+/// The same for any similarities: sums of exp(S - shift), the shift being the largest entry so far.
+static void contrastive_shifted_sums(contrastive_work const& w, std::int64_t first_i, std::int64_t first_j, int rows, int columns,
+                                     float const* tile) {
+    for (int i = 0; i < rows; ++i) {
+        float const* const row = tile + i * contrastive_block;
+        vf largest = vset(w.shift[first_i + i]);
+        for (int j = 0; j < columns; j += width) largest = vmax(vload(row + j), largest);
         float const top = vlargest(largest);
         vf const shift = vset(top);
         vf sum = vzero();
-        for (int j = 0; j < rounded; j += width) sum += vexp(vload(row + j) - shift);
-        auto const keep = static_cast<double>(sexp(w.largest[first_i + i] - top));
+        for (int j = 0; j < columns; j += width) sum += vexp(vload(row + j) - shift);
+        auto const keep = static_cast<double>(sexp(w.shift[first_i + i] - top));
         // a row that has met masked entries only has no sum yet
         double const met = top > contrastive_masked ? static_cast<double>(vsum(sum)) : 0.0;
         w.sum[first_i + i] = keep * w.sum[first_i + i] + met;
-        w.largest[first_i + i] = top;
+        w.shift[first_i + i] = top;
     }
-    if (block_i == block_j) return;
-
-    for (int j = 0; j < rounded; j += width) {
-        vf const before = vload(w.largest + first_j + j);
+    if (first_i == first_j) return;
+    for (int j = 0; j < columns; j += width) {
+        vf const before = vload(w.shift + first_j + j);
         vf top = before;
         for (int i = 0; i < rows; ++i) top = vmax(vload(tile + i * contrastive_block + j), top);
         vf sum = vzero();
         for (int i = 0; i < rows; ++i) sum += vexp(vload(tile + i * contrastive_block + j) - top);
         vf const keep = vexp(before - top);
-        vstore(w.largest + first_j + j, top);
+        vstore(w.shift + first_j + j, top);
         for (int lane = 0; lane < width; ++lane) {
             double& total = w.sum[first_j + j + lane];
             double const met = top[lane] > contrastive_masked ? static_cast<double>(sum[lane]) : 0.0;
@@ -167,7 +169,31 @@ __attribute__((flatten)) static void contrastive_statistics(contrastive_work con
     }
 }
 
-/// dz_I += W u_J and dz_J += W' u_I with W_ij = exp(S_ij - lse_i) + exp(S_ij - lse_j), at a pair's place minus 2.
+/// First pass: a pair's similarities join the sums of negatives of all their rows. Positives are set apart.
+__attribute__((flatten)) static void contrastive_statistics(contrastive_work const& w, int block_i, int block_j, float* tile) {
+    contrastive_similarities(w, block_i, block_j, tile);
+    int const rows = w.rows_of(block_i);
+    int const columns = w.rows_of(block_j);
+    int const blocks = w.blocks_of_view();
+    std::int64_t const first_i = std::int64_t{1} * block_i * contrastive_block;
+    std::int64_t const first_j = std::int64_t{1} * block_j * contrastive_block;
+    int const rounded = (columns + width - 1) / width * width;
+    for (int i = 0; i < rows; ++i) {
+        float* const row = tile + i * contrastive_block;
+        for (int j = columns; j < rounded; ++j) row[j] = contrastive_masked;
+        if (block_i < blocks && block_j >= blocks)
+            contrastive_cross_view(w, first_i + i, row, rounded, (block_j - blocks) * contrastive_block);
+        if (block_i + blocks == block_j) {
+            w.positive[first_i + i] = w.positive[first_j + i] = row[i];
+            row[i] = contrastive_masked;
+        }
+        if (block_i == block_j) row[i] = contrastive_masked;
+    }
+    if (w.bounded) contrastive_plain_sums(w, first_i, first_j, rows, rounded, tile);
+    else contrastive_shifted_sums(w, first_i, first_j, rows, rounded, tile);
+}
+
+/// Second pass: dz_I += W u_J and dz_J += W' u_I with W_ij = exp(S_ij - lse_i) + exp(S_ij - lse_j), at a pair's place minus 2.
 __attribute__((flatten)) static void contrastive_gradient(contrastive_work const& w, int block_i, int block_j, float* tile) {
     contrastive_similarities(w, block_i, block_j, tile);
     int const rows = w.rows_of(block_i);
@@ -176,10 +202,16 @@ __attribute__((flatten)) static void contrastive_gradient(contrastive_work const
     std::int64_t const first_j = std::int64_t{1} * block_j * contrastive_block;
     for (int i = 0; i < rows; ++i) {
         float* const row = tile + i * contrastive_block;
-        vf const own = vset(w.log_sum[first_i + i]);
-        for (int j = 0; j < columns; j += width) {
-            vf const s = vload(row + j);
-            vstore(row + j, vexp(s - own) + vexp(s - vload(w.log_sum + first_j + j)));
+        if (w.bounded) {
+            vf const own = vset(w.inverse_sum[first_i + i]);
+            for (int j = 0; j < columns; j += width)
+                vstore(row + j, vexp(vload(row + j)) * (own + vload(w.inverse_sum + first_j + j)));
+        } else {
+            vf const own = vset(w.log_sum[first_i + i]);
+            for (int j = 0; j < columns; j += width) {
+                vf const s = vload(row + j);
+                vstore(row + j, vexp(s - own) + vexp(s - vload(w.log_sum + first_j + j)));
+            }
         }
         if (block_i == block_j) row[i] = 0;
         if (block_i + w.blocks_of_view() == block_j) row[i] = w.pull[first_i + i] + w.pull[first_j + i];
