@@ -8,7 +8,6 @@
 //   backward     one pass for the two sums, in which a wanted dresidual is written, and one for dx; with moving
 //                statistics and no parameter gradients the second pass alone
 
-#include <cmath>
 #include <cstdint>
 #include <cstring>
 
@@ -43,10 +42,15 @@ struct batch_norm_kernels {
                          float epsilon, int channels, int wide, float* out);
     void (*shift)(T const* x, std::int64_t rows, int channels, float* shift);
     void (*moments)(T const* x, std::int64_t count, int wide, float const* shift, float* first, float* second);
+    void (*merge)(float const* partial, std::int64_t blocks, std::int64_t channels, double rows, double last_rows,
+                  int begin, int end, float* mean, float* variance);
     void (*normalise)(T const* x, T const* residual, T* y, std::int64_t count, int wide, float const* coefficients,
                       bool relu);
     void (*reduce)(T const* x, T const* y, T const* dy, T* dresidual, std::int64_t count, int wide, float const* mean,
                    float* first, float* second);
+    void (*finish)(float const* partial, std::int64_t blocks, int channels, int wide, double rows, float const* variance,
+                   float epsilon, int begin, int end, float* coefficients, float* dscale, float* doffset,
+                   bool accumulate);
     void (*propagate)(batch_norm_passage<T> const& maps, std::int64_t count, int wide, float const* coefficients);
 };
 
@@ -98,24 +102,8 @@ void batch_norm_statistics(cpu& device, batch_norm_geometry const& g, T const* x
         });
     });
 
-    double const rows = static_cast<double>(g.rows);
     for_channels(device, g.channels, cut.blocks() * c, [&](int begin, int end) {
-        for (int j = begin; j < end; ++j) {
-            double sum = 0;
-            for (std::int64_t b = 0; b < cut.blocks(); ++b) {
-                float const* const p = partial + b * 3 * c + j;
-                sum += cut.rows_of(b) * static_cast<double>(p[0]) + static_cast<double>(p[c]);
-            }
-            double const m = sum / rows;
-            double squares = 0;
-            for (std::int64_t b = 0; b < cut.blocks(); ++b) {
-                float const* const p = partial + b * 3 * c + j;
-                double const d = m - static_cast<double>(p[0]);  // sum (x - m)^2, from sums relative to the shift
-                squares += static_cast<double>(p[2 * c]) - 2 * d * static_cast<double>(p[c]) + cut.rows_of(b) * d * d;
-            }
-            mean[j] = static_cast<float>(m);
-            variance[j] = squares > 0 ? static_cast<float>(squares / rows) : 0.0F;
-        }
+        kernels.merge(partial, cut.blocks(), c, cut.rows_of(0), cut.rows_of(cut.blocks() - 1), begin, end, mean, variance);
     });
 }
 
@@ -193,25 +181,9 @@ void batch_norm_backward(cpu& device, batch_norm_geometry const& g, batch_norm_s
             maps.dresidual = nullptr;
         }
 
-        bool const accumulate = out.parameter_store == store::accumulate;
-        double const rows = static_cast<double>(g.rows);
         for_channels(device, g.channels, cut.blocks() * c, [&](int begin, int end) {
-            for (int j = begin; j < end; ++j) {
-                double sum = 0;
-                double product = 0;
-                for (std::int64_t b = 0; b < cut.blocks(); ++b) {
-                    sum += static_cast<double>(partial[b * 2 * c + j]);
-                    product += static_cast<double>(partial[b * 2 * c + c + j]);
-                }
-                double const inverse = 1 / std::sqrt(static_cast<double>(s.variance[j]) + static_cast<double>(g.epsilon));
-                double const factor = static_cast<double>(coefficients[cut.wide + j]);
-                coefficients[2 * cut.wide + j] = static_cast<float>(-factor * inverse * inverse * product / rows);
-                coefficients[3 * cut.wide + j] = static_cast<float>(-factor * sum / rows);
-                float const dscale = static_cast<float>(product * inverse);
-                float const doffset = static_cast<float>(sum);
-                if (out.dscale != nullptr) out.dscale[j] = accumulate ? out.dscale[j] + dscale : dscale;
-                if (out.doffset != nullptr) out.doffset[j] = accumulate ? out.doffset[j] + doffset : doffset;
-            }
+            kernels.finish(partial, cut.blocks(), g.channels, cut.wide, static_cast<double>(g.rows), s.variance, g.epsilon,
+                           begin, end, coefficients, out.dscale, out.doffset, out.parameter_store == store::accumulate);
         });
     }
 

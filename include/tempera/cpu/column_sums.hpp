@@ -30,7 +30,7 @@ inline void fold_columns(float const* columns, int channels, int fold, float* su
 /// worth it. f must treat every channel by itself.
 template <class F>
 void for_channels(cpu& device, int channels, std::int64_t work, F const& f) {
-    if (work < 16384) return f(0, channels);
+    if (work < 65536) return f(0, channels);
     constexpr int range = 64;
     device.for_chunks((channels + range - 1) / range, [&](std::int64_t chunk, int) {
         int const begin = static_cast<int>(chunk) * range;

@@ -9,20 +9,30 @@
 
 template <class T>
 struct moments_pass {
+    int wide;
     T const* x;
     float const* shift;
     float* first;
     float* second;
 };
-template <bool Tail, class T>
-TEMPERA_INLINE void step(moments_pass<T> const& k, std::int64_t i, std::int64_t j, int n) {
-    vf const d = load<Tail>(k.x + i, n) - load<Tail>(k.shift + j, n);
-    save<Tail>(k.first + j, load<Tail>(k.first + j, n) + d, n);
-    save<Tail>(k.second + j, vfma(d, d, load<Tail>(k.second + j, n)), n);
+template <bool Tail, int Rows, class T>
+TEMPERA_INLINE void step_rows(moments_pass<T> const& k, std::int64_t i, std::int64_t j, int n) {
+    vf const shift = load<Tail>(k.shift + j, n);
+    vf first = load<Tail>(k.first + j, n);
+    vf second = load<Tail>(k.second + j, n);
+#pragma GCC unroll 4
+    for (int r = 0; r < Rows; ++r) {
+        vf const d = load<Tail>(k.x + i + r * k.wide, n) - shift;
+        first = first + d;
+        second = vfma(d, d, second);
+    }
+    save<Tail>(k.first + j, first, n);
+    save<Tail>(k.second + j, second, n);
 }
 
 template <class T>
 struct normalise_pass {
+    int wide;
     T const* x;
     T const* residual;
     T* y;
@@ -31,13 +41,19 @@ struct normalise_pass {
     float const* offset;
     bool relu;
 };
-template <bool Tail, class T>
-TEMPERA_INLINE void step(normalise_pass<T> const& k, std::int64_t i, std::int64_t j, int n) {
-    vf v = vfma(load<Tail>(k.x + i, n) - load<Tail>(k.mean + j, n), load<Tail>(k.factor + j, n),
-                load<Tail>(k.offset + j, n));
-    if (k.residual != nullptr) v = v + load<Tail>(k.residual + i, n);
-    if (k.relu) v = vmax(vzero(), v);
-    save<Tail>(k.y + i, v, n);
+template <bool Tail, int Rows, class T>
+TEMPERA_INLINE void step_rows(normalise_pass<T> const& k, std::int64_t i, std::int64_t j, int n) {
+    vf const mean = load<Tail>(k.mean + j, n);
+    vf const factor = load<Tail>(k.factor + j, n);
+    vf const offset = load<Tail>(k.offset + j, n);
+#pragma GCC unroll 4
+    for (int r = 0; r < Rows; ++r) {
+        std::int64_t const at = i + r * k.wide;
+        vf v = vfma(load<Tail>(k.x + at, n) - mean, factor, offset);
+        if (k.residual != nullptr) v = v + load<Tail>(k.residual + at, n);
+        if (k.relu) v = vmax(vzero(), v);
+        save<Tail>(k.y + at, v, n);
+    }
 }
 
 /// dy where the fused ReLU let the value through.
@@ -49,6 +65,7 @@ TEMPERA_INLINE vf masked(T const* y, T const* dy, std::int64_t i, int n) {
 
 template <class T>
 struct reduce_pass {
+    int wide;
     T const* x;
     T const* y;
     T const* dy;
@@ -57,35 +74,112 @@ struct reduce_pass {
     float* first;
     float* second;
 };
-template <bool Tail, class T>
-TEMPERA_INLINE void step(reduce_pass<T> const& k, std::int64_t i, std::int64_t j, int n) {
-    vf const g = masked<Tail>(k.y, k.dy, i, n);
-    vf const d = load<Tail>(k.x + i, n) - load<Tail>(k.mean + j, n);
-    if (k.dresidual != nullptr) save<Tail>(k.dresidual + i, g, n);
-    save<Tail>(k.first + j, load<Tail>(k.first + j, n) + g, n);
-    save<Tail>(k.second + j, vfma(g, d, load<Tail>(k.second + j, n)), n);
+template <bool Tail, int Rows, class T>
+TEMPERA_INLINE void step_rows(reduce_pass<T> const& k, std::int64_t i, std::int64_t j, int n) {
+    vf const mean = load<Tail>(k.mean + j, n);
+    vf first = load<Tail>(k.first + j, n);
+    vf second = load<Tail>(k.second + j, n);
+#pragma GCC unroll 4
+    for (int r = 0; r < Rows; ++r) {
+        std::int64_t const at = i + r * k.wide;
+        vf const g = masked<Tail>(k.y, k.dy, at, n);
+        if (k.dresidual != nullptr) save<Tail>(k.dresidual + at, g, n);
+        first = first + g;
+        second = vfma(g, load<Tail>(k.x + at, n) - mean, second);
+    }
+    save<Tail>(k.first + j, first, n);
+    save<Tail>(k.second + j, second, n);
 }
 
 template <class T>
 struct propagate_pass {
+    int wide;
     batch_norm_passage<T> p;
     float const* mean;
     float const* factor;
     float const* slope;
     float const* constant;
 };
-template <bool Tail, class T>
-TEMPERA_INLINE void step(propagate_pass<T> const& k, std::int64_t i, std::int64_t j, int n) {
-    vf const g = masked<Tail>(k.p.y, k.p.dy, i, n);
-    if (k.p.dx != nullptr) {
-        vf v = g * load<Tail>(k.factor + j, n);
-        if (k.p.x != nullptr) {
-            vf const d = load<Tail>(k.p.x + i, n) - load<Tail>(k.mean + j, n);
-            v = v + vfma(d, load<Tail>(k.slope + j, n), load<Tail>(k.constant + j, n));
+template <bool Tail, int Rows, class T>
+TEMPERA_INLINE void step_rows(propagate_pass<T> const& k, std::int64_t i, std::int64_t j, int n) {
+    vf const factor = load<Tail>(k.factor + j, n);
+    vf const mean = load<Tail>(k.mean + j, n);
+    vf const slope = load<Tail>(k.slope + j, n);
+    vf const constant = load<Tail>(k.constant + j, n);
+#pragma GCC unroll 4
+    for (int r = 0; r < Rows; ++r) {
+        std::int64_t const at = i + r * k.wide;
+        vf const g = masked<Tail>(k.p.y, k.p.dy, at, n);
+        if (k.p.dx != nullptr) {
+            vf v = g * factor;
+            if (k.p.x != nullptr) v = v + vfma(load<Tail>(k.p.x + at, n) - mean, slope, constant);
+            put<Tail>(k.p.dx + at, v, n, k.p.accumulate_dx);
         }
-        put<Tail>(k.p.dx + i, v, n, k.p.accumulate_dx);
+        if (k.p.dresidual != nullptr) put<Tail>(k.p.dresidual + at, g, n, k.p.accumulate_dresidual);
     }
-    if (k.p.dresidual != nullptr) put<Tail>(k.p.dresidual + i, g, n, k.p.accumulate_dresidual);
+}
+
+// Merges of block sums, in double, in the order of the blocks.
+typedef double vd __attribute__((vector_size(8 * TEMPERA_VECTOR_FLOATS)));
+
+/// mean and variance of channels [begin, end) from {shift, sum d, sum d^2} of every block, d = x - shift.
+/// All blocks have `rows` rows, the last one `last_rows`.
+static inline void batch_norm_merge(float const* partial, std::int64_t blocks, std::int64_t channels, double rows,
+                                    double last_rows, int begin, int end, float* mean, float* variance) {
+    double const total = rows * static_cast<double>(blocks - 1) + last_rows;
+    for (int j = begin; j < end; j += width) {
+        int const n = end - j < width ? end - j : width;
+        vd sum{};
+        for (std::int64_t b = 0; b < blocks; ++b) {
+            float const* const p = partial + 3 * b * channels + j;
+            sum += __builtin_convertvector(vload_n(p, n), vd) * (b + 1 < blocks ? rows : last_rows) +
+                   __builtin_convertvector(vload_n(p + channels, n), vd);
+        }
+        vd const m = sum / total;
+        vd squares{};  // sum (x - m)^2 from sums relative to the shift
+        for (std::int64_t b = 0; b < blocks; ++b) {
+            float const* const p = partial + 3 * b * channels + j;
+            vd const d = m - __builtin_convertvector(vload_n(p, n), vd);
+            squares += __builtin_convertvector(vload_n(p + 2 * channels, n), vd) -
+                       2.0 * d * __builtin_convertvector(vload_n(p + channels, n), vd) +
+                       d * d * (b + 1 < blocks ? rows : last_rows);
+        }
+        vstore_n(mean + j, __builtin_convertvector(m, vf), n);
+        vstore_n(variance + j, vmax(__builtin_convertvector(squares / total, vf), vzero()), n);
+    }
+}
+
+/// Column sums of `rows` rows, `pitch` elements apart.
+static inline void add_columns(float const* partial, std::int64_t rows, std::int64_t pitch, int begin, int end,
+                               float* sums) {
+    for (int j = begin; j < end; j += width) {
+        int const n = end - j < width ? end - j : width;
+        vd sum{};
+        for (std::int64_t r = 0; r < rows; ++r) sum += __builtin_convertvector(vload_n(partial + r * pitch + j, n), vd);
+        vstore_n(sums + j, __builtin_convertvector(sum, vf), n);
+    }
+}
+
+/// Parameter gradients of channels [begin, end), and slope and constant of the second pass, from the sums of blocks.
+static inline void batch_norm_finish(float const* partial, std::int64_t blocks, int channels, int wide, double rows,
+                                     float const* variance, float epsilon, int begin, int end, float* coefficients,
+                                     float* dscale, float* doffset, bool accumulate) {
+    float* const slope = coefficients + 2 * wide;
+    float* const constant = coefficients + 3 * wide;
+    add_columns(partial, blocks, 2 * channels, begin, end, constant);
+    add_columns(partial + channels, blocks, 2 * channels, begin, end, slope);
+    vf const share = vset(static_cast<float>(-1.0 / rows));
+    for (int j = begin; j < end; j += width) {
+        int const n = end - j < width ? end - j : width;
+        vf const inverse = vrsqrt(vload_n(variance + j, n) + vset(epsilon));
+        vf const sum = vload_n(constant + j, n);
+        vf const product = inverse * vload_n(slope + j, n);
+        vf const factor = vload_n(coefficients + wide + j, n) * share;
+        vstore_n(slope + j, factor * (product * inverse), n);
+        vstore_n(constant + j, factor * sum, n);
+        if (dscale != nullptr) put<true>(dscale + j, product, n, accumulate);
+        if (doffset != nullptr) put<true>(doffset + j, sum, n, accumulate);
+    }
 }
 
 // factor = scale / sqrt(variance + epsilon), and copies of mean and offset
@@ -117,25 +211,26 @@ void batch_norm_shift(T const* x, std::int64_t rows, int channels, float* shift)
 }
 template <class T>
 void batch_norm_moments(T const* x, std::int64_t count, int wide, float const* shift, float* first, float* second) {
-    walk(moments_pass<T>{x, shift, first, second}, count, wide);
+    walk_rows(moments_pass<T>{wide, x, shift, first, second}, count);
 }
 template <class T>
 void batch_norm_normalise(T const* x, T const* residual, T* y, std::int64_t count, int wide, float const* coefficients,
                           bool relu) {
-    walk(normalise_pass<T>{x, residual, y, coefficients, coefficients + wide, coefficients + 2 * wide, relu}, count, wide);
+    walk_rows(normalise_pass<T>{wide, x, residual, y, coefficients, coefficients + wide, coefficients + 2 * wide, relu},
+              count);
 }
 template <class T>
 void batch_norm_reduce(T const* x, T const* y, T const* dy, T* dresidual, std::int64_t count, int wide,
                        float const* mean, float* first, float* second) {
-    walk(reduce_pass<T>{x, y, dy, dresidual, mean, first, second}, count, wide);
+    walk_rows(reduce_pass<T>{wide, x, y, dy, dresidual, mean, first, second}, count);
 }
 template <class T>
 void batch_norm_propagate(batch_norm_passage<T> const& p, std::int64_t count, int wide, float const* coefficients) {
-    walk(propagate_pass<T>{p, coefficients, coefficients + wide, coefficients + 2 * wide, coefficients + 3 * wide}, count,
-         wide);
+    walk_rows(propagate_pass<T>{wide, p, coefficients, coefficients + wide, coefficients + 2 * wide, coefficients + 3 * wide},
+              count);
 }
 
 template <class T>
-inline constexpr batch_norm_kernels<T> batch_norm_table{batch_norm_coefficients, batch_norm_shift<T>, batch_norm_moments<T>,
-                                                        batch_norm_normalise<T>, batch_norm_reduce<T>,
-                                                        batch_norm_propagate<T>};
+inline constexpr batch_norm_kernels<T> batch_norm_table{
+    batch_norm_coefficients, batch_norm_shift<T>,  batch_norm_moments<T>,   batch_norm_merge,
+    batch_norm_normalise<T>, batch_norm_reduce<T>, batch_norm_finish, batch_norm_propagate<T>};

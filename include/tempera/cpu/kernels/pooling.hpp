@@ -69,19 +69,33 @@ struct largest_pass {
     int row_elements, channels, kernel, top, left;
     span_of rows, columns;
 };
-template <bool Tail, class T>
-TEMPERA_INLINE void step(largest_pass<T> const& k, std::int64_t i, std::int64_t, int n) {
-    vf best = load<Tail>(k.x + k.rows.begin * k.row_elements + k.columns.begin * k.channels + i, n);
-    vf place = vset(static_cast<float>((k.rows.begin - k.top) * k.kernel + k.columns.begin - k.left));
+template <bool Tail, int Vectors, class T>
+TEMPERA_INLINE void step_block(largest_pass<T> const& k, std::int64_t i, int n) {
+    vf best[Vectors];
+    vf place[Vectors];
+    T const* const origin = k.x + k.rows.begin * k.row_elements + k.columns.begin * k.channels + i;
+#pragma GCC unroll 4
+    for (int v = 0; v < Vectors; ++v) {
+        best[v] = load<Tail>(origin + v * width, n);
+        place[v] = vset(static_cast<float>((k.rows.begin - k.top) * k.kernel + k.columns.begin - k.left));
+    }
     for (int r = k.rows.begin; r < k.rows.end; ++r) {
         for (int s = k.columns.begin; s < k.columns.end; ++s) {
-            vf const v = load<Tail>(k.x + r * k.row_elements + s * k.channels + i, n);
-            place = vgreater(v, best, vset(static_cast<float>((r - k.top) * k.kernel + s - k.left)), place);
-            best = vmax(v, best);
+            T const* const x = k.x + r * k.row_elements + s * k.channels + i;
+            vf const here = vset(static_cast<float>((r - k.top) * k.kernel + s - k.left));
+#pragma GCC unroll 4
+            for (int v = 0; v < Vectors; ++v) {
+                vf const value = load<Tail>(x + v * width, n);
+                place[v] = vgreater(value, best[v], here, place[v]);
+                best[v] = vmax(value, best[v]);
+            }
         }
     }
-    save<Tail>(k.y + i, best, n);
-    if (k.argmax != nullptr) save_bytes<Tail>(k.argmax + i, __builtin_convertvector(place, vi), n);
+#pragma GCC unroll 4
+    for (int v = 0; v < Vectors; ++v) {
+        save<Tail>(k.y + i + v * width, best[v], n);
+        if (k.argmax != nullptr) save_bytes<Tail>(k.argmax + i + v * width, __builtin_convertvector(place[v], vi), n);
+    }
 }
 /// Row i of y; x is the sample.
 template <class T>
@@ -90,9 +104,10 @@ void max_pool_row(pool_geometry const& g, int i, T const* x, T* y, std::uint8_t*
     for (int j = 0; j < g.out_width; ++j) {
         span_of const columns = inputs_of(j, g.kernel, g.stride, g.pad_left, g.in_width);
         std::int64_t const at = std::int64_t{j} * g.channels;
-        walk(largest_pass<T>{x, y + at, argmax == nullptr ? nullptr : argmax + at, g.in_width * g.channels, g.channels,
-                             g.kernel, i * g.stride - g.pad_top, j * g.stride - g.pad_left, rows, columns},
-             g.channels);
+        walk_blocks(largest_pass<T>{x, y + at, argmax == nullptr ? nullptr : argmax + at, g.in_width * g.channels,
+                                    g.channels, g.kernel, i * g.stride - g.pad_top, j * g.stride - g.pad_left, rows,
+                                    columns},
+                    g.channels);
     }
 }
 
@@ -105,18 +120,22 @@ struct largest_slope_pass {
     span_of rows, columns;
     bool accumulate;
 };
-template <bool Tail, class T>
-TEMPERA_INLINE void step(largest_slope_pass<T> const& k, std::int64_t i, std::int64_t, int n) {
-    vf sum = vzero();
+template <bool Tail, int Vectors, class T>
+TEMPERA_INLINE void step_block(largest_slope_pass<T> const& k, std::int64_t i, int n) {
+    vf sum[Vectors] = {};
     for (int r = k.rows.begin; r < k.rows.end; ++r) {
         for (int s = k.columns.begin; s < k.columns.end; ++s) {
             std::int64_t const at = r * k.row_elements + s * k.channels + i;
-            vi const here =
-                load_bytes<Tail>(k.argmax + at, n) == vset_int((k.top - r * k.stride) * k.kernel + k.left - s * k.stride);
-            sum = sum + (vf)((vi)load<Tail>(k.dy + at, n) & here);
+            vi const place = vset_int((k.top - r * k.stride) * k.kernel + k.left - s * k.stride);
+#pragma GCC unroll 4
+            for (int v = 0; v < Vectors; ++v) {
+                vi const here = load_bytes<Tail>(k.argmax + at + v * width, n) == place;
+                sum[v] = sum[v] + (vf)((vi)load<Tail>(k.dy + at + v * width, n) & here);
+            }
         }
     }
-    put<Tail>(k.dx + i, sum, n, k.accumulate);
+#pragma GCC unroll 4
+    for (int v = 0; v < Vectors; ++v) put<Tail>(k.dx + i + v * width, sum[v], n, k.accumulate);
 }
 /// Row i of dx; argmax and dy are the sample's.
 template <class T>
@@ -124,9 +143,10 @@ void max_pool_slope_row(pool_geometry const& g, int i, std::uint8_t const* argma
     span_of const rows = outputs_of(i, g.kernel, g.stride, g.pad_top, g.out_height);
     for (int j = 0; j < g.in_width; ++j) {
         span_of const columns = outputs_of(j, g.kernel, g.stride, g.pad_left, g.out_width);
-        walk(largest_slope_pass<T>{argmax, dy, dx + std::int64_t{j} * g.channels, g.out_width * g.channels, g.channels,
-                                   g.kernel, g.stride, i + g.pad_top, j + g.pad_left, rows, columns, accumulate},
-             g.channels);
+        walk_blocks(largest_slope_pass<T>{argmax, dy, dx + std::int64_t{j} * g.channels, g.out_width * g.channels,
+                                          g.channels, g.kernel, g.stride, i + g.pad_top, j + g.pad_left, rows, columns,
+                                          accumulate},
+                    g.channels);
     }
 }
 
@@ -137,69 +157,93 @@ struct average_pass {
     int row_elements, channels;
     span_of rows, columns;
 };
-template <bool Tail, class T>
-TEMPERA_INLINE void step(average_pass<T> const& k, std::int64_t i, std::int64_t, int n) {
-    vf sum = vzero();
-    for (int r = k.rows.begin; r < k.rows.end; ++r)
-        for (int s = k.columns.begin; s < k.columns.end; ++s)
-            sum = sum + load<Tail>(k.x + r * k.row_elements + s * k.channels + i, n);
-    int const inside = (k.rows.end - k.rows.begin) * (k.columns.end - k.columns.begin);
-    save<Tail>(k.y + i, sum / vset(static_cast<float>(inside)), n);
+template <bool Tail, int Vectors, class T>
+TEMPERA_INLINE void step_block(average_pass<T> const& k, std::int64_t i, int n) {
+    vf sum[Vectors] = {};
+    for (int r = k.rows.begin; r < k.rows.end; ++r) {
+        for (int s = k.columns.begin; s < k.columns.end; ++s) {
+            T const* const x = k.x + r * k.row_elements + s * k.channels + i;
+#pragma GCC unroll 4
+            for (int v = 0; v < Vectors; ++v) sum[v] = sum[v] + load<Tail>(x + v * width, n);
+        }
+    }
+    vf const inside = vset(static_cast<float>((k.rows.end - k.rows.begin) * (k.columns.end - k.columns.begin)));
+#pragma GCC unroll 4
+    for (int v = 0; v < Vectors; ++v) save<Tail>(k.y + i + v * width, sum[v] / inside, n);
 }
 template <class T>
 void average_pool_row(pool_geometry const& g, int i, T const* x, T* y) {
     span_of const rows = inputs_of(i, g.kernel, g.stride, g.pad_top, g.in_height);
     for (int j = 0; j < g.out_width; ++j) {
         span_of const columns = inputs_of(j, g.kernel, g.stride, g.pad_left, g.in_width);
-        walk(average_pass<T>{x, y + std::int64_t{j} * g.channels, g.in_width * g.channels, g.channels, rows, columns},
-             g.channels);
+        walk_blocks(
+            average_pass<T>{x, y + std::int64_t{j} * g.channels, g.in_width * g.channels, g.channels, rows, columns},
+            g.channels);
+    }
+}
+
+/// shares[i] = 1 / (number of inputs of output position i), along one axis.
+static inline void average_pool_shares(int kernel, int stride, int pad, int in_size, int out_size, float* shares) {
+    for (int i = 0; i < out_size; ++i) {
+        span_of const inside = inputs_of(i, kernel, stride, pad, in_size);
+        shares[i] = 1.0F / static_cast<float>(inside.end - inside.begin);
     }
 }
 
 template <class T>
 struct average_slope_pass {
-    pool_geometry const& g;
     T const* dy;
     T* dx;
+    float const* row_shares;
+    float const* column_shares;
+    int row_elements, channels;
     span_of rows, columns;
     bool accumulate;
 };
-template <bool Tail, class T>
-TEMPERA_INLINE void step(average_slope_pass<T> const& k, std::int64_t i, std::int64_t, int n) {
-    vf sum = vzero();
+template <bool Tail, int Vectors, class T>
+TEMPERA_INLINE void step_block(average_slope_pass<T> const& k, std::int64_t i, int n) {
+    vf sum[Vectors] = {};
     for (int r = k.rows.begin; r < k.rows.end; ++r) {
-        span_of const tall = inputs_of(r, k.g.kernel, k.g.stride, k.g.pad_top, k.g.in_height);
         for (int s = k.columns.begin; s < k.columns.end; ++s) {
-            span_of const broad = inputs_of(s, k.g.kernel, k.g.stride, k.g.pad_left, k.g.in_width);
-            float const share = 1.0F / static_cast<float>((tall.end - tall.begin) * (broad.end - broad.begin));
-            std::int64_t const at = (std::int64_t{r} * k.g.out_width + s) * k.g.channels + i;
-            sum = vfma(load<Tail>(k.dy + at, n), vset(share), sum);
+            T const* const dy = k.dy + r * k.row_elements + s * k.channels + i;
+            vf const share = vset(k.row_shares[r] * k.column_shares[s]);
+#pragma GCC unroll 4
+            for (int v = 0; v < Vectors; ++v) sum[v] = vfma(load<Tail>(dy + v * width, n), share, sum[v]);
         }
     }
-    put<Tail>(k.dx + i, sum, n, k.accumulate);
+#pragma GCC unroll 4
+    for (int v = 0; v < Vectors; ++v) put<Tail>(k.dx + i + v * width, sum[v], n, k.accumulate);
 }
+/// Row i of dx; shares of both axes from average_pool_shares.
 template <class T>
-void average_pool_slope_row(pool_geometry const& g, int i, T const* dy, T* dx, bool accumulate) {
+void average_pool_slope_row(pool_geometry const& g, int i, float const* row_shares, float const* column_shares,
+                            T const* dy, T* dx, bool accumulate) {
     span_of const rows = outputs_of(i, g.kernel, g.stride, g.pad_top, g.out_height);
     for (int j = 0; j < g.in_width; ++j) {
         span_of const columns = outputs_of(j, g.kernel, g.stride, g.pad_left, g.out_width);
-        walk(average_slope_pass<T>{g, dy, dx + std::int64_t{j} * g.channels, rows, columns, accumulate}, g.channels);
+        walk_blocks(average_slope_pass<T>{dy, dx + std::int64_t{j} * g.channels, row_shares, column_shares,
+                                          g.out_width * g.channels, g.channels, rows, columns, accumulate},
+                    g.channels);
     }
 }
 
 template <class T>
 struct total_pass {
+    int wide;
     T const* x;
     float* sums;
 };
-template <bool Tail, class T>
-TEMPERA_INLINE void step(total_pass<T> const& k, std::int64_t i, std::int64_t j, int n) {
-    save<Tail>(k.sums + j, load<Tail>(k.sums + j, n) + load<Tail>(k.x + i, n), n);
+template <bool Tail, int Rows, class T>
+TEMPERA_INLINE void step_rows(total_pass<T> const& k, std::int64_t i, std::int64_t j, int n) {
+    vf sum = load<Tail>(k.sums + j, n);
+#pragma GCC unroll 4
+    for (int r = 0; r < Rows; ++r) sum = sum + load<Tail>(k.x + i + r * k.wide, n);
+    save<Tail>(k.sums + j, sum, n);
 }
 /// sums += the wide rows of x.
 template <class T>
 void column_totals(T const* x, std::int64_t count, int wide, float* sums) {
-    walk(total_pass<T>{x, sums}, count, wide);
+    walk_rows(total_pass<T>{wide, x, sums}, count);
 }
 
 template <class T>
@@ -219,5 +263,6 @@ void column_spread(float const* values, T* y, std::int64_t count, int wide, bool
 }
 
 template <class T>
-inline constexpr pooling_kernels<T> pooling_table{max_pool_row<T>,           max_pool_slope_row<T>, average_pool_row<T>,
-                                                  average_pool_slope_row<T>, column_totals<T>,      column_spread<T>};
+inline constexpr pooling_kernels<T> pooling_table{max_pool_row<T>,     max_pool_slope_row<T>,     average_pool_row<T>,
+                                                  average_pool_shares, average_pool_slope_row<T>, column_totals<T>,
+                                                  column_spread<T>};

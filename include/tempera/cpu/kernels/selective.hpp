@@ -40,6 +40,8 @@ struct merge_pass {
 template <bool Tail, class T>
 TEMPERA_INLINE void step(merge_pass<T> const& k, std::int64_t i, std::int64_t j, int n) {
     T const* const x = k.x + 2 * i - j;
+    fetch_ahead(x, 4 * k.filters);
+    fetch_ahead(x + k.filters, 4 * k.filters);
     save<Tail>(k.y + i,
                vfma(load<Tail>(k.a0 + j, n), load<Tail>(x, n), load<Tail>(k.a1 + j, n) * load<Tail>(x + k.filters, n)), n);
 }
@@ -50,32 +52,36 @@ void selective_merge(T const* x, T* y, std::int64_t count, int filters, float co
 
 template <class T>
 struct split_pass {
+    int wide;
     T const* x;
     T const* dy;
     T* dx;
     float const* a0;
     float const* a1;
     float* sums;
-    int filters;
     bool accumulate;
 };
-template <bool Tail, class T>
-TEMPERA_INLINE void step(split_pass<T> const& k, std::int64_t i, std::int64_t j, int n) {
-    std::int64_t const at = 2 * i - j;
-    vf const g = load<Tail>(k.dy + i, n);
-    if (k.sums != nullptr) {
-        vf const d = load<Tail>(k.x + at, n) - load<Tail>(k.x + at + k.filters, n);
-        save<Tail>(k.sums + j, vfma(g, d, load<Tail>(k.sums + j, n)), n);
+template <bool Tail, int Rows, class T>
+TEMPERA_INLINE void step_rows(split_pass<T> const& k, std::int64_t i, std::int64_t j, int n) {
+    vf const a0 = load<Tail>(k.a0 + j, n);
+    vf const a1 = load<Tail>(k.a1 + j, n);
+    vf sum = k.sums == nullptr ? vzero() : load<Tail>(k.sums + j, n);
+#pragma GCC unroll 4
+    for (int r = 0; r < Rows; ++r) {
+        std::int64_t const at = 2 * (i + r * k.wide) - j;
+        vf const g = load<Tail>(k.dy + i + r * k.wide, n);
+        if (k.sums != nullptr) sum = vfma(g, load<Tail>(k.x + at, n) - load<Tail>(k.x + at + k.wide, n), sum);
+        if (k.dx != nullptr) {
+            put<Tail>(k.dx + at, g * a0, n, k.accumulate);
+            put<Tail>(k.dx + at + k.wide, g * a1, n, k.accumulate);
+        }
     }
-    if (k.dx != nullptr) {
-        put<Tail>(k.dx + at, g * load<Tail>(k.a0 + j, n), n, k.accumulate);
-        put<Tail>(k.dx + at + k.filters, g * load<Tail>(k.a1 + j, n), n, k.accumulate);
-    }
+    if (k.sums != nullptr) save<Tail>(k.sums + j, sum, n);
 }
 template <class T>
 void selective_split(T const* x, T const* dy, T* dx, std::int64_t count, int filters, float const* a0, float const* a1,
                      float* sums, bool accumulate) {
-    walk(split_pass<T>{x, dy, dx, a0, a1, sums, filters, accumulate}, count, filters);
+    walk_rows(split_pass<T>{filters, x, dy, dx, a0, a1, sums, accumulate}, count);
 }
 
 template <class T>

@@ -7,8 +7,17 @@
 //   walk(k, count)            i = j, all elements
 //   walk(k, count, wide)      coefficients begin again every `wide` elements: a row, or several rows laid end to end
 //
+// A kernel with sums per column has step_rows<Tail, Rows>(k, i, j, n) instead: the same for Rows rows k.wide elements
+// apart. walk_rows(k, count) takes four rows at once where they are so wide that columns and sums would fall out of
+// the first cache between two rows; short rows go one by one, since the hardware prefetches one stream best.
+//
+// A kernel that works through a window has step_block<Tail, Vectors>(k, i, n): `Vectors` vectors from element i on, so
+// that the loops over the window turn once for four of them. walk_blocks(k, count) walks it.
+//
 // load<Tail>, save<Tail>: vload / vstore, or vload_n / vstore_n where Tail.
 // put<Tail>(p, v, n, accumulate): p = v or p += v.
+// fetch_ahead(p, count): asks for what lies count elements after p, which need not exist. For arrays read as several
+// short streams, which the hardware does not follow.
 
 template <bool Tail, class T>
 TEMPERA_INLINE vf load(T const* p, int n) {
@@ -26,6 +35,11 @@ TEMPERA_INLINE void put(T* p, vf v, int n, bool accumulate) {
     save<Tail>(p, v, n);
 }
 
+template <class T>
+TEMPERA_INLINE void fetch_ahead(T const* p, std::int64_t count) {
+    __builtin_prefetch(reinterpret_cast<char const*>(p) + count * static_cast<int>(sizeof(T)));
+}
+
 template <class Kernel>
 TEMPERA_INLINE void walk(Kernel const& k, std::int64_t count) {
     std::int64_t i = 0;
@@ -41,4 +55,30 @@ TEMPERA_INLINE void walk(Kernel const& k, std::int64_t count, int wide) {
         for (; j + width <= length; j += width) step<false>(k, row + j, j, width);
         if (j < length) step<true>(k, row + j, j, static_cast<int>(length - j));
     }
+}
+
+template <class Kernel>
+TEMPERA_INLINE void walk_rows(Kernel const& k, std::int64_t count) {
+    std::int64_t const wide = k.wide;
+    std::int64_t row = 0;
+    for (; wide >= 1024 && row + 4 * wide <= count; row += 4 * wide) {
+        std::int64_t j = 0;
+        for (; j + width <= wide; j += width) step_rows<false, 4>(k, row + j, j, width);
+        for (int r = 0; r < 4 && j < wide; ++r)
+            step_rows<true, 1>(k, row + r * wide + j, j, static_cast<int>(wide - j));
+    }
+    for (; row < count; row += wide) {
+        std::int64_t const length = count - row < wide ? count - row : wide;
+        std::int64_t j = 0;
+        for (; j + width <= length; j += width) step_rows<false, 1>(k, row + j, j, width);
+        if (j < length) step_rows<true, 1>(k, row + j, j, static_cast<int>(length - j));
+    }
+}
+
+template <class Kernel>
+TEMPERA_INLINE void walk_blocks(Kernel const& k, std::int64_t count) {
+    std::int64_t i = 0;
+    for (; i + 4 * width <= count; i += 4 * width) step_block<false, 4>(k, i, width);
+    for (; i + width <= count; i += width) step_block<false, 1>(k, i, width);
+    if (i < count) step_block<true, 1>(k, i, static_cast<int>(count - i));
 }
