@@ -90,14 +90,13 @@ private:
         auto const slash = path_.rfind('/');
         std::string const folder = slash == std::string::npos ? "." : slash == 0 ? "/" : path_.substr(0, slash);
         int const handle = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (handle < 0) {
-            if (errno == EACCES) return;  // a folder that may be written but not listed cannot be flushed
-            fail("open the folder of", errno);
-        }
+        if (handle < 0) return;  // a folder that may be written but not listed cannot be flushed
         int const flushed = ::fsync(handle);
         int const reason = errno;
         ::close(handle);
-        if (flushed != 0 && reason != EINVAL) fail("flush the folder of", reason);  // EINVAL: not offered there
+        if (flushed != 0 && reason != EINVAL)  // EINVAL: this file system does not offer it
+            throw error("cannot flush the folder of " + path_ + ": " + std::strerror(reason) +
+                        "; the new file is in place, but may not survive a power cut: check the disk");
     }
     void discard() noexcept {
         if (file_ >= 0) ::close(file_);
