@@ -140,6 +140,31 @@ TEST_CASE("safetensors: the fixtures read as another parser reads them", "[io]")
     CHECK(compared >= 15);
 }
 
+TEST_CASE("safetensors: a file that the Python package wrote", "[io]") {
+    // save_file({"w": arange(6, float32).reshape(1, 2, 3), "i": [1, 2], "z": zeros(0, float16), "bool": [True]},
+    //           metadata={"x": "y"}) of safetensors.numpy 0.8.0
+    std::string const header =
+        R"({"__metadata__":{"x":"y"},"i":{"dtype":"I64","shape":[2],"data_offsets":[0,16]},"w":{"dtype":"F32","shape":[1,2,3],"data_offsets":[16,40]},"z":{"dtype":"F16","shape":[0],"data_offsets":[40,40]},"bool":{"dtype":"BOOL","shape":[1],"data_offsets":[40,41]}}   )";
+    std::vector<std::uint8_t> bytes = file_with(header, 41);
+    std::array<std::int64_t, 2> const i{1, 2};
+    std::array<float, 6> const w{0, 1, 2, 3, 4, 5};
+    std::memcpy(bytes.data() + 8 + header.size(), i.data(), 16);
+    std::memcpy(bytes.data() + 24 + header.size(), w.data(), 24);
+    bytes.back() = 1;
+    safetensors_file const file(std::move(bytes), "python");
+    std::array<std::int64_t, 2> i_read{};
+    std::array<float, 6> w_read{};
+    file.copy<std::int64_t>("i", i_read);
+    file.copy<float>("w", w_read);
+    CHECK(i_read == i);
+    CHECK(w_read == w);
+    CHECK(file["w"].dims == std::vector<std::int64_t>{1, 2, 3});
+    CHECK(file["z"].type == dtype::f16);
+    CHECK(file["bool"].type == dtype::boolean);
+    CHECK(file["bool"].bytes[0] == std::byte{1});
+    CHECK(file.metadata() == tempera::safetensors_metadata{{"x", "y"}});
+}
+
 TEST_CASE("safetensors: every truncation and every flipped bit is refused or harmless", "[io]") {
     scratch_folder const folder;
     std::string const path = folder / "a.safetensors";
