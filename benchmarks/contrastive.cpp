@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // NT-Xent on the CPU: rows (both views together) x channels, value alone and with the gradient.
-// GFLOP/s count 2 rows^2 channels for the value and 6 rows^2 channels with the gradient, the products of the plain algorithm.
+// GFLOP/s count 2 rows^2 channels for the value and 6 rows^2 channels with the gradient: the products of the plain
+// algorithm, which computes the similarities once and stores them.
 
 #include <tempera/core/philox.hpp>
 #include <tempera/cpu/contrastive.hpp>

@@ -20,8 +20,8 @@ void run(benchmark::State& state, double arrays, Step const& step) {
     std::vector<tempera::update_range> ranges;
     for (std::int64_t at = 0; at < parameters; at += 160'000) ranges.push_back({at, 160'000, 1e-4F, true});
     for (auto _ : state) step(device, ranges, w.data(), g.data(), first.data(), second.data());
-    state.counters["GB/s"] =
-        benchmark::Counter(arrays * 4e-9 * static_cast<double>(parameters), benchmark::Counter::kIsIterationInvariantRate);
+    state.counters["GB/s"] = benchmark::Counter(arrays * 4e-9 * static_cast<double>(parameters),
+                                                benchmark::Counter::kIsIterationInvariantRate);
 }
 
 void lars(benchmark::State& state) {

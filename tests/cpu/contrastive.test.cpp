@@ -57,7 +57,8 @@ value written_out(std::vector<double> const& h, int pairs, int channels, double 
 }
 
 /// Central differences of the written-out loss along each coordinate of h.
-std::vector<double> slopes(std::vector<double> h, int pairs, int channels, double temperature, bool normalize, double step) {
+std::vector<double> slopes(std::vector<double> h, int pairs, int channels, double temperature, bool normalize,
+                           double step) {
     std::vector<double> out(h.size());
     for (std::size_t i = 0; i < h.size(); ++i) {
         double const kept = h[i];
@@ -92,12 +93,12 @@ TEST_CASE("nt_xent equals the written-out formula in double", "[cpu][contrastive
                     auto const h = embeddings(s.pairs, s.channels, 1);
                     auto const expected =
                         written_out(sample::widen(h), s.pairs, s.channels, static_cast<double>(temperature), normalize);
-                    loss_value const got = contrastive_cross_entropy(device, {s.pairs, s.channels, temperature, normalize},
-                                                                     h.data(), 1, nullptr, store::write);
+                    loss_value const got = contrastive_cross_entropy(
+                        device, {s.pairs, s.channels, temperature, normalize}, h.data(), 1, nullptr, store::write);
                     CHECK(std::fabs(static_cast<double>(got.loss) - expected.loss) <= 2e-6 * expected.loss + 1e-7);
-                    CHECK(std::fabs(static_cast<double>(got.entropy) - expected.entropy) <= 2e-6 * expected.entropy + 1e-6);
-                    if (s.channels > 1)
-                        CHECK(std::fabs(static_cast<double>(got.accuracy) - expected.accuracy) < 1e-6);
+                    CHECK(std::fabs(static_cast<double>(got.entropy) - expected.entropy) <=
+                          2e-6 * expected.entropy + 1e-6);
+                    if (s.channels > 1) CHECK(std::fabs(static_cast<double>(got.accuracy) - expected.accuracy) < 1e-6);
                 }
     });
 }
@@ -156,7 +157,8 @@ TEST_CASE("rows of very different length keep their place in the softmax", "[cpu
         for (std::size_t i = 0; i < h.size(); ++i) h[i] *= i / 4 % 3 == 0 ? 12.0F : i / 4 % 3 == 1 ? 1.0F : 0.01F;
         auto const expected = written_out(sample::widen(h), pairs, channels, 0.5, false);
         std::vector<float> dh(h.size());
-        loss_value const got = contrastive_cross_entropy(device, {pairs, channels, 0.5F, false}, h.data(), 1, dh.data(), store::write);
+        loss_value const got =
+            contrastive_cross_entropy(device, {pairs, channels, 0.5F, false}, h.data(), 1, dh.data(), store::write);
         CHECK_THAT(static_cast<double>(got.loss), Catch::Matchers::WithinRel(expected.loss, 2e-6));
         CHECK_THAT(static_cast<double>(got.entropy), Catch::Matchers::WithinRel(expected.entropy, 1e-5));
         auto const expected_slopes = slopes({h.begin(), h.begin() + 24}, 3, channels, 0.5, false, 1e-6);
@@ -171,7 +173,8 @@ TEST_CASE("a row of zeros has a finite loss and the gradient of its clamped norm
         for (std::size_t c = 0; c < 3; ++c) h[6 + c] = 0;
         auto const expected = slopes(sample::widen(h), 4, 3, 0.5, true, 1e-11);
         std::vector<float> dh(h.size());
-        loss_value const got = contrastive_cross_entropy(device, {4, 3, 0.5F, true}, h.data(), 1, dh.data(), store::write);
+        loss_value const got =
+            contrastive_cross_entropy(device, {4, 3, 0.5F, true}, h.data(), 1, dh.data(), store::write);
         CHECK(std::isfinite(got.loss));
         for (std::size_t i = 6; i < 9; ++i)
             CHECK_THAT(static_cast<double>(dh[i]), Catch::Matchers::WithinRel(expected[i], 1e-3));
@@ -182,7 +185,8 @@ TEST_CASE("equal similarities count for the first row, as argmax does", "[cpu][c
     every_isa([](cpu& device) {
         for (int const pairs : {4, 130}) {
             std::vector<float> const h(at(2 * pairs * 3), 1.0F);
-            loss_value const got = contrastive_cross_entropy(device, {pairs, 3, 0.1F, true}, h.data(), 1, nullptr, store::write);
+            loss_value const got =
+                contrastive_cross_entropy(device, {pairs, 3, 0.1F, true}, h.data(), 1, nullptr, store::write);
             CHECK(got.accuracy == 1.0F / static_cast<float>(pairs));
             CHECK_THAT(got.entropy, Catch::Matchers::WithinRel(std::log(static_cast<float>(pairs)), 1e-6F));
             CHECK_THAT(got.loss, Catch::Matchers::WithinRel(2 * std::log(static_cast<float>(2 * pairs - 1)), 1e-6F));
@@ -194,7 +198,8 @@ TEST_CASE("NaN among the embeddings shows in the loss", "[cpu][contrastive]") {
     every_isa([](cpu& device) {
         auto h = embeddings(5, 3, 12);
         h[7] = NAN;
-        CHECK(std::isnan(contrastive_cross_entropy(device, {5, 3, 0.1F, true}, h.data(), 1, nullptr, store::write).loss));
+        CHECK(
+            std::isnan(contrastive_cross_entropy(device, {5, 3, 0.1F, true}, h.data(), 1, nullptr, store::write).loss));
     });
 }
 
@@ -206,7 +211,8 @@ TEST_CASE("nt_xent is bitwise the same for any number of threads", "[cpu][contra
     for (int const threads : {1, 2, 3, 5}) {
         cpu device{.threads = threads};
         std::vector<float> dh(h.size());
-        loss_value const got = contrastive_cross_entropy(device, {pairs, channels, 0.1F, true}, h.data(), 1, dh.data(), store::write);
+        loss_value const got =
+            contrastive_cross_entropy(device, {pairs, channels, 0.1F, true}, h.data(), 1, dh.data(), store::write);
         if (threads == 1) expected = dh, first = got;
         CHECK(sample::same_bits(dh, expected));
         CHECK((got.loss == first.loss && got.accuracy == first.accuracy && got.entropy == first.entropy));

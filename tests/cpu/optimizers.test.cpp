@@ -17,9 +17,9 @@ constexpr std::int64_t total = 60000;
 
 /// Ranges of odd sizes with gaps between them, one of several chunks, one empty.
 std::vector<update_range> const& odd_ranges() {
-    static std::vector<update_range> const ranges{{3, 1, 0.01F, true},      {4, 7, 0, false},          {20, 64, 1e-2F, true},
-                                                  {100, 0, 0.1F, true},     {101, 4097, 0.2F, false},  {5000, 40003, 1e-3F, true},
-                                                  {45003, 14997, 0, true}};
+    static std::vector<update_range> const ranges{
+        {3, 1, 0.01F, true},      {4, 7, 0, false},           {20, 64, 1e-2F, true},  {100, 0, 0.1F, true},
+        {101, 4097, 0.2F, false}, {5000, 40003, 1e-3F, true}, {45003, 14997, 0, true}};
     return ranges;
 }
 
@@ -104,7 +104,8 @@ TEST_CASE("LARS equals float64", "[cpu][optimizers]") {
                     [&](cpu& d, int k, float* w, float const* g, float* v, float*) {
                         apply_lars(d, {rates[k], 0.9F, 0.02F, nesterov, classic}, odd_ranges(), w, g, v);
                     },
-                    [&](int k) { return momentum_rule(static_cast<double>(rates[k]), 0.9F, 0.02F, nesterov, classic); }, 2e-6);
+                    [&](int k) { return momentum_rule(static_cast<double>(rates[k]), 0.9F, 0.02F, nesterov, classic); },
+                    2e-6);
             }
     });
 }
@@ -119,7 +120,8 @@ TEST_CASE("SGD equals float64", "[cpu][optimizers]") {
                     [&](cpu& d, int k, float* w, float const* g, float* v, float*) {
                         apply_sgd(d, {rates[k], 0.9F, nesterov, classic}, odd_ranges(), w, g, v);
                     },
-                    [&](int k) { return momentum_rule(static_cast<double>(rates[k]), 0.9F, 0, nesterov, classic); }, 2e-6);
+                    [&](int k) { return momentum_rule(static_cast<double>(rates[k]), 0.9F, 0, nesterov, classic); },
+                    2e-6);
             }
     });
 }
@@ -164,14 +166,16 @@ TEST_CASE("the moving average equals float64 and starts anywhere", "[cpu][optimi
         auto average = sample::uniform<float>(total, 3);
         auto expected = sample::widen(average);
         for (std::size_t i = 0; i < expected.size(); ++i)
-            expected[i] = static_cast<double>(0.999F) * expected[i] + (1 - static_cast<double>(0.999F)) * static_cast<double>(w[i]);
+            expected[i] = static_cast<double>(0.999F) * expected[i] +
+                          (1 - static_cast<double>(0.999F)) * static_cast<double>(w[i]);
         ema{}(device, total, w.data(), average.data());
         CHECK(sample::difference(average, expected) < 1e-7);
         ema{.decay = 0}(device, total, w.data(), average.data());
         CHECK(sample::same_bits(average, w));
     });
     cpu device{.threads = 1};
-    CHECK_THROWS_WITH((ema{.decay = 1.5F}(device, 0, nullptr, nullptr)), Catch::Matchers::Contains("expected a decay from 0 to 1"));
+    CHECK_THROWS_WITH((ema{.decay = 1.5F}(device, 0, nullptr, nullptr)),
+                      Catch::Matchers::Contains("expected a decay from 0 to 1"));
 }
 
 TEST_CASE("optimizers are bitwise the same for any number of threads", "[cpu][optimizers]") {
@@ -184,11 +188,13 @@ TEST_CASE("optimizers are bitwise the same for any number of threads", "[cpu][op
             auto w = sample::uniform<float>(total, 5);
             std::vector<float> first(at(total)), second(at(total));
             for (int k = 0; k < 2; ++k) {
-                if (kind == 0) apply_lars(device, {.learning_rate = 0.3F}, odd_ranges(), w.data(), g.data(), first.data());
-                if (kind == 1) apply_sgd(device, {.learning_rate = 0.3F}, odd_ranges(), w.data(), g.data(), first.data());
+                if (kind == 0)
+                    apply_lars(device, {.learning_rate = 0.3F}, odd_ranges(), w.data(), g.data(), first.data());
+                if (kind == 1)
+                    apply_sgd(device, {.learning_rate = 0.3F}, odd_ranges(), w.data(), g.data(), first.data());
                 if (kind == 2)
-                    apply_adam(device, {.learning_rate = 0.3F, .step = k + 1}, odd_ranges(), w.data(), g.data(), first.data(),
-                               second.data());
+                    apply_adam(device, {.learning_rate = 0.3F, .step = k + 1}, odd_ranges(), w.data(), g.data(),
+                               first.data(), second.data());
             }
             got.push_back(w);
             got.push_back(first);

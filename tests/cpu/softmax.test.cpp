@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Softmax cross entropy, distillation and top-k on the CPU against the definitions in double, finite differences, and threads.
+// Softmax cross entropy, distillation and top-k on the CPU against the definitions in double, finite differences, and
+// threads.
 
 #include <tempera/cpu/distillation.hpp>
 
@@ -26,7 +27,8 @@ std::vector<double> softmax(double const* z, std::size_t n, double temperature =
     return p;
 }
 
-double smoothed(rows_of_doubles const& z, std::size_t classes, std::vector<std::int32_t> const& labels, double smoothing) {
+double smoothed(rows_of_doubles const& z, std::size_t classes, std::vector<std::int32_t> const& labels,
+                double smoothing) {
     double loss = 0;
     int labeled = 0;
     for (std::size_t i = 0; i < labels.size(); ++i) {
@@ -34,7 +36,8 @@ double smoothed(rows_of_doubles const& z, std::size_t classes, std::vector<std::
         ++labeled;
         auto const p = softmax(z.data() + i * classes, classes);
         for (std::size_t j = 0; j < classes; ++j) {
-            double const q = smoothing / static_cast<double>(classes) + (static_cast<std::int32_t>(j) == labels[i] ? 1 - smoothing : 0);
+            double const q = smoothing / static_cast<double>(classes) +
+                             (static_cast<std::int32_t>(j) == labels[i] ? 1 - smoothing : 0);
             if (q > 0) loss -= q * std::log(p[j]);
         }
     }
@@ -101,8 +104,8 @@ TEST_CASE("softmax cross entropy equals the definition and finite differences", 
                 for (std::size_t i = 0; i < slope.size(); ++i)
                     slope[i] = static_cast<double>(before[i]) + (s.classes == 1 ? 0 : 3 * slope[i]);
                 d = before;
-                softmax_cross_entropy(device, s.rows, s.classes, z.data(), labels.data(), static_cast<float>(smoothing), 3,
-                                      d.data(), store::accumulate);
+                softmax_cross_entropy(device, s.rows, s.classes, z.data(), labels.data(), static_cast<float>(smoothing),
+                                      3, d.data(), store::accumulate);
                 CHECK(sample::difference(d, slope) < 3e-6);
             }
     });
@@ -126,7 +129,8 @@ TEST_CASE("a batch without labels has loss 0 and gradient 0", "[cpu][softmax]") 
         std::vector<float> const z(12, 1.0F);
         std::vector<std::int32_t> const labels(4, -1);
         std::vector<float> d(12, 5.0F);
-        loss_value const got = softmax_cross_entropy(device, 4, 3, z.data(), labels.data(), 0.1F, 1, d.data(), store::accumulate);
+        loss_value const got =
+            softmax_cross_entropy(device, 4, 3, z.data(), labels.data(), 0.1F, 1, d.data(), store::accumulate);
         CHECK((got.loss == 0 && got.accuracy == 0 && got.entropy == 0));
         CHECK(d == std::vector<float>(12, 5.0F));
         softmax_cross_entropy(device, 4, 3, z.data(), labels.data(), 0.1F, 1, d.data(), store::write);
@@ -158,8 +162,9 @@ TEST_CASE("labels out of range are refused by row", "[cpu][softmax]") {
     CHECK_THROWS_WITH(softmax_cross_entropy(device, 2, 3, z.data(), high, 0, 1, nullptr, store::write),
                       Catch::Matchers::Contains("expected labels from -1 (none) to 2, found 3 in row 1"));
     CHECK_THROWS_AS(count_correct(device, 2, 3, z.data(), low, 1), error);
-    CHECK_THROWS_AS(distillation_cross_entropy(device, {2, 3, 1, 0.5F, false}, z.data(), z.data(), low, 1, nullptr, store::write),
-                    error);
+    CHECK_THROWS_AS(
+        distillation_cross_entropy(device, {2, 3, 1, 0.5F, false}, z.data(), z.data(), low, 1, nullptr, store::write),
+        error);
 }
 
 TEST_CASE("count_correct equals sorting, ties by index", "[cpu][softmax]") {
@@ -197,21 +202,25 @@ TEST_CASE("distillation equals the definition and finite differences", "[cpu][so
                     auto const labels = some_labels(s.rows, s.classes);
                     auto const t = sample::widen(teacher);
                     auto loss = [&](rows_of_doubles const& x) {
-                        return distilled(x, t, at(s.classes), labels, temperature, static_cast<double>(static_cast<float>(alpha)),
-                                         scale_t2);
+                        return distilled(x, t, at(s.classes), labels, temperature,
+                                         static_cast<double>(static_cast<float>(alpha)), scale_t2);
                     };
                     auto slope = slopes(sample::widen(z), loss);
-                    distillation_geometry const g{s.rows, s.classes, static_cast<float>(temperature), static_cast<float>(alpha), scale_t2};
+                    distillation_geometry const g{s.rows, s.classes, static_cast<float>(temperature),
+                                                  static_cast<float>(alpha), scale_t2};
                     auto d = before;
-                    loss_value const got = distillation_cross_entropy(device, g, z.data(), teacher.data(),
-                                                                      alpha < 1 ? labels.data() : nullptr, 1, d.data(), store::write);
-                    CHECK_THAT(static_cast<double>(got.loss), Catch::Matchers::WithinRel(loss(sample::widen(z)), 2e-6) ||
-                                                                  Catch::Matchers::WithinAbs(0, 1e-7));
+                    loss_value const got =
+                        distillation_cross_entropy(device, g, z.data(), teacher.data(),
+                                                   alpha < 1 ? labels.data() : nullptr, 1, d.data(), store::write);
+                    CHECK_THAT(static_cast<double>(got.loss),
+                               Catch::Matchers::WithinRel(loss(sample::widen(z)), 2e-6) ||
+                                   Catch::Matchers::WithinAbs(0, 1e-7));
                     CHECK((s.classes == 1 || sample::difference(d, slope) < 2e-6));
                     for (std::size_t i = 0; i < slope.size(); ++i)
                         slope[i] = static_cast<double>(before[i]) + (s.classes == 1 ? 0 : 3 * slope[i]);
                     d = before;
-                    distillation_cross_entropy(device, g, z.data(), teacher.data(), labels.data(), 3, d.data(), store::accumulate);
+                    distillation_cross_entropy(device, g, z.data(), teacher.data(), labels.data(), 3, d.data(),
+                                               store::accumulate);
                     CHECK(sample::difference(d, slope) < 2e-6);
                 }
     });
@@ -221,25 +230,29 @@ TEST_CASE("distillation reports the agreement with the teacher", "[cpu][softmax]
     every_isa([](cpu& device) {
         float const student[] = {2, 1, 0, /**/ 0, 3, 0, /**/ 5, 9, 1};
         float const teacher[] = {7, 1, 0, /**/ 0, 3, 9, /**/ 5, 6, 1};
-        loss_value const got = distillation_cross_entropy(device, {3, 3, 1, 1, false}, student, teacher, nullptr, 1, nullptr, store::write);
+        loss_value const got = distillation_cross_entropy(device, {3, 3, 1, 1, false}, student, teacher, nullptr, 1,
+                                                          nullptr, store::write);
         CHECK_THAT(got.accuracy, Catch::Matchers::WithinRel(2.0F / 3, 1e-6F));
     });
 }
 
 TEST_CASE("softmax losses are bitwise the same for any number of threads", "[cpu][softmax]") {
     int const rows = 3000, classes = 33;
-    auto const z = sample::uniform<float>(rows * classes, 8, -4, 4), teacher = sample::uniform<float>(rows * classes, 9, -4, 4);
+    auto const z = sample::uniform<float>(rows * classes, 8, -4, 4),
+               teacher = sample::uniform<float>(rows * classes, 9, -4, 4);
     auto const labels = some_labels(rows, classes);
     std::vector<float> expected;
     loss_value first;
     for (int const threads : {1, 2, 3, 5}) {
         cpu device{.threads = threads};
         std::vector<float> d(z.size());
-        loss_value const a = softmax_cross_entropy(device, rows, classes, z.data(), labels.data(), 0.1F, 1, d.data(), store::write);
-        loss_value const b = distillation_cross_entropy(device, {rows, classes, 0.5F, 0.4F, true}, z.data(), teacher.data(),
-                                                        labels.data(), 1, d.data(), store::accumulate);
+        loss_value const a =
+            softmax_cross_entropy(device, rows, classes, z.data(), labels.data(), 0.1F, 1, d.data(), store::write);
+        loss_value const b = distillation_cross_entropy(device, {rows, classes, 0.5F, 0.4F, true}, z.data(),
+                                                        teacher.data(), labels.data(), 1, d.data(), store::accumulate);
         if (threads == 1) expected = d, first = {a.loss + b.loss, a.accuracy + b.accuracy, a.entropy + b.entropy};
         CHECK(sample::same_bits(d, expected));
-        CHECK((a.loss + b.loss == first.loss && a.accuracy + b.accuracy == first.accuracy && a.entropy + b.entropy == first.entropy));
+        CHECK((a.loss + b.loss == first.loss && a.accuracy + b.accuracy == first.accuracy &&
+               a.entropy + b.entropy == first.entropy));
     }
 }

@@ -15,7 +15,9 @@ struct host_outputs {
     };
 
     host_outputs() = default;
-    host_outputs(int rows, int channels, std::vector<float> values) { add("logits", rows, channels, std::move(values)); }
+    host_outputs(int rows, int channels, std::vector<float> values) {
+        add("logits", rows, channels, std::move(values));
+    }
 
     host_outputs& add(char const* name, int rows, int channels, std::vector<float> values) {
         std::vector<float> const gradient(values.size(), 7.0F);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Losses against the authors' own code: every case of fixtures nt_xent, distill, the supervised part of heads, masked_ce
-// of heads_tf1, and the single-device values of replicas. Tolerances are those of the manifest.
+// Losses against the authors' own code: every case of fixtures nt_xent, distill, the supervised part of heads,
+// masked_ce of heads_tf1, and the single-device values of replicas. Tolerances are those of the manifest.
 
 #include <tempera/cpu/contrastive.hpp>
 #include <tempera/cpu/distillation.hpp>
@@ -51,7 +51,8 @@ TEST_CASE("nt_xent gives the reference's values and gradients", "[loss]") {
         auto const expected = static_cast<double>(values[name + "/loss"].values[0]);
         CAPTURE(got.loss, expected, got.entropy);
         CHECK(close(static_cast<double>(got.loss), expected, tolerance));
-        CHECK(close(static_cast<double>(got.entropy), static_cast<double>(values[name + "/contrast_entropy"].values[0]), tolerance));
+        CHECK(close(static_cast<double>(got.entropy), static_cast<double>(values[name + "/contrast_entropy"].values[0]),
+                    tolerance));
         CHECK(got.accuracy == values[name + "/contrast_acc"].values[0]);
         CHECK(fixture::difference(h.matrices[0].gradient.data(), values[name + "/grad_hidden"]) <= 1e-5);
     }
@@ -65,8 +66,9 @@ TEST_CASE("nt_xent gives the specified golden values", "[loss]") {
         int channels;
     };
     std::vector<float> const b{1, 2, 3, -1, 0.5F, 2, 0.3F, -2, 1, 1.1F, 1.8F, 2.5F, -0.5F, 1, 1.5F, 0.1F, -1, 2};
-    for (golden const& g : {golden{0.5F, 0.4790895324F, 1, 0.3653338351F, {1, 0, 0, 1, 1, 0, 0, 1}, 2},
-                            golden{0.1F, 0.5149502423F, 1, 0.3148674999F, b, 3}, golden{0.5F, 1.9971801821F, 1, 0.9329652313F, b, 3}}) {
+    for (golden const& g :
+         {golden{0.5F, 0.4790895324F, 1, 0.3653338351F, {1, 0, 0, 1, 1, 0, 0, 1}, 2},
+          golden{0.1F, 0.5149502423F, 1, 0.3148674999F, b, 3}, golden{0.5F, 1.9971801821F, 1, 0.9329652313F, b, 3}}) {
         host_outputs h(static_cast<int>(g.rows.size()) / g.channels, g.channels, g.rows);
         loss_value const got = nt_xent{.temperature = g.temperature}(device, h.values(), {}, {});
         CHECK_THAT(got.loss, Catch::Matchers::WithinRel(g.loss, 1e-6F));
@@ -92,7 +94,8 @@ TEST_CASE("nt_xent of one device equals the reference's replicas together", "[lo
         host_outputs h(2 * replicas * n, d, rows);
         nt_xent const loss{.temperature = c.at("temperature"), .normalize = c.at("hidden_norm")};
         loss_value const got = loss(device, h.values(), {}, h.gradients());
-        CHECK(close(static_cast<double>(got.loss), static_cast<double>(values[name + "/single_device_loss"].values[0]), 1e-5));
+        CHECK(close(static_cast<double>(got.loss), static_cast<double>(values[name + "/single_device_loss"].values[0]),
+                    1e-5));
         CHECK(close(static_cast<double>(got.loss), c.at("mean_loss"), 1e-5));
         auto const& gradient = values[name + "/single_device_grad_hidden"];
         REQUIRE(gradient.size() == static_cast<std::int64_t>(rows.size()));
@@ -139,7 +142,7 @@ TEST_CASE("cross_entropy gives the reference's classifier loss and gradients", "
     loss_value const got = cross_entropy{}(device, z.values(), {labels_of(labels), {}}, z.gradients());
     CHECK(close(static_cast<double>(got.loss), static_cast<double>(values["supervised/loss"].values[0]), 1e-5));
 
-    // The bias gradient is the column sum of d loss / d logits; the input gradient multiplies it with the kernel {in, out}.
+    // The bias gradient is the column sum of d loss / d logits; the input gradient multiplies it with the kernel.
     auto const& dz = z.matrices[0].gradient;
     auto const& kernel = values["supervised/param/head_supervised/linear_layer/dense/kernel"];
     auto const in = static_cast<std::size_t>(kernel.dims[0]);

@@ -56,7 +56,9 @@ struct counting_cpu {
 };
 void fill(counting_cpu& d, std::int64_t n, float x, float* y) { tempera::fill(d.inner, n, x, y); }
 void scale(counting_cpu& d, std::int64_t n, float x, float* y) { tempera::scale(d.inner, n, x, y); }
-void copy(counting_cpu& d, std::int64_t n, float const* x, float* y, store mode) { tempera::copy(d.inner, n, x, y, mode); }
+void copy(counting_cpu& d, std::int64_t n, float const* x, float* y, store mode) {
+    tempera::copy(d.inner, n, x, y, mode);
+}
 
 /// A loss for any device, which can only write.
 struct linear {
@@ -112,7 +114,8 @@ TEST_CASE("a weighted sum adds values and gradients", "[loss]") {
     CHECK((s.accuracy == a.accuracy && s.entropy == a.entropy));
     CHECK(sample::difference(p.z.matrices[0].gradient, combined(0.5, ga, 3, gb)) < 1e-6);
 
-    loss_value const nested = p(2.0F * (0.25F * cross_entropy{} + (cross_entropy{} + 0.5F * distillation{.temperature = 2})));
+    loss_value const nested =
+        p(2.0F * (0.25F * cross_entropy{} + (cross_entropy{} + 0.5F * distillation{.temperature = 2})));
     CHECK(near(nested.loss, 2.5 * static_cast<double>(a.loss) + static_cast<double>(b.loss)));
     CHECK(sample::difference(p.z.matrices[0].gradient, combined(2.5, ga, 1, gb)) < 1e-6);
 }
@@ -161,7 +164,8 @@ TEST_CASE("terms may read different outputs", "[loss]") {
     CHECK(h.matrices[1].gradient == head);
     CHECK((reads_output(both, h.values(), 0) && reads_output(both, h.values(), 1)));
     CHECK((!reads_output(nt_xent{}, h.values(), 0) && reads_output(nt_xent{}, h.values(), 1)));
-    CHECK((!reads_output(elsewhere::half_square{}, h.values(), 0) && reads_output(elsewhere::half_square{}, h.values(), 1)));
+    CHECK((!reads_output(elsewhere::half_square{}, h.values(), 0) &&
+           reads_output(elsewhere::half_square{}, h.values(), 1)));
 
     // a loss that only writes leaves the output it does not read to the others
     sum(elsewhere::total_of_first{}, nt_xent{})(device, h.values(), target, h.gradients());

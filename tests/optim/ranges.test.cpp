@@ -12,8 +12,8 @@ namespace {
 /// One tensor of each role, three elements each, and a frozen one at the end.
 manifest every_role() {
     manifest out;
-    for (role const r : {role::weight, role::bias, role::scale, role::offset, role::classifier_weight, role::classifier_bias,
-                         role::other, role::moving_mean, role::moving_variance}) {
+    for (role const r : {role::weight, role::bias, role::scale, role::offset, role::classifier_weight,
+                         role::classifier_bias, role::other, role::moving_mean, role::moving_variance}) {
         manifest_entry e;
         e.role = r;
         e.offset = static_cast<std::int64_t>(out.size()) * 3;

@@ -23,7 +23,8 @@ bool ends_with(std::string const& s, std::string const& end) {
 
 role role_of(std::string const& name) {
     bool const supervised = name.find("head_supervised") != std::string::npos;
-    if (name.find("batch_normalization") != std::string::npos) return ends_with(name, "gamma") ? role::scale : role::offset;
+    if (name.find("batch_normalization") != std::string::npos)
+        return ends_with(name, "gamma") ? role::scale : role::offset;
     if (ends_with(name, "bias")) return supervised ? role::classifier_bias : role::bias;
     return supervised ? role::classifier_weight : role::weight;
 }
@@ -102,8 +103,8 @@ TEST_CASE("optimizers follow the reference step by step", "[optim]") {
             follow(sgd{.momentum = config.at("momentum"), .nesterov = config.at("nesterov")}, name, config, 2e-6);
         } else {
             REQUIRE(kind == "Adam");
-            follow(adam{.beta1 = config.at("beta_1"), .beta2 = config.at("beta_2"), .epsilon = config.at("epsilon")}, name,
-                   config, 1e-5);
+            follow(adam{.beta1 = config.at("beta_1"), .beta2 = config.at("beta_2"), .epsilon = config.at("epsilon")},
+                   name, config, 1e-5);
         }
     }
 }

@@ -26,7 +26,8 @@ TEST_CASE("schedules follow the reference", "[optim]") {
         CHECK(warmup_steps(n, c.at("warmup"), batch) == c.at("warmup_steps").get<std::int64_t>());
         float const base = c.at("base");
         float const peak = c.at("scaling") == "linear" ? scale_linear(base, batch) : scale_sqrt(base, batch);
-        warmup_cosine const rate{.peak = peak, .warmup_steps = c.at("warmup_steps"), .total_steps = c.at("total_steps")};
+        warmup_cosine const rate{
+            .peak = peak, .warmup_steps = c.at("warmup_steps"), .total_steps = c.at("total_steps")};
         auto const& steps = values[name + "/step"].values;
         auto const& rates = values[name + "/learning_rate"].values;
         REQUIRE(steps.size() == 20);

@@ -2,14 +2,15 @@
 #pragma once
 // NT-Xent on the cpu without the 2N x 2N matrix (catalogue: device/losses.hpp; SimCLR eq. 1).
 //
-//   S_ij = u_i . u_j / tau, i != j      x_i = log sum_{j not i, pos} exp(S_ij) - S_i,pos      loss = mean_N sum_i log(1 + exp x_i)
-//   d loss / d u_i = 1 / (N tau) sum_j W_ij u_j       W_ij = P_ij + P_ji - 2 [j = pos],  P_ij = exp(S_ij - lse_i)
+//   S_ij = u_i . u_j / tau, i != j          lse_i = log sum_{j != i} exp S_ij
+//   x_i = log sum_{j not i, pos} exp S_ij - S_i,pos      loss = 1 / N sum_i log(1 + exp x_i)
+//   d loss / d u_i = 1 / (N tau) sum_j W_ij u_j          W_ij = P_ij + P_ji - 2 [j = pos],  P_ij = exp(S_ij - lse_i)
 //
-// Each view is cut into blocks of 96 rows. Two passes over pairs of blocks {I, J} compute each tile of S once: the first
-// keeps a sum for every row (with a running maximum where exp(S) could overflow: |S| <= 1 / tau for unit rows), the second
-// turns the tile into W and multiplies it with u_I and u_J.
-// Pairs come in rounds in which no block occurs twice (a round-robin tournament), so that a pair owns the rows it adds to:
-// no locks, and the same sums for any number of threads. Extra memory: about five times the size of h.
+// Each view is cut into blocks of 96 rows. Two passes over pairs of blocks {I, J} compute each tile of S once: the
+// first keeps a sum for every row (with a running maximum where exp S could overflow: |S| <= 1 / tau for unit rows),
+// the second turns the tile into W and multiplies it with u_I and u_J. Pairs come in rounds in which no block occurs
+// twice (a round-robin tournament), so that a pair owns the rows it adds to: no locks, and the same sums for any number
+// of threads. Extra memory: about five times the size of h.
 
 #include <cmath>
 #include <cstdint>
@@ -87,7 +88,8 @@ inline std::size_t place(contrastive_work& w, bool gradient, std::byte* memory) 
     std::size_t used = 0;
     auto take = [&]<class T>(T*& array, std::int64_t per_index) {
         array = memory == nullptr ? nullptr : reinterpret_cast<T*>(memory + used);
-        auto const count = static_cast<std::size_t>(std::int64_t{2} * w.blocks_of_view() * contrastive_block * per_index);
+        auto const count =
+            static_cast<std::size_t>(std::int64_t{2} * w.blocks_of_view() * contrastive_block * per_index);
         used += (count * sizeof(T) + 63) / 64 * 64;
     };
     take(w.u, w.padded);
@@ -114,7 +116,8 @@ template <class F>
 void for_block_pairs(cpu& device, int blocks, F const& f) {
     std::size_t const bytes = sizeof(float) * contrastive_block * contrastive_block;
     auto tile = [&](int worker) { return static_cast<float*>(device.scratch(worker, 7, bytes)); };
-    device.for_chunks(blocks, [&](std::int64_t b, int worker) { f(static_cast<int>(b), static_cast<int>(b), tile(worker)); });
+    device.for_chunks(blocks,
+                      [&](std::int64_t b, int worker) { f(static_cast<int>(b), static_cast<int>(b), tile(worker)); });
     int const others = blocks - 1;  // odd: there are two views
     for (int round = 0; round < others; ++round) {
         device.for_chunks(blocks / 2, [&](std::int64_t chunk, int worker) {
@@ -141,8 +144,8 @@ inline void contrastive_losses(contrastive_work const& w, int block) {
 
 }  // namespace cpu_kernels
 
-inline loss_value contrastive_cross_entropy(cpu& device, contrastive_geometry const& g, float const* h, float weight, float* dh,
-                                            store mode) {
+inline loss_value contrastive_cross_entropy(cpu& device, contrastive_geometry const& g, float const* h, float weight,
+                                            float* dh, store mode) {
     using namespace cpu_kernels;
     std::int64_t const rows = std::int64_t{2} * g.pairs;
     verbose_scope const scope(device, "contrastive_cross_entropy", name_of(device.level()).data(),
@@ -176,9 +179,11 @@ inline loss_value contrastive_cross_entropy(cpu& device, contrastive_geometry co
     for_block_pairs(device, blocks, [&](int i, int j, float* tile) { k.statistics(w, i, j, tile); });
     device.for_chunks(blocks, [&](std::int64_t block, int) { contrastive_losses(w, static_cast<int>(block)); });
     if (dh != nullptr) {
-        auto const factor = static_cast<float>(static_cast<double>(weight) / (static_cast<double>(g.pairs) * static_cast<double>(g.temperature)));
+        auto const factor = static_cast<float>(static_cast<double>(weight) /
+                                               (static_cast<double>(g.pairs) * static_cast<double>(g.temperature)));
         for_block_pairs(device, blocks, [&](int i, int j, float* tile) { k.gradient(w, i, j, tile); });
-        device.for_chunks(blocks, [&](std::int64_t block, int) { k.finish(w, dh, factor, mode, static_cast<int>(block)); });
+        device.for_chunks(blocks,
+                          [&](std::int64_t block, int) { k.finish(w, dh, factor, mode, static_cast<int>(block)); });
     }
 
     double loss = 0;

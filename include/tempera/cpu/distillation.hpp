@@ -10,8 +10,8 @@
 namespace tempera {
 
 inline loss_value distillation_cross_entropy(cpu& device, distillation_geometry const& g, float const* student,
-                                             float const* teacher, std::int32_t const* labels, float weight, float* dstudent,
-                                             store mode) {
+                                             float const* teacher, std::int32_t const* labels, float weight,
+                                             float* dstudent, store mode) {
     using namespace cpu_kernels;
     verbose_scope const scope(device, "distillation_cross_entropy", name_of(device.level()).data());
     auto const& k = softmax_for(device);
@@ -41,7 +41,8 @@ inline loss_value distillation_cross_entropy(cpu& device, distillation_geometry 
         if (d != nullptr) k.combine(g.classes, soft_slope / s.sum, e, -soft_slope / st.sum, e_teacher, 0, d, mode);
         if (uses_labels && labels[i] >= 0) {
             row_totals of_labels;  // only its loss counts here
-            totals.loss += hard * cross_entropy_row(k, g.classes, z, labels[i], 0, e, hard_slope, d, store::accumulate, of_labels);
+            totals.loss +=
+                hard * cross_entropy_row(k, g.classes, z, labels[i], 0, e, hard_slope, d, store::accumulate, of_labels);
         }
     });
     return {static_cast<float>(all.loss), static_cast<float>(static_cast<double>(all.correct) / g.rows),

@@ -28,7 +28,8 @@ inline bool all_finite(cpu& device, std::int64_t n, float const* x) {
     std::atomic<bool> good{true};
     device.for_chunks((n + step - 1) / step, [&](std::int64_t chunk, int) {
         std::int64_t const begin = chunk * step;
-        if (!k.none_infinite(begin + step < n ? step : n - begin, x + begin)) good.store(false, std::memory_order_relaxed);
+        if (!k.none_infinite(begin + step < n ? step : n - begin, x + begin))
+            good.store(false, std::memory_order_relaxed);
     });
     return good.load(std::memory_order_relaxed);
 }

@@ -67,7 +67,8 @@ inline std::span<optimizer_chunk> optimizer_chunks(cpu& device, std::span<update
     for (std::size_t r = 0; r < ranges.size(); ++r) {
         for (std::int64_t done = 0; done < ranges[r].count; done += optimizer_chunk_size) {
             std::int64_t const left = ranges[r].count - done;
-            chunks[next++] = {ranges[r].offset + done, left < optimizer_chunk_size ? left : optimizer_chunk_size, r, {0, 0}, 1};
+            chunks[next++] = {
+                ranges[r].offset + done, left < optimizer_chunk_size ? left : optimizer_chunk_size, r, {0, 0}, 1};
         }
     }
     return {chunks, count};
@@ -93,8 +94,8 @@ inline void set_trust(std::span<optimizer_chunk> chunks, std::span<update_range 
 
 }  // namespace cpu_kernels
 
-inline void apply_lars(cpu& device, lars_update const& u, std::span<update_range const> ranges, float* w, float const* g,
-                       float* momentum) {
+inline void apply_lars(cpu& device, lars_update const& u, std::span<update_range const> ranges, float* w,
+                       float const* g, float* momentum) {
     using namespace cpu_kernels;
     verbose_scope const scope(device, "apply_lars", name_of(device.level()).data());
     auto const& kernels = optimizers_for(device);
@@ -118,7 +119,7 @@ inline void apply_lars(cpu& device, lars_update const& u, std::span<update_range
         optimizer_chunk const& c = chunks[static_cast<std::size_t>(i)];
         float const rate = u.learning_rate * c.trust;
         float const into = u.classic_momentum ? rate : 1.0F;
-        momentum_step const step{ranges[c.range].weight_decay, u.momentum, into, carry, u.nesterov ? into : 0.0F,
+        momentum_step const step{ranges[c.range].weight_decay,    u.momentum, into, carry, u.nesterov ? into : 0.0F,
                                  u.classic_momentum ? 1.0F : rate};
         kernels.momentum_update(step, c.count, w + c.begin, g + c.begin, momentum + c.begin);
     });
@@ -134,14 +135,18 @@ inline void apply_sgd(cpu& device, sgd_update const& u, std::span<update_range c
     float const into = u.classic_momentum ? u.learning_rate : 1.0F;
     device.for_chunks(static_cast<std::int64_t>(chunks.size()), [&](std::int64_t i, int) {
         optimizer_chunk const& c = chunks[static_cast<std::size_t>(i)];
-        momentum_step const step{ranges[c.range].weight_decay, u.momentum, into, u.nesterov ? u.momentum : 1.0F,
-                                 u.nesterov ? into : 0.0F, u.classic_momentum ? 1.0F : u.learning_rate};
+        momentum_step const step{ranges[c.range].weight_decay,
+                                 u.momentum,
+                                 into,
+                                 u.nesterov ? u.momentum : 1.0F,
+                                 u.nesterov ? into : 0.0F,
+                                 u.classic_momentum ? 1.0F : u.learning_rate};
         kernels.momentum_update(step, c.count, w + c.begin, g + c.begin, momentum + c.begin);
     });
 }
 
-inline void apply_adam(cpu& device, adam_update const& u, std::span<update_range const> ranges, float* w, float const* g,
-                       float* first, float* second) {
+inline void apply_adam(cpu& device, adam_update const& u, std::span<update_range const> ranges, float* w,
+                       float const* g, float* first, float* second) {
     using namespace cpu_kernels;
     verbose_scope const scope(device, "apply_adam", name_of(device.level()).data());
     auto const& kernels = optimizers_for(device);
@@ -165,7 +170,8 @@ inline void apply_ema(cpu& device, std::int64_t n, float decay, float const* w, 
     device.for_chunks((n + optimizer_chunk_size - 1) / optimizer_chunk_size, [&](std::int64_t i, int) {
         std::int64_t const begin = i * optimizer_chunk_size;
         std::int64_t const left = n - begin;
-        kernels.average_update(decay, left < optimizer_chunk_size ? left : optimizer_chunk_size, w + begin, average + begin);
+        kernels.average_update(decay, left < optimizer_chunk_size ? left : optimizer_chunk_size, w + begin,
+                               average + begin);
     });
 }
 

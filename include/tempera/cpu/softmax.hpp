@@ -61,7 +61,8 @@ inline int count_labels(char const* where, int rows, int classes, std::int32_t c
     for (int i = 0; i < rows; ++i) {
         if (labels[i] < -1 || labels[i] >= classes) {
             throw error(where, "labels from -1 (none) to " + std::to_string(classes - 1),
-                        std::to_string(labels[i]) + " in row " + std::to_string(i), "check the labels and the number of classes");
+                        std::to_string(labels[i]) + " in row " + std::to_string(i),
+                        "check the labels and the number of classes");
         }
         labeled += labels[i] >= 0;
     }
@@ -74,8 +75,8 @@ row_totals for_rows(cpu& device, int rows, int classes, F const& f) {
     int const step = classes < 16384 ? 16384 / classes : 1;
     int const chunks = (rows + step - 1) / step;
     auto const turn = device.exclusive();
-    auto* const totals =
-        static_cast<row_totals*>(device.scratch(device.caller(), 6, static_cast<std::size_t>(chunks) * sizeof(row_totals)));
+    auto* const totals = static_cast<row_totals*>(
+        device.scratch(device.caller(), 6, static_cast<std::size_t>(chunks) * sizeof(row_totals)));
     std::size_t const bytes = 2 * static_cast<std::size_t>(classes) * sizeof(float);
     device.reserve(7, bytes);
     device.for_chunks(chunks, [&](std::int64_t chunk, int worker) {
@@ -96,8 +97,8 @@ row_totals for_rows(cpu& device, int rows, int classes, F const& f) {
 }
 
 /// Cross entropy of one row that has a label; d (+)= c times its gradient where d is not null.
-inline double cross_entropy_row(softmax_kernels const& k, int classes, float const* z, int label, float smoothing, float* e,
-                                float c, float* d, store mode, row_totals& totals) {
+inline double cross_entropy_row(softmax_kernels const& k, int classes, float const* z, int label, float smoothing,
+                                float* e, float c, float* d, store mode, row_totals& totals) {
     softmax_sums const s = k.exponentials(classes, z, 1, e);
     auto const largest = static_cast<double>(s.largest);
     double const target = static_cast<double>(z[label]) - largest;
@@ -116,8 +117,9 @@ inline double cross_entropy_row(softmax_kernels const& k, int classes, float con
 
 }  // namespace cpu_kernels
 
-inline loss_value softmax_cross_entropy(cpu& device, int rows, int classes, float const* logits, std::int32_t const* labels,
-                                        float smoothing, float weight, float* dlogits, store mode) {
+inline loss_value softmax_cross_entropy(cpu& device, int rows, int classes, float const* logits,
+                                        std::int32_t const* labels, float smoothing, float weight, float* dlogits,
+                                        store mode) {
     using namespace cpu_kernels;
     verbose_scope const scope(device, "softmax_cross_entropy", name_of(device.level()).data());
     auto const& k = softmax_for(device);
@@ -137,14 +139,16 @@ inline loss_value softmax_cross_entropy(cpu& device, int rows, int classes, floa
             static_cast<float>(all.entropy * share)};
 }
 
-inline std::int64_t count_correct(cpu& device, int rows, int classes, float const* logits, std::int32_t const* labels, int top) {
+inline std::int64_t count_correct(cpu& device, int rows, int classes, float const* logits, std::int32_t const* labels,
+                                  int top) {
     using namespace cpu_kernels;
     auto const& k = softmax_for(device);
     count_labels("count_correct", rows, classes, labels);
-    return for_rows(device, rows, classes, [&](int i, float*, row_totals& totals) {
-               if (labels[i] < 0) return;
-               totals.correct += k.rank_of(classes, logits + std::int64_t{1} * i * classes, labels[i]) < top;
-           })
+    return for_rows(device, rows, classes,
+                    [&](int i, float*, row_totals& totals) {
+                        if (labels[i] < 0) return;
+                        totals.correct += k.rank_of(classes, logits + std::int64_t{1} * i * classes, labels[i]) < top;
+                    })
         .correct;
 }
 

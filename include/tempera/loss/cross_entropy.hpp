@@ -12,16 +12,16 @@
 
 namespace tempera {
 
-/// Reads targets.labels. A batch without any label has loss 0 and gradient 0, like the weighted mean of the authors' code.
-/// accuracy and entropy are means over the rows that have a label.
+/// Reads targets.labels. A batch without any label has loss 0 and gradient 0, like the weighted mean of the authors'
+/// code. accuracy and entropy are means over the rows that have a label.
 struct cross_entropy {
     float label_smoothing = 0;
     name_text output{};  ///< name of the output to read; empty: the last one
 
     /// Throws error when labels are missing, not one per row, or not in -1 .. classes - 1.
     template <class Device>
-    loss_value operator()(Device& device, output_views const& outputs, targets const& target, gradient_views const& gradients,
-                          float weight = 1, store mode = store::write) const {
+    loss_value operator()(Device& device, output_views const& outputs, targets const& target,
+                          gradient_views const& gradients, float weight = 1, store mode = store::write) const {
         if (!(label_smoothing >= 0 && label_smoothing < 1)) {
             throw error("cross_entropy", "a label smoothing from 0 to below 1", std::to_string(label_smoothing),
                         "usual values are 0 and 0.1");

@@ -3,7 +3,8 @@
 // distillation: cross entropy with a fixed teacher's distribution (SimCLRv2 eq. 2), mixed with that of the labels
 // where there are some (eq. 3):
 //
-//   loss = alpha mean_i -sum_y P_T log P_S + (1 - alpha) mean_labeled -log softmax(z_i)_label    P = softmax(z / temperature)
+//   loss = alpha mean_i -sum_y P_T log P_S + (1 - alpha) mean_labeled -log softmax(z_i)_label
+//   P = softmax(z / temperature)
 
 #include <tempera/device/losses.hpp>
 #include <tempera/loss/loss_concept.hpp>
@@ -14,16 +15,16 @@ namespace tempera {
 /// Reads targets.teacher_logits, and targets.labels when alpha < 1. accuracy: fraction of rows whose largest logit
 /// is also the teacher's; entropy: of the student at this temperature.
 struct distillation {
-    float temperature = 1;   ///< of teacher and student alike
-    float alpha = 1;         ///< 1: the distillation term alone
-    bool scale_t2 = false;   ///< multiply the distillation term by temperature^2 (Hinton et al. 2015; not in SimCLRv2)
-    name_text output{};      ///< name of the output to read; empty: the last one
+    float temperature = 1;  ///< of teacher and student alike
+    float alpha = 1;        ///< 1: the distillation term alone
+    bool scale_t2 = false;  ///< multiply the distillation term by temperature^2 (Hinton et al. 2015; not in SimCLRv2)
+    name_text output{};     ///< name of the output to read; empty: the last one
 
     /// Throws error for a temperature that is not positive, alpha outside [0, 1], teacher logits of another shape than
     /// the student's, or labels that are wanted and missing or out of range.
     template <class Device>
-    loss_value operator()(Device& device, output_views const& outputs, targets const& target, gradient_views const& gradients,
-                          float weight = 1, store mode = store::write) const {
+    loss_value operator()(Device& device, output_views const& outputs, targets const& target,
+                          gradient_views const& gradients, float weight = 1, store mode = store::write) const {
         if (!(temperature > 0)) {
             throw error("distillation", "a temperature above 0", std::to_string(temperature),
                         "published values are 1 (into a smaller network) and 0.1 (self-distillation)");

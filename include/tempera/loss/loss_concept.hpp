@@ -17,8 +17,8 @@
 namespace tempera {
 
 template <class L, class Device>
-concept Loss = std::copyable<L> && requires(L const& loss, Device& device, output_views const& outputs, targets const& target,
-                                            gradient_views const& gradients) {
+concept Loss = std::copyable<L> && requires(L const& loss, Device& device, output_views const& outputs,
+                                            targets const& target, gradient_views const& gradients) {
     { loss(device, outputs, target, gradients) } -> std::convertible_to<loss_value>;
 };
 
@@ -26,16 +26,17 @@ concept Loss = std::copyable<L> && requires(L const& loss, Device& device, outpu
 /// gradients, weight, store). The value it returns is not multiplied. To gradients of outputs that it does not read it
 /// writes zero, or adds nothing. Sums of such losses need no memory of their own.
 template <class L, class Device>
-concept AccumulatingLoss =
-    Loss<L, Device> && requires(L const& loss, Device& device, output_views const& outputs, targets const& target,
-                                gradient_views const& gradients) {
-        { loss(device, outputs, target, gradients, 1.0F, store::accumulate) } -> std::convertible_to<loss_value>;
-    };
+concept AccumulatingLoss = Loss<L, Device> && requires(L const& loss, Device& device, output_views const& outputs,
+                                                       targets const& target, gradient_views const& gradients) {
+    { loss(device, outputs, target, gradients, 1.0F, store::accumulate) } -> std::convertible_to<loss_value>;
+};
 
 /// Whether a loss depends on output i. The caller of a loss gives null data to the gradients of all other outputs.
 template <class L>
 bool reads_output(L const& loss, output_views const& outputs, std::size_t i) {
-    if constexpr (requires { { loss.reads(outputs, i) } -> std::convertible_to<bool>; }) {
+    if constexpr (requires {
+                      { loss.reads(outputs, i) } -> std::convertible_to<bool>;
+                  }) {
         return loss.reads(outputs, i);
     } else {
         return i + 1 == outputs.size();

@@ -12,9 +12,9 @@
 
 namespace tempera {
 
-/// The sum of two means, as in the authors' code: twice the mean over 2N rows that the papers write. accuracy: fraction of
-/// rows of view a whose nearest row of view b is their own; entropy: of their softmax over view b, in nats.
-/// Reads no targets.
+/// The sum of two means, as in the authors' code: twice the mean over 2N rows that the papers write. accuracy: fraction
+/// of rows of view a whose nearest row of view b is their own; entropy: of their softmax over view b, in nats (without
+/// the 1e-8 that the authors' code adds inside the logarithm). Reads no targets.
 struct nt_xent {
     float temperature = 0.1F;
     bool normalize = true;  ///< compare directions (cosine), not the raw embeddings
@@ -36,7 +36,9 @@ struct nt_xent {
         return contrastive_cross_entropy(device, g, embedding.values.data, weight, embedding.gradient.data, mode);
     }
 
-    bool reads(output_views const& outputs, std::size_t i) const { return index_of_output("nt_xent", output, outputs) == i; }
+    bool reads(output_views const& outputs, std::size_t i) const {
+        return index_of_output("nt_xent", output, outputs) == i;
+    }
 };
 
 template <>

@@ -22,7 +22,8 @@ struct selected_output {
 };
 
 inline std::string text_of(extents const& e) {
-    return "{" + std::to_string(e.n) + ", " + std::to_string(e.h) + ", " + std::to_string(e.w) + ", " + std::to_string(e.c) + "}";
+    return "{" + std::to_string(e.n) + ", " + std::to_string(e.h) + ", " + std::to_string(e.w) + ", " +
+           std::to_string(e.c) + "}";
 }
 
 /// Index of the output named `name`, the last one where the name is empty. Throws error when there is none.
@@ -46,12 +47,14 @@ selected_output select_output(Device& device, char const* where, name_text const
     selected_output found{outputs[chosen].values, {}};
     extents const& d = found.values.dims;
     if (found.values.data == nullptr || d.n < 1 || d.h != 1 || d.w != 1 || d.c < 1) {
-        throw error(where, "an output {n, 1, 1, channels} with n >= 1", "\"" + std::string(outputs[chosen].name) + "\" " + text_of(d),
+        throw error(where, "an output {n, 1, 1, channels} with n >= 1",
+                    "\"" + std::string(outputs[chosen].name) + "\" " + text_of(d),
                     "pool or flatten the output first, or name another one in .output");
     }
     if (gradients.size() == 0) return found;
     if (gradients.size() != outputs.size()) {
-        throw error(where, std::to_string(outputs.size()) + " gradients, one per output", std::to_string(gradients.size()),
+        throw error(where, std::to_string(outputs.size()) + " gradients, one per output",
+                    std::to_string(gradients.size()),
                     "leave out all of them for the value alone, or give unwanted ones null data");
     }
     for (std::size_t i = 0; i < gradients.size(); ++i) {
@@ -59,7 +62,8 @@ selected_output select_output(Device& device, char const* where, name_text const
         if (g.data == nullptr) continue;
         if (!(g.dims == outputs[i].values.dims)) {
             throw error(where, "a gradient of shape " + text_of(outputs[i].values.dims),
-                        "\"" + std::string(gradients[i].name) + "\" " + text_of(g.dims), "give it the shape of its output");
+                        "\"" + std::string(gradients[i].name) + "\" " + text_of(g.dims),
+                        "give it the shape of its output");
         }
         if (i == chosen) {
             found.gradient = g;

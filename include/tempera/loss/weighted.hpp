@@ -22,10 +22,12 @@ public:
     gradient_scratch(gradient_scratch const&) {}
     gradient_scratch& operator=(gradient_scratch const&) { return *this; }
 
-    /// What to pass to a loss that only writes, so that `gradients` can be made complete afterwards: null data for outputs it
-    /// does not read (set to zero here when mode is write); scratch memory for the others when mode is accumulate.
+    /// What to pass to a loss that only writes, so that `gradients` can be made complete afterwards: null data for
+    /// outputs it does not read (set to zero here when mode is write); scratch memory for the others when mode is
+    /// accumulate.
     template <class L, class Device>
-    gradient_views views(Device& device, L const& loss, output_views const& outputs, gradient_views const& gradients, store mode) {
+    gradient_views views(Device& device, L const& loss, output_views const& outputs, gradient_views const& gradients,
+                         store mode) {
         entries_.assign(gradients.begin(), gradients.end());
         std::int64_t count = 0;
         for (std::size_t i = 0; i < entries_.size(); ++i) {
@@ -67,8 +69,8 @@ struct loss_term {
     mutable gradient_scratch scratch{};
 
     template <class Device>
-    loss_value operator()(Device& device, output_views const& outputs, targets const& target, gradient_views const& gradients,
-                          float weight, store mode) const {
+    loss_value operator()(Device& device, output_views const& outputs, targets const& target,
+                          gradient_views const& gradients, float weight, store mode) const {
         if constexpr (AccumulatingLoss<L, Device>) {
             return loss(device, outputs, target, gradients, weight, mode);
         } else {
@@ -92,9 +94,9 @@ struct weighted_loss {
     loss_term<L> term;
 
     template <class Device>
-        requires Loss<L, Device>
-    loss_value operator()(Device& device, output_views const& outputs, targets const& target, gradient_views const& gradients,
-                          float outer = 1, store mode = store::write) const {
+    requires Loss<L, Device> loss_value operator()(Device& device, output_views const& outputs, targets const& target,
+                                                   gradient_views const& gradients, float outer = 1,
+                                                   store mode = store::write) const {
         loss_value value = term(device, outputs, target, gradients, outer * weight, mode);
         value.loss *= weight;
         return value;
@@ -109,9 +111,10 @@ struct sum_of_losses {
     loss_term<B> second;
 
     template <class Device>
-        requires Loss<A, Device> && Loss<B, Device>
-    loss_value operator()(Device& device, output_views const& outputs, targets const& target, gradient_views const& gradients,
-                          float weight = 1, store mode = store::write) const {
+    requires Loss<A, Device> && Loss<B, Device> loss_value operator()(Device& device, output_views const& outputs,
+                                                                      targets const& target,
+                                                                      gradient_views const& gradients, float weight = 1,
+                                                                      store mode = store::write) const {
         loss_value value = first(device, outputs, target, gradients, weight, mode);
         value.loss += second(device, outputs, target, gradients, weight, store::accumulate).loss;
         return value;
@@ -140,19 +143,14 @@ sum_of_losses<A, B> sum(A a, B b) {
 }
 
 template <class L>
-    requires has_loss_operators<L>
-weighted_loss<L> operator*(float weight, L const& loss) {
-    return weighted(weight, loss);
-}
+requires has_loss_operators<L> weighted_loss<L>
+operator*(float weight, L const& loss) { return weighted(weight, loss); }
 template <class L>
-    requires has_loss_operators<L>
-weighted_loss<L> operator*(L const& loss, float weight) {
-    return weighted(weight, loss);
-}
+requires has_loss_operators<L> weighted_loss<L>
+operator*(L const& loss, float weight) { return weighted(weight, loss); }
 template <class A, class B>
-    requires((has_loss_operators<A> && std::is_class_v<B>) || (std::is_class_v<A> && has_loss_operators<B>))
-sum_of_losses<A, B> operator+(A const& a, B const& b) {
-    return sum(a, b);
-}
+requires((has_loss_operators<A> && std::is_class_v<B>) ||
+         (std::is_class_v<A> && has_loss_operators<B>)) sum_of_losses<A, B>
+operator+(A const& a, B const& b) { return sum(a, b); }
 
 }  // namespace tempera

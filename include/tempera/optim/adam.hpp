@@ -17,11 +17,13 @@ struct adam {
 
     static constexpr int slots = 2;
 
-    std::vector<update_range> ranges(manifest const& tensors) const { return decay_all_but_norms(tensors, weight_decay); }
+    std::vector<update_range> ranges(manifest const& tensors) const {
+        return decay_all_but_norms(tensors, weight_decay);
+    }
 
     template <class Device>
-    void operator()(Device& device, float learning_rate, std::int64_t step, std::span<update_range const> ranges, float* w,
-                    float const* g, std::span<float* const> state) const {
+    void operator()(Device& device, float learning_rate, std::int64_t step, std::span<update_range const> ranges,
+                    float* w, float const* g, std::span<float* const> state) const {
         adam_update const u{learning_rate, beta1, beta2, epsilon, step + 1};
         apply_adam(device, u, ranges, w, g, state[0], state[1]);
     }

@@ -18,7 +18,9 @@ inline float scale_sqrt(float learning_rate, int batch) {
 }
 
 /// Steps of a whole training run: examples * epochs / batch, rounded down, plus 1.
-constexpr std::int64_t total_steps(std::int64_t examples, int epochs, int batch) { return examples * epochs / batch + 1; }
+constexpr std::int64_t total_steps(std::int64_t examples, int epochs, int batch) {
+    return examples * epochs / batch + 1;
+}
 
 /// Steps of a warm-up of that many epochs, rounded down.
 inline std::int64_t warmup_steps(std::int64_t examples, double epochs, int batch) {

@@ -13,13 +13,13 @@
 namespace tempera {
 
 /// A copyable configuration that updates ranges of the flat parameter block:
-///   O::slots                                            blocks of state, each as large as the parameters, zero at first
+///   O::slots                                            blocks of state as large as the parameters, zero at first
 ///   o.ranges(manifest)                                  which tensors to update, and what applies to each
-///   o(device, learning_rate, step, ranges, w, g, state) one update; step counts from 0, state has O::slots pointers
+///   o(device, learning_rate, step, ranges, w, g, state) one update; step counts from 0, state holds O::slots pointers
 template <class O, class Device>
-concept Optimizer = std::copyable<O> && requires(O const& o, Device& device, manifest const& m,
-                                                 std::span<update_range const> ranges, float* w, float const* g,
-                                                 std::span<float* const> state) {
+concept Optimizer = std::copyable<O> &&
+    requires(O const& o, Device& device, manifest const& m, std::span<update_range const> ranges, float* w,
+             float const* g, std::span<float* const> state) {
     { O::slots } -> std::convertible_to<int>;
     { o.ranges(m) } -> std::convertible_to<std::vector<update_range>>;
     o(device, 0.1F, std::int64_t{0}, ranges, w, g, state);

@@ -17,7 +17,9 @@ struct sgd {
 
     static constexpr int slots = 1;
 
-    std::vector<update_range> ranges(manifest const& tensors) const { return decay_all_but_norms(tensors, weight_decay); }
+    std::vector<update_range> ranges(manifest const& tensors) const {
+        return decay_all_but_norms(tensors, weight_decay);
+    }
 
     template <class Device>
     void operator()(Device& device, float learning_rate, std::int64_t, std::span<update_range const> ranges, float* w,

@@ -28,7 +28,8 @@ struct warmup_cosine {
         }
         if (step < 0) throw error("warmup_cosine", "a step from 0", std::to_string(step), "count steps from 0");
         if (step < warmup_steps) {
-            return static_cast<float>(static_cast<double>(peak) * static_cast<double>(step) / static_cast<double>(warmup_steps));
+            return static_cast<float>(static_cast<double>(peak) * static_cast<double>(step) /
+                                      static_cast<double>(warmup_steps));
         }
         if (step >= total_steps) return 0;
         double const done = static_cast<double>(step - warmup_steps) / static_cast<double>(total_steps - warmup_steps);

@@ -5,12 +5,12 @@
 constexpr int contrastive_tall = width == 16 ? 12 : 6;  // rows of a product's register tile
 constexpr int contrastive_wide = 2 * width;             // its columns
 
-/// c[rows, columns] (+)= factor sum_k a(row, k) b[k, column]; a(row, k) = a[row lda + k], or a[k lda + row] when Transposed;
-/// b in panels of contrastive_wide columns, each b_panel floats after the last. Rows and columns are rounded up to
-/// whole register tiles: a, b and c must have room.
+/// c[rows, columns] (+)= factor sum_k a(row, k) b[k, column]; a(row, k) = a[row lda + k], or a[k lda + row] when
+/// Transposed; b in panels of contrastive_wide columns, each b_panel floats after the last. Rows and columns are
+/// rounded up to whole register tiles: a, b and c must have room.
 template <bool Transposed, bool Adds>
-static void contrastive_product(int rows, int columns, int depth, float const* a, int lda, float const* b, int b_panel, float factor,
-                                float* c, int ldc) {
+static void contrastive_product(int rows, int columns, int depth, float const* a, int lda, float const* b, int b_panel,
+                                float factor, float* c, int ldc) {
     for (int j = 0; j < columns; j += contrastive_wide) {
         for (int i = 0; i < rows; i += contrastive_tall) {
             float const* pa = Transposed ? a + i : a + i * lda;
@@ -41,8 +41,8 @@ static void contrastive_product(int rows, int columns, int depth, float const* a
     }
 }
 
-/// Fills block `block` of the workspace from its rows of h: unit rows u, their transpose and their copy in panels, zeros
-/// where rows and columns are rounded up.
+/// Fills block `block` of the workspace from its rows of h: unit rows u, their transpose and their copy in panels,
+/// zeros where rows and columns are rounded up.
 static void contrastive_pack(contrastive_work const& w, float const* h, int block) {
     int const rows = w.rows_of(block);
     std::int64_t const first = std::int64_t{1} * block * contrastive_block;
@@ -72,7 +72,8 @@ static void contrastive_pack(contrastive_work const& w, float const* h, int bloc
         for (int c = 0; c < w.channels; ++c) column[c * contrastive_wide] = row[c];
         if (along == nullptr) continue;
         for (int c = 0; c < w.padded; c += width) {
-            float* const piece = along + c / contrastive_wide * contrastive_block * contrastive_wide + i * contrastive_wide;
+            float* const piece =
+                along + c / contrastive_wide * contrastive_block * contrastive_wide + i * contrastive_wide;
             vstore(piece + c % contrastive_wide, vload(row + c));
             vstore(w.dz + (first + i) * w.padded + c, vzero());
         }
@@ -88,7 +89,8 @@ static void contrastive_similarities(contrastive_work const& w, int block_i, int
 }
 
 /// Row `row` of a tile joins the other view's softmax of row i: its largest entry with its index, its sums.
-static void contrastive_cross_view(contrastive_work const& w, std::int64_t i, float const* row, int columns, int first_column) {
+static void contrastive_cross_view(contrastive_work const& w, std::int64_t i, float const* row, int columns,
+                                   int first_column) {
     vf largest = vset(contrastive_masked);
     for (int j = 0; j < columns; j += width) largest = vmax(vload(row + j), largest);
     float const top = vlargest(largest);
@@ -115,10 +117,10 @@ static void contrastive_cross_view(contrastive_work const& w, std::int64_t i, fl
     x.largest = shift;
 }
 
-/// Adds the exponentials of a tile to the sums of its rows and columns, for similarities so small that no maximum need be
-/// subtracted.
-static void contrastive_plain_sums(contrastive_work const& w, std::int64_t first_i, std::int64_t first_j, int rows, int columns,
-                                   float const* tile) {
+/// Adds the exponentials of a tile to the sums of its rows and columns, for similarities so small that no maximum need
+/// be subtracted.
+static void contrastive_plain_sums(contrastive_work const& w, std::int64_t first_i, std::int64_t first_j, int rows,
+                                   int columns, float const* tile) {
     vf down[contrastive_block / width];
     for (int j = 0; j < columns; j += width) down[j / width] = vzero();
     for (int i = 0; i < rows; ++i) {
@@ -132,12 +134,13 @@ static void contrastive_plain_sums(contrastive_work const& w, std::int64_t first
     }
     if (first_i == first_j) return;
     for (int j = 0; j < columns; j += width)
-        for (int lane = 0; lane < width; ++lane) w.sum[first_j + j + lane] += static_cast<double>(down[j / width][lane]);
+        for (int lane = 0; lane < width; ++lane)
+            w.sum[first_j + j + lane] += static_cast<double>(down[j / width][lane]);
 }
 
 /// The same for any similarities: sums of exp(S - shift), the shift being the largest entry so far.
-static void contrastive_shifted_sums(contrastive_work const& w, std::int64_t first_i, std::int64_t first_j, int rows, int columns,
-                                     float const* tile) {
+static void contrastive_shifted_sums(contrastive_work const& w, std::int64_t first_i, std::int64_t first_j, int rows,
+                                     int columns, float const* tile) {
     for (int i = 0; i < rows; ++i) {
         float const* const row = tile + i * contrastive_block;
         vf largest = vset(w.shift[first_i + i]);
@@ -170,7 +173,8 @@ static void contrastive_shifted_sums(contrastive_work const& w, std::int64_t fir
 }
 
 /// First pass: a pair's similarities join the sums of negatives of all their rows. Positives are set apart.
-__attribute__((flatten)) static void contrastive_statistics(contrastive_work const& w, int block_i, int block_j, float* tile) {
+__attribute__((flatten)) static void contrastive_statistics(contrastive_work const& w, int block_i, int block_j,
+                                                            float* tile) {
     contrastive_similarities(w, block_i, block_j, tile);
     int const rows = w.rows_of(block_i);
     int const columns = w.rows_of(block_j);
@@ -193,8 +197,10 @@ __attribute__((flatten)) static void contrastive_statistics(contrastive_work con
     else contrastive_shifted_sums(w, first_i, first_j, rows, rounded, tile);
 }
 
-/// Second pass: dz_I += W u_J and dz_J += W' u_I with W_ij = exp(S_ij - lse_i) + exp(S_ij - lse_j), at a pair's place minus 2.
-__attribute__((flatten)) static void contrastive_gradient(contrastive_work const& w, int block_i, int block_j, float* tile) {
+/// Second pass: dz_I += W u_J and dz_J += W' u_I with W_ij = exp(S_ij - lse_i) + exp(S_ij - lse_j), minus 2 where i
+/// and j are two views of one image.
+__attribute__((flatten)) static void contrastive_gradient(contrastive_work const& w, int block_i, int block_j,
+                                                          float* tile) {
     contrastive_similarities(w, block_i, block_j, tile);
     int const rows = w.rows_of(block_i);
     int const columns = w.rows_of(block_j);
@@ -217,11 +223,11 @@ __attribute__((flatten)) static void contrastive_gradient(contrastive_work const
         if (block_i + w.blocks_of_view() == block_j) row[i] = w.pull[first_i + i] + w.pull[first_j + i];
     }
     int const panel = contrastive_block * contrastive_wide;
-    contrastive_product<false, true>(rows, w.channels, columns, tile, contrastive_block, w.along + first_j * w.padded, panel, 1,
-                                     w.dz + first_i * w.padded, w.padded);
+    contrastive_product<false, true>(rows, w.channels, columns, tile, contrastive_block, w.along + first_j * w.padded,
+                                     panel, 1, w.dz + first_i * w.padded, w.padded);
     if (block_i == block_j) return;
-    contrastive_product<true, true>(columns, w.channels, rows, tile, contrastive_block, w.along + first_i * w.padded, panel, 1,
-                                    w.dz + first_j * w.padded, w.padded);
+    contrastive_product<true, true>(columns, w.channels, rows, tile, contrastive_block, w.along + first_i * w.padded,
+                                    panel, 1, w.dz + first_j * w.padded, w.padded);
 }
 
 /// dh (+)= factor dz, through the normalisation: (dz - u (u . dz)) / |h|.
@@ -256,5 +262,5 @@ static void contrastive_finish(contrastive_work const& w, float* dh, float facto
     }
 }
 
-static constexpr contrastive_kernels contrastive_table{contrastive_wide,       contrastive_pack,   contrastive_statistics,
+static constexpr contrastive_kernels contrastive_table{contrastive_wide, contrastive_pack, contrastive_statistics,
                                                        contrastive_gradient, contrastive_finish};
