@@ -7,4 +7,6 @@ endforeach()
 if(TARGET tempera::cuda)
   tempera_add_script("a consumer of the component cuda" consumer.sh cuda "${CMAKE_COMMAND}" "${PROJECT_BINARY_DIR}"
                      "${CMAKE_CURRENT_BINARY_DIR}/consumer" "${CMAKE_CXX_COMPILER}")
+else()
+  tempera_add_skipped("build: a consumer of the component cuda" "no nvcc: sh cmake/run test --cuda installs it")
 endif()
