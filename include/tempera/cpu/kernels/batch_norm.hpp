@@ -132,20 +132,20 @@ static inline void batch_norm_merge(float const* partial, std::int64_t blocks, s
         vd sum{};
         for (std::int64_t b = 0; b < blocks; ++b) {
             float const* const p = partial + 3 * b * channels + j;
-            sum += __builtin_convertvector(vload_n(p, n), vd) * (b + 1 < blocks ? rows : last_rows) +
-                   __builtin_convertvector(vload_n(p + channels, n), vd);
+            sum += __builtin_convertvector(load<true>(p, n), vd) * (b + 1 < blocks ? rows : last_rows) +
+                   __builtin_convertvector(load<true>(p + channels, n), vd);
         }
         vd const m = sum / total;
         vd squares{};  // sum (x - m)^2 from sums relative to the shift
         for (std::int64_t b = 0; b < blocks; ++b) {
             float const* const p = partial + 3 * b * channels + j;
-            vd const d = m - __builtin_convertvector(vload_n(p, n), vd);
-            squares += __builtin_convertvector(vload_n(p + 2 * channels, n), vd) -
-                       2.0 * d * __builtin_convertvector(vload_n(p + channels, n), vd) +
+            vd const d = m - __builtin_convertvector(load<true>(p, n), vd);
+            squares += __builtin_convertvector(load<true>(p + 2 * channels, n), vd) -
+                       2.0 * d * __builtin_convertvector(load<true>(p + channels, n), vd) +
                        d * d * (b + 1 < blocks ? rows : last_rows);
         }
-        vstore_n(mean + j, __builtin_convertvector(m, vf), n);
-        vstore_n(variance + j, vmax(__builtin_convertvector(squares / total, vf), vzero()), n);
+        save<true>(mean + j, __builtin_convertvector(m, vf), n);
+        save<true>(variance + j, vmax(__builtin_convertvector(squares / total, vf), vzero()), n);
     }
 }
 
@@ -155,8 +155,8 @@ static inline void add_columns(float const* partial, std::int64_t rows, std::int
     for (int j = begin; j < end; j += width) {
         int const n = end - j < width ? end - j : width;
         vd sum{};
-        for (std::int64_t r = 0; r < rows; ++r) sum += __builtin_convertvector(vload_n(partial + r * pitch + j, n), vd);
-        vstore_n(sums + j, __builtin_convertvector(sum, vf), n);
+        for (std::int64_t r = 0; r < rows; ++r) sum += __builtin_convertvector(load<true>(partial + r * pitch + j, n), vd);
+        save<true>(sums + j, __builtin_convertvector(sum, vf), n);
     }
 }
 
@@ -171,12 +171,12 @@ static inline void batch_norm_finish(float const* partial, std::int64_t blocks, 
     vf const share = vset(static_cast<float>(-1.0 / rows));
     for (int j = begin; j < end; j += width) {
         int const n = end - j < width ? end - j : width;
-        vf const inverse = vrsqrt(vload_n(variance + j, n) + vset(epsilon));
-        vf const sum = vload_n(constant + j, n);
-        vf const product = inverse * vload_n(slope + j, n);
-        vf const factor = vload_n(coefficients + wide + j, n) * share;
-        vstore_n(slope + j, factor * (product * inverse), n);
-        vstore_n(constant + j, factor * sum, n);
+        vf const inverse = vrsqrt(load<true>(variance + j, n) + vset(epsilon));
+        vf const sum = load<true>(constant + j, n);
+        vf const product = inverse * load<true>(slope + j, n);
+        vf const factor = load<true>(coefficients + wide + j, n) * share;
+        save<true>(slope + j, factor * (product * inverse), n);
+        save<true>(constant + j, factor * sum, n);
         if (dscale != nullptr) put<true>(dscale + j, product, n, accumulate);
         if (doffset != nullptr) put<true>(doffset + j, sum, n, accumulate);
     }
@@ -187,10 +187,10 @@ static inline void batch_norm_coefficients(float const* mean, float const* varia
                                            float const* offset, float epsilon, int channels, int wide, float* out) {
     for (int j = 0; j < channels; j += width) {
         int const n = channels - j < width ? channels - j : width;
-        vf const factor = vrsqrt(vload_n(variance + j, n) + vset(epsilon));
-        vstore_n(out + j, vload_n(mean + j, n), n);
-        vstore_n(out + wide + j, scale == nullptr ? factor : factor * vload_n(scale + j, n), n);
-        vstore_n(out + 2 * wide + j, offset == nullptr ? vzero() : vload_n(offset + j, n), n);
+        vf const factor = vrsqrt(load<true>(variance + j, n) + vset(epsilon));
+        save<true>(out + j, load<true>(mean + j, n), n);
+        save<true>(out + wide + j, scale == nullptr ? factor : factor * load<true>(scale + j, n), n);
+        save<true>(out + 2 * wide + j, offset == nullptr ? vzero() : load<true>(offset + j, n), n);
     }
 }
 
@@ -204,8 +204,8 @@ void batch_norm_shift(T const* x, std::int64_t rows, int channels, float* shift)
             for (std::int64_t r = 0; r < rows; ++r) sum = sum + vload(x + r * channels + j);
             vstore(shift + j, sum * share);
         } else {
-            for (std::int64_t r = 0; r < rows; ++r) sum = sum + vload_n(x + r * channels + j, n);
-            vstore_n(shift + j, sum * share, n);
+            for (std::int64_t r = 0; r < rows; ++r) sum = sum + load<true>(x + r * channels + j, n);
+            save<true>(shift + j, sum * share, n);
         }
     }
 }

@@ -4,7 +4,6 @@
 
 template <class T>
 struct gate_pass {
-    int wide;
     T const* x;
     T const* dy;
     T* dx;
@@ -12,24 +11,18 @@ struct gate_pass {
     float* sums;
     bool accumulate;
 };
-template <bool Tail, int Rows, class T>
-TEMPERA_INLINE void step_rows(gate_pass<T> const& k, std::int64_t i, std::int64_t j, int n) {
-    vf const gate = k.dx == nullptr ? vzero() : load<Tail>(k.gate + j, n);
-    vf sum = k.sums == nullptr ? vzero() : load<Tail>(k.sums + j, n);
-#pragma GCC unroll 4
-    for (int r = 0; r < Rows; ++r) {
-        std::int64_t const at = i + r * k.wide;
-        vf const g = load<Tail>(k.dy + at, n);
-        if (k.sums != nullptr) sum = vfma(g, load<Tail>(k.x + at, n), sum);
-        if (k.dx != nullptr) put<Tail>(k.dx + at, g * gate, n, k.accumulate);
-    }
-    if (k.sums != nullptr) save<Tail>(k.sums + j, sum, n);
+template <bool Tail, class T>
+TEMPERA_INLINE void step(gate_pass<T> const& k, std::int64_t i, std::int64_t j, int n) {
+    vf const g = load<Tail>(k.dy + i, n);
+    if (k.sums != nullptr)
+        save<Tail>(k.sums + j, vfma(g, load<Tail>(k.x + i, n), load<Tail>(k.sums + j, n)), n);
+    if (k.dx != nullptr) put<Tail>(k.dx + i, g * load<Tail>(k.gate + j, n), n, k.accumulate);
 }
 /// dx null: no map, gate is not read. sums null: no sums, x is not read.
 template <class T>
 void gate_walk(T const* x, T const* dy, T* dx, std::int64_t count, int wide, float const* gate, float* sums,
                bool accumulate) {
-    walk_rows(gate_pass<T>{wide, x, dy, dx, gate, sums, accumulate}, count);
+    walk(gate_pass<T>{x, dy, dx, gate, sums, accumulate}, count, wide);
 }
 
 template <class T>

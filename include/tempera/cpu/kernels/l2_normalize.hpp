@@ -15,7 +15,7 @@ TEMPERA_INLINE float row_product(A const* a, B const* b, int channels) {
     }
     for (; j < channels; j += width) {
         int const n = channels - j < width ? channels - j : width;
-        even = n == width ? vfma(vload(a + j), vload(b + j), even) : vfma(vload_n(a + j, n), vload_n(b + j, n), even);
+        even = n == width ? vfma(vload(a + j), vload(b + j), even) : vfma(load<true>(a + j, n), load<true>(b + j, n), even);
     }
     return vsum(even + odd);
 }

@@ -229,21 +229,17 @@ void average_pool_slope_row(pool_geometry const& g, int i, float const* row_shar
 
 template <class T>
 struct total_pass {
-    int wide;
     T const* x;
     float* sums;
 };
-template <bool Tail, int Rows, class T>
-TEMPERA_INLINE void step_rows(total_pass<T> const& k, std::int64_t i, std::int64_t j, int n) {
-    vf sum = load<Tail>(k.sums + j, n);
-#pragma GCC unroll 4
-    for (int r = 0; r < Rows; ++r) sum = sum + load<Tail>(k.x + i + r * k.wide, n);
-    save<Tail>(k.sums + j, sum, n);
+template <bool Tail, class T>
+TEMPERA_INLINE void step(total_pass<T> const& k, std::int64_t i, std::int64_t j, int n) {
+    save<Tail>(k.sums + j, load<Tail>(k.sums + j, n) + load<Tail>(k.x + i, n), n);
 }
 /// sums += the wide rows of x.
 template <class T>
 void column_totals(T const* x, std::int64_t count, int wide, float* sums) {
-    walk_rows(total_pass<T>{wide, x, sums}, count);
+    walk(total_pass<T>{x, sums}, count, wide);
 }
 
 template <class T>

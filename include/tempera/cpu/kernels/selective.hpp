@@ -11,9 +11,9 @@ static inline void selective_weights(float const* logits, int filters, float* a0
     vf const one = vset(1.0F);
     for (int j = 0; j < filters; j += width) {
         int const n = filters - j < width ? filters - j : width;
-        vf const d = vload_n(logits + filters + j, n) - vload_n(logits + j, n);
-        vstore_n(a0 + j, one / (one + vexp(d)), n);
-        vstore_n(a1 + j, one / (one + vexp(-d)), n);
+        vf const d = load<true>(logits + filters + j, n) - load<true>(logits + j, n);
+        save<true>(a0 + j, one / (one + vexp(d)), n);
+        save<true>(a1 + j, one / (one + vexp(-d)), n);
     }
 }
 
@@ -22,8 +22,8 @@ static inline void selective_slopes(float const* logits, int filters, float cons
     vf const one = vset(1.0F);
     for (int j = 0; j < filters; j += width) {
         int const n = filters - j < width ? filters - j : width;
-        vf const d = vload_n(logits + filters + j, n) - vload_n(logits + j, n);
-        vf const slope = vload_n(sums + j, n) / ((one + vexp(d)) * (one + vexp(-d)));
+        vf const d = load<true>(logits + filters + j, n) - load<true>(logits + j, n);
+        vf const slope = load<true>(sums + j, n) / ((one + vexp(d)) * (one + vexp(-d)));
         put<true>(dlogits + j, slope, n, accumulate);
         put<true>(dlogits + filters + j, -slope, n, accumulate);
     }
@@ -52,7 +52,7 @@ void selective_merge(T const* x, T* y, std::int64_t count, int filters, float co
 
 template <class T>
 struct split_pass {
-    int wide;
+    int filters;
     T const* x;
     T const* dy;
     T* dx;
@@ -61,27 +61,23 @@ struct split_pass {
     float* sums;
     bool accumulate;
 };
-template <bool Tail, int Rows, class T>
-TEMPERA_INLINE void step_rows(split_pass<T> const& k, std::int64_t i, std::int64_t j, int n) {
-    vf const a0 = load<Tail>(k.a0 + j, n);
-    vf const a1 = load<Tail>(k.a1 + j, n);
-    vf sum = k.sums == nullptr ? vzero() : load<Tail>(k.sums + j, n);
-#pragma GCC unroll 4
-    for (int r = 0; r < Rows; ++r) {
-        std::int64_t const at = 2 * (i + r * k.wide) - j;
-        vf const g = load<Tail>(k.dy + i + r * k.wide, n);
-        if (k.sums != nullptr) sum = vfma(g, load<Tail>(k.x + at, n) - load<Tail>(k.x + at + k.wide, n), sum);
-        if (k.dx != nullptr) {
-            put<Tail>(k.dx + at, g * a0, n, k.accumulate);
-            put<Tail>(k.dx + at + k.wide, g * a1, n, k.accumulate);
-        }
+template <bool Tail, class T>
+TEMPERA_INLINE void step(split_pass<T> const& k, std::int64_t i, std::int64_t j, int n) {
+    std::int64_t const at = 2 * i - j;
+    vf const g = load<Tail>(k.dy + i, n);
+    if (k.sums != nullptr) {
+        vf const d = load<Tail>(k.x + at, n) - load<Tail>(k.x + at + k.filters, n);
+        save<Tail>(k.sums + j, vfma(g, d, load<Tail>(k.sums + j, n)), n);
     }
-    if (k.sums != nullptr) save<Tail>(k.sums + j, sum, n);
+    if (k.dx != nullptr) {
+        put<Tail>(k.dx + at, g * load<Tail>(k.a0 + j, n), n, k.accumulate);
+        put<Tail>(k.dx + at + k.filters, g * load<Tail>(k.a1 + j, n), n, k.accumulate);
+    }
 }
 template <class T>
 void selective_split(T const* x, T const* dy, T* dx, std::int64_t count, int filters, float const* a0, float const* a1,
                      float* sums, bool accumulate) {
-    walk_rows(split_pass<T>{filters, x, dy, dx, a0, a1, sums, accumulate}, count);
+    walk(split_pass<T>{filters, x, dy, dx, a0, a1, sums, accumulate}, count, filters);
 }
 
 template <class T>

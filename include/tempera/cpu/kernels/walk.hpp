@@ -14,20 +14,36 @@
 // A kernel that works through a window has step_block<Tail, Vectors>(k, i, n): `Vectors` vectors from element i on, so
 // that the loops over the window turn once for four of them. walk_blocks(k, count) walks it.
 //
-// load<Tail>, save<Tail>: vload / vstore, or vload_n / vstore_n where Tail.
+// load<Tail>, save<Tail>: vload / vstore, or vload_n / vstore_n where Tail (n = width is allowed).
 // put<Tail>(p, v, n, accumulate): p = v or p += v.
 // fetch_ahead(p, count): asks for what lies count elements after p, which need not exist. For arrays read as several
 // short streams, which the hardware does not follow.
 
+// Where a part of a vector takes a loop it is a function of its own: tails are rare, and inlining them would double
+// the code of every kernel.
+template <class T>
+__attribute__((noinline)) vf load_part(T const* p, int n) {
+    return n == width ? vload(p) : vload_n(p, n);
+}
+template <class T>
+__attribute__((noinline)) void save_part(T* p, vf v, int n) {
+    if (n == width) vstore(p, v);
+    else vstore_n(p, v, n);
+}
+template <class T>
+constexpr bool masks_in_hardware = TEMPERA_TARGET == 3 || (TEMPERA_TARGET == 2 && sizeof(T) == 4);
+
 template <bool Tail, class T>
 TEMPERA_INLINE vf load(T const* p, int n) {
-    if constexpr (Tail) return vload_n(p, n);
-    else return vload(p);
+    if constexpr (!Tail) return vload(p);
+    else if constexpr (masks_in_hardware<T>) return vload_n(p, n);
+    else return load_part(p, n);
 }
 template <bool Tail, class T>
 TEMPERA_INLINE void save(T* p, vf v, int n) {
-    if constexpr (Tail) vstore_n(p, v, n);
-    else vstore(p, v);
+    if constexpr (!Tail) vstore(p, v);
+    else if constexpr (masks_in_hardware<T>) vstore_n(p, v, n);
+    else save_part(p, v, n);
 }
 template <bool Tail, class T>
 TEMPERA_INLINE void put(T* p, vf v, int n, bool accumulate) {
@@ -60,18 +76,19 @@ TEMPERA_INLINE void walk(Kernel const& k, std::int64_t count, int wide) {
 template <class Kernel>
 TEMPERA_INLINE void walk_rows(Kernel const& k, std::int64_t count) {
     std::int64_t const wide = k.wide;
-    std::int64_t row = 0;
-    for (; wide >= 1024 && row + 4 * wide <= count; row += 4 * wide) {
+    for (std::int64_t row = 0; row < count;) {
+        std::int64_t const left = count - row;
+        int const rows = wide >= 1024 && left >= 4 * wide ? 4 : 1;
+        std::int64_t const length = left < wide ? left : wide;
         std::int64_t j = 0;
-        for (; j + width <= wide; j += width) step_rows<false, 4>(k, row + j, j, width);
-        for (int r = 0; r < 4 && j < wide; ++r)
-            step_rows<true, 1>(k, row + r * wide + j, j, static_cast<int>(wide - j));
-    }
-    for (; row < count; row += wide) {
-        std::int64_t const length = count - row < wide ? count - row : wide;
-        std::int64_t j = 0;
-        for (; j + width <= length; j += width) step_rows<false, 1>(k, row + j, j, width);
-        if (j < length) step_rows<true, 1>(k, row + j, j, static_cast<int>(length - j));
+        if (rows == 4) {
+            for (; j + width <= length; j += width) step_rows<false, 4>(k, row + j, j, width);
+        } else {
+            for (; j + width <= length; j += width) step_rows<false, 1>(k, row + j, j, width);
+        }
+        int const rest = static_cast<int>(length - j);
+        for (int r = 0; r < rows && rest > 0; ++r) step_rows<true, 1>(k, row + r * wide + j, j, rest);
+        row += rows * wide;
     }
 }
 
@@ -79,6 +96,5 @@ template <class Kernel>
 TEMPERA_INLINE void walk_blocks(Kernel const& k, std::int64_t count) {
     std::int64_t i = 0;
     for (; i + 4 * width <= count; i += 4 * width) step_block<false, 4>(k, i, width);
-    for (; i + width <= count; i += width) step_block<false, 1>(k, i, width);
-    if (i < count) step_block<true, 1>(k, i, static_cast<int>(count - i));
+    for (; i < count; i += width) step_block<true, 1>(k, i, static_cast<int>(count - i < width ? count - i : width));
 }
