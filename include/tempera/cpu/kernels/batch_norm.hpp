@@ -20,7 +20,7 @@ TEMPERA_INLINE void step_rows(moments_pass<T> const& k, std::int64_t i, std::int
     vf const shift = load<Tail>(k.shift + j, n);
     vf first = load<Tail>(k.first + j, n);
     vf second = load<Tail>(k.second + j, n);
-#pragma GCC unroll 4
+#pragma GCC unroll 2
     for (int r = 0; r < Rows; ++r) {
         vf const d = load<Tail>(k.x + i + r * k.wide, n) - shift;
         first = first + d;
@@ -46,7 +46,7 @@ TEMPERA_INLINE void step_rows(normalise_pass<T> const& k, std::int64_t i, std::i
     vf const mean = load<Tail>(k.mean + j, n);
     vf const factor = load<Tail>(k.factor + j, n);
     vf const offset = load<Tail>(k.offset + j, n);
-#pragma GCC unroll 4
+#pragma GCC unroll 2
     for (int r = 0; r < Rows; ++r) {
         std::int64_t const at = i + r * k.wide;
         vf v = vfma(load<Tail>(k.x + at, n) - mean, factor, offset);
@@ -79,7 +79,7 @@ TEMPERA_INLINE void step_rows(reduce_pass<T> const& k, std::int64_t i, std::int6
     vf const mean = load<Tail>(k.mean + j, n);
     vf first = load<Tail>(k.first + j, n);
     vf second = load<Tail>(k.second + j, n);
-#pragma GCC unroll 4
+#pragma GCC unroll 2
     for (int r = 0; r < Rows; ++r) {
         std::int64_t const at = i + r * k.wide;
         vf const g = masked<Tail>(k.y, k.dy, at, n);
@@ -106,7 +106,7 @@ TEMPERA_INLINE void step_rows(propagate_pass<T> const& k, std::int64_t i, std::i
     vf const mean = load<Tail>(k.mean + j, n);
     vf const slope = load<Tail>(k.slope + j, n);
     vf const constant = load<Tail>(k.constant + j, n);
-#pragma GCC unroll 4
+#pragma GCC unroll 2
     for (int r = 0; r < Rows; ++r) {
         std::int64_t const at = i + r * k.wide;
         vf const g = masked<Tail>(k.p.y, k.p.dy, at, n);

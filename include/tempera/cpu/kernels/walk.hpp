@@ -8,7 +8,7 @@
 //   walk(k, count, wide)      coefficients begin again every `wide` elements: a row, or several rows laid end to end
 //
 // A kernel with sums per column has step_rows<Tail, Rows>(k, i, j, n) instead: the same for Rows rows k.wide elements
-// apart. walk_rows(k, count) takes four rows at once where they are so wide that columns and sums would fall out of
+// apart. walk_rows(k, count) takes two rows at once where they are so wide that columns and sums would fall out of
 // the first cache between two rows; short rows go one by one, since the hardware prefetches one stream best.
 //
 // A kernel that works through a window has step_block<Tail, Vectors>(k, i, n): `Vectors` vectors from element i on, so
@@ -78,11 +78,11 @@ TEMPERA_INLINE void walk_rows(Kernel const& k, std::int64_t count) {
     std::int64_t const wide = k.wide;
     for (std::int64_t row = 0; row < count;) {
         std::int64_t const left = count - row;
-        int const rows = wide >= 1024 && left >= 4 * wide ? 4 : 1;
+        int const rows = wide >= 1024 && left >= 2 * wide ? 2 : 1;
         std::int64_t const length = left < wide ? left : wide;
         std::int64_t j = 0;
-        if (rows == 4) {
-            for (; j + width <= length; j += width) step_rows<false, 4>(k, row + j, j, width);
+        if (rows == 2) {
+            for (; j + width <= length; j += width) step_rows<false, 2>(k, row + j, j, width);
         } else {
             for (; j + width <= length; j += width) step_rows<false, 1>(k, row + j, j, width);
         }
