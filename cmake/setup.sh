@@ -26,11 +26,9 @@ packages_wanted() {
     esac
 }
 
-# Whether the compiler finds a header.
+# Whether the compiler finds a header, in its own folders, Eigen's usual ones or those of an earlier set-up.
 header() {
-    for folder in /usr/include/eigen3 /usr/local/include/eigen3 "$deps/usr/include" "$deps/usr/include/eigen3"; do
-        echo "#include <$1>"
-    done | head -n 1 | c++ -std=c++20 -E -x c++ -I /usr/include/eigen3 -I /usr/local/include/eigen3 \
+    echo "#include <$1>" | c++ -std=c++20 -E -x c++ -I /usr/include/eigen3 -I /usr/local/include/eigen3 \
         -I "$deps/usr/include" -I "$deps/usr/include/eigen3" -I "$deps/usr/include/$(c++ -dumpmachine)" - >/dev/null 2>&1
 }
 
@@ -104,6 +102,7 @@ On Debian an administrator does it with: $install_line"
     fi
     needed=$(absent $(packages_needed "$1"))
     wanted=$(absent $(packages_wanted "$1"))
+    install_line="apt-get install --no-install-recommends $needed$wanted"
     [ -z "$needed" ] || fail "still missing: $needed
 $(advice)"
     [ -z "$wanted" ] || echo "cmake/run: going on without $wanted(what needs them is skipped)"

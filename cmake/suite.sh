@@ -10,15 +10,14 @@ configure() {
     # A build folder made with other paths (a moved or copied tree) would only confuse cmake.
     cache=build/$preset/CMakeCache.txt
     if [ -f "$cache" ] && ! grep -qxF "CMAKE_HOME_DIRECTORY:INTERNAL=$PWD" "$cache"; then run rm -rf "build/$preset"; fi
-    if command -v ninja >/dev/null; then
-        run cmake --preset "$preset" "$@" >"build/$preset.configure" 2>&1
+    command -v ninja >/dev/null || set -- -G 'Unix Makefiles' "$@"
+    echo "+ cmake --preset $preset $*"
+    if cmake --preset "$preset" "$@" >"build/$preset.configure" 2>&1; then
+        grep -E '^-- tempera: |Warning' "build/$preset.configure" || true
     else
-        run cmake --preset "$preset" -G 'Unix Makefiles' "$@" >"build/$preset.configure" 2>&1
+        cat "build/$preset.configure" >&2
+        return 1
     fi
-    status=$?
-    grep -E 'tempera: |Warning|Error' "build/$preset.configure"
-    [ $status -eq 0 ] || cat "build/$preset.configure" >&2
-    return $status
 }
 
 # build <preset> <target>: goes on after an error, so that one broken file costs only its own tests.
