@@ -43,7 +43,7 @@ TEST_CASE("pretraining steps agree with the authors' program", "[pretrain]") {
     dynamic_model<cpu> m(device, network, shape{32, 32, 3}, {.max_batch = 2 * batch, .loss_outputs = {"classifier", "head"}});
     reference::load(m, f, "param_before/");
     auto const names = reference::names(m.manifest());
-    optimizer_state<dynamic_model<cpu>, lars> optimizer(m, lars{.momentum = 0.9F, .weight_decay = 1e-4F});
+    optimizer_state<cpu, precision::float32, lars> optimizer(m, lars{.momentum = 0.9F, .weight_decay = 1e-4F});
     nt_xent const contrast{.temperature = 0.5F, .output = "head"};
     cross_entropy const supervised{.output = "classifier"};
 

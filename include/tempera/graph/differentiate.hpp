@@ -72,7 +72,7 @@ private:
 
         bn const mode = !options_.training ? bn::moving : freeze != nullptr ? freeze->mode : bn::batch;
         saved_[i] = saved_slot(i, mode);
-        step& s = out_.add_step(step_kind::forward, i);
+        schedule_step& s = out_.add_step(step_kind::forward, i);
         s.in0 = slot_of(o.in0);
         s.in1 = slot_of(second);
         s.out = slot_of(result);
@@ -119,7 +119,7 @@ private:
             out_.output_slot[i] = out_.value_slot[v];
             if (is_wide(v)) continue;
             out_.output_slot[i] = out_.add_slot(plan_.values[v].size() * 4, 0);
-            step& s = out_.add_step(step_kind::widen, v);
+            schedule_step& s = out_.add_step(step_kind::widen, v);
             s.in0 = out_.value_slot[v];
             s.out = out_.output_slot[i];
         }
@@ -149,7 +149,7 @@ private:
             out_.output_gradient[i] = out_.add_slot(plan_.values[v].size() * 4, 0);
             bool accumulate = false;
             int const target = receive(v, accumulate);
-            step& s = out_.add_step(is_wide(v) ? step_kind::copy : step_kind::narrow, v);
+            schedule_step& s = out_.add_step(is_wide(v) ? step_kind::copy : step_kind::narrow, v);
             s.d_out = out_.output_gradient[i];
             s.d_in0 = target;
             s.accumulate0 = accumulate;
@@ -176,7 +176,7 @@ private:
             pass_through(o.in1, i, incoming);
             return;
         }
-        step s = out_.steps[forward_step_[i]];
+        schedule_step s = out_.steps[forward_step_[i]];
         s.kind = step_kind::backward;
         s.trained = out_.trained[i];
         if (reads_input(i)) s.in0 = ready(o.in0);
@@ -194,14 +194,14 @@ private:
 
     /// A custom op only writes: where its input has a gradient already, it writes a slot that is then added.
     constexpr void separate_accumulation(int index) {
-        step& s = out_.steps[index];
+        schedule_step& s = out_.steps[index];
         op const& o = plan_.ops[s.op];
         for (int k = 0; k < 2; ++k) {
             bool& accumulate = k == 0 ? s.accumulate0 : s.accumulate1;
             int& target = k == 0 ? s.d_in0 : s.d_in1;
             if (!accumulate) continue;
             int const value = k == 0 ? o.in0 : o.in1;
-            step& add = out_.add_step(step_kind::copy, value);
+            schedule_step& add = out_.add_step(step_kind::copy, value);
             add.d_in0 = target;
             add.accumulate0 = true;
             add.d_out = target = new_slot_like(value);
@@ -222,7 +222,7 @@ private:
         }
         bool accumulate = false;
         int const target = receive(value, accumulate);
-        step& s = out_.add_step(step_kind::copy, i);
+        schedule_step& s = out_.add_step(step_kind::copy, i);
         s.d_out = incoming;
         s.d_in0 = target;
         s.accumulate0 = accumulate;
@@ -267,7 +267,7 @@ private:
             fusion_.residual[producer] != no_value)
             return slot_of(value);
         again_[value] = new_slot_like(value);
-        step s = out_.steps[forward_step_[producer]];
+        schedule_step s = out_.steps[forward_step_[producer]];
         s.kind = step_kind::recompute;
         s.in0 = ready(plan_.ops[producer].in0);
         s.out = again_[value];

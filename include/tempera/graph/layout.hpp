@@ -79,7 +79,7 @@ constexpr void layout(std::int64_t batch, schedule& s) {
     int next_end[max_slots]{};
     for (int i = 0; i <= s.step_count; ++i) starting[i] = ending[i] = no_slot;
     for (int i = s.slot_count - 1; i >= 0; --i) {
-        slot const& x = s.slots[i];
+        arena_slot const& x = s.slots[i];
         if (x.first < 0) continue;
         next_start[i] = starting[x.first];
         starting[x.first] = i;

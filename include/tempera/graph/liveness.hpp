@@ -10,13 +10,13 @@ namespace tempera {
 constexpr void liveness(plan_view const& plan, schedule& s) {
     auto use = [&s](int slot_index, int time) {
         if (slot_index == no_slot) return;
-        slot& x = s.slots[slot_index];
+        arena_slot& x = s.slots[slot_index];
         if (x.first < 0 || time < x.first) x.first = time;
         if (time > x.last) x.last = time;
     };
     use(s.value_slot[0], 0);
     for (int i = 0; i < s.step_count; ++i) {
-        step const& t = s.steps[i];
+        schedule_step const& t = s.steps[i];
         for (int const each : {t.in0, t.in1, t.out, t.saved, t.staging, t.d_out, t.d_in0, t.d_in1}) use(each, i);
     }
     int const end = s.step_count > 0 ? s.step_count - 1 : 0;

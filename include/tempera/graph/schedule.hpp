@@ -26,7 +26,7 @@ struct schedule_options {
 inline constexpr int no_slot = -1;
 
 /// A stretch of the arena. Lives from step `first` to step `last`.
-struct slot {
+struct arena_slot {
     std::int64_t bytes_per_sample = 0;
     std::int64_t bytes_fixed = 0;
     std::int64_t offset = -1;
@@ -48,7 +48,7 @@ enum class step_kind : std::uint8_t {
 };
 
 /// What one call of the executor does. Members that do not apply are no_slot.
-struct step {
+struct schedule_step {
     step_kind kind = step_kind::forward;
     int op = 0;
     int in0 = no_slot, in1 = no_slot, out = no_slot;
@@ -65,8 +65,8 @@ inline constexpr int max_steps = 4 * max_ops;
 inline constexpr int max_slots = 6 * max_ops;
 
 struct schedule {
-    step steps[max_steps]{};
-    slot slots[max_slots]{};
+    schedule_step steps[max_steps]{};
+    arena_slot slots[max_slots]{};
     int step_count = 0;
     int slot_count = 0;
     int forward_count = 0;             ///< steps before the loss
@@ -81,9 +81,9 @@ struct schedule {
         slots[slot_count].bytes_fixed = fixed;
         return slot_count++;
     }
-    constexpr step& add_step(step_kind kind, int op) {
-        step& s = steps[step_count++];
-        s = step{};
+    constexpr schedule_step& add_step(step_kind kind, int op) {
+        schedule_step& s = steps[step_count++];
+        s = schedule_step{};
         s.kind = kind;
         s.op = op;
         return s;

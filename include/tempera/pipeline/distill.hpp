@@ -12,10 +12,9 @@
 namespace tempera {
 
 /// Student and teacher run on the same device; the teacher in inference form. Both classify with their last output.
-template <class Student, class Teacher, class Loss, class Optimizer>
-training_history distill(Student& student, Teacher& teacher, image_set const& images, Loss const& loss,
-                         Optimizer const& optimizer, train_options const& options) {
-    using device_type = typename Student::device_type;
+template <class D, precision P, precision TeacherPrecision, class Loss, class Optimizer>
+training_history distill(basic_model<D, P>& student, basic_model<D, TeacherPrecision>& teacher, image_set const& images,
+                         Loss const& loss, Optimizer const& optimizer, train_options const& options) {
     auto const classes = [](auto const& m) { return m.plan().values[m.plan().outputs[m.plan().outputs.size() - 1].value]; };
     if (!(classes(student) == classes(teacher)))
         throw error("distill", "a student of the teacher's " + std::to_string(classes(teacher).channels) + " classes",
@@ -24,8 +23,8 @@ training_history distill(Student& student, Teacher& teacher, image_set const& im
         throw error("distill", "student and teacher of the same input shape", "different ones",
                     "they see the same augmented images");
     auto& device = student.device();
-    device_batch<float, device_type> to_device(device);
-    device_batch<std::int32_t, device_type> labels(device);
+    device_batch<float, D> to_device(device);
+    device_batch<std::int32_t, D> labels(device);
     auto const gradients = [&](image_batch const& batch) {
         view<float const> const x = to_device(batch.images);
         view<float const> const teacher_logits = teacher.predict(x).last();
@@ -35,7 +34,7 @@ training_history distill(Student& student, Teacher& teacher, image_set const& im
         if (std::isfinite(v.loss)) student.backward(student.output_gradients());
         return v;
     };
-    return detail::train_loop(student, images, optimizer, options, {"distill"}, 1, gradients, detail::no_probe);
+    return detail::train_loop(student, images, optimizer, options, {"distill"}, 1, gradients);
 }
 
 }  // namespace tempera

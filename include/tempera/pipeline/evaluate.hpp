@@ -11,6 +11,7 @@
 
 #include <tempera/data/loader.hpp>
 #include <tempera/pipeline/device_batch.hpp>
+#include <tempera/runtime/basic_model.hpp>
 
 namespace tempera {
 
@@ -23,25 +24,22 @@ struct evaluation {
 namespace detail {
 
 /// Calls f(outputs, batch) for every batch of a set in order, in inference form.
-template <class Model, class F>
-void predict_all(Model& model, image_set const& set, augmentation const& augment, F const& f) {
-    device_batch<float, typename Model::device_type> to_device(model.device());
+template <class D, precision P, class F>
+void predict_all(basic_model<D, P>& model, image_set const& set, augmentation const& augment, F const& f) {
+    device_batch<float, D> to_device(model.device());
     loader batches{set, {.batch = std::min(set.size(), model.options().max_batch), .augment = augment, .shuffle = false, .drop_last = false}};
     while (auto const batch = batches.next()) f(model.predict(to_device(batch.images)), batch);
 }
 
-}  // namespace detail
-
-/// The last output is taken as logits; images without a label are left out. augment: center_crop for images larger than
-/// the network's input.
-template <class Model>
-evaluation evaluate(Model& model, image_set const& set, augmentation const& augment = {}) {
+/// Counts correct rows of every batch; logits_of(outputs) gives {n,1,1,classes}.
+template <class D, precision P, class F>
+evaluation count_all(basic_model<D, P>& model, image_set const& set, augmentation const& augment, F const& logits_of) {
     auto& device = model.device();
-    device_batch<std::int32_t, typename Model::device_type> to_device(device);
+    device_batch<std::int32_t, D> to_device(device);
     evaluation out;
     std::int64_t top1 = 0, top5 = 0;
-    detail::predict_all(model, set, augment, [&](output_views const& outputs, image_batch const& batch) {
-        view<float const> const logits = outputs.last();
+    predict_all(model, set, augment, [&](output_views const& outputs, image_batch const& batch) {
+        view<float const> const logits = logits_of(outputs);
         auto const labels = to_device(batch.labels);
         int const classes = static_cast<int>(logits.dims.sample().size());
         top1 += count_correct(device, logits.dims.n, classes, logits.data, labels.data, 1);
@@ -55,6 +53,15 @@ evaluation evaluate(Model& model, image_set const& set, augmentation const& augm
     return out;
 }
 
+}  // namespace detail
+
+/// The last output is taken as logits; images without a label are left out. augment: center_crop for images larger than
+/// the network's input.
+template <class D, precision P>
+evaluation evaluate(basic_model<D, P>& model, image_set const& set, augmentation const& augment = {}) {
+    return detail::count_all(model, set, augment, [](output_views const& outputs) { return outputs.last(); });
+}
+
 /// Rows of an output ("encoder", say), one per image, in host memory.
 struct embeddings {
     std::vector<float> values;
@@ -65,8 +72,8 @@ struct embeddings {
     float const* row(int i) const { return values.data() + static_cast<std::ptrdiff_t>(i) * channels; }
 };
 
-template <class Model>
-embeddings embed(Model& model, image_set const& set, std::string_view output, augmentation const& augment = {}) {
+template <class D, precision P>
+embeddings embed(basic_model<D, P>& model, image_set const& set, std::string_view output, augmentation const& augment = {}) {
     embeddings out;
     detail::predict_all(model, set, augment, [&](output_views const& outputs, image_batch const&) {
         view<float const> const rows = outputs[output];

@@ -8,6 +8,7 @@
 #include <tempera/loss/cross_entropy.hpp>
 #include <tempera/nn/dense.hpp>
 #include <tempera/optim/sgd.hpp>
+#include <tempera/pipeline/evaluate.hpp>
 #include <tempera/pipeline/optimizer_state.hpp>
 #include <tempera/runtime/dynamic_model.hpp>
 
@@ -34,11 +35,18 @@ public:
     /// Logits {n,1,1,classes}.
     view<float const> predict(view<float const> features) { return model_.predict(features).last(); }
 
+    /// Accuracy on the features "encoder" of a model.
+    template <precision P>
+    evaluation evaluate(basic_model<Device, P>& encoder, image_set const& set, augmentation const& augment = {}) {
+        return detail::count_all(encoder, set, augment,
+                                 [this](output_views const& outputs) { return predict(outputs["encoder"]); });
+    }
+
     dynamic_model<Device>& model() { return model_; }
 
 private:
     dynamic_model<Device> model_;
-    optimizer_state<dynamic_model<Device>, sgd> state_;
+    optimizer_state<Device, precision::float32, sgd> state_;
 };
 
 }  // namespace tempera

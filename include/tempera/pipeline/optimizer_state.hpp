@@ -8,15 +8,14 @@
 
 #include <tempera/device/memory.hpp>
 #include <tempera/optim/ranges.hpp>
+#include <tempera/runtime/basic_model.hpp>
 
 namespace tempera {
 
-template <class Model, class Optimizer>
+template <class D, precision P, class Optimizer>
 class optimizer_state {
 public:
-    using device_type = typename Model::device_type;
-
-    optimizer_state(Model& model, Optimizer const& optimizer)
+    optimizer_state(basic_model<D, P>& model, Optimizer const& optimizer)
         : model_(&model), optimizer_(optimizer), ranges_(optimizer.ranges(model.manifest())) {
         std::int64_t const n = model.plan().parameters;
         for (int i = 0; i < Optimizer::slots; ++i) {
@@ -34,7 +33,7 @@ public:
     }
 
 private:
-    Model* model_;
+    basic_model<D, P>* model_;
     Optimizer optimizer_;
     std::vector<update_range> ranges_;
     std::vector<buffer<float>> memory_;

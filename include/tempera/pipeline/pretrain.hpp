@@ -18,17 +18,16 @@ struct probe_options {
 };
 
 /// The model's max_batch must be at least twice options.batch. Labels are read by the probe only.
-template <class Model, class Loss, class Optimizer>
-training_history pretrain(Model& model, image_set const& images, Loss const& loss, Optimizer const& optimizer,
+template <class D, precision P, class Loss, class Optimizer>
+training_history pretrain(basic_model<D, P>& model, image_set const& images, Loss const& loss, Optimizer const& optimizer,
                           train_options const& options, probe_options const& probing = {}) {
-    using device_type = typename Model::device_type;
     auto& device = model.device();
-    device_batch<float, device_type> to_device(device);
-    device_batch<std::int32_t, device_type> labels(device);
+    device_batch<float, D> to_device(device);
+    device_batch<std::int32_t, D> labels(device);
 
     bool labeled = false;
     for (std::int32_t const l : images.labels()) labeled = labeled || l != no_label;
-    std::unique_ptr<linear_probe<device_type>> probe;
+    std::unique_ptr<linear_probe<D>> probe;
     double correct = 0;
     std::int64_t batches = 0;
 
@@ -39,7 +38,7 @@ training_history pretrain(Model& model, image_set const& images, Loss const& los
         if (labeled && probing.enabled) {
             view<float const> const features = outputs["encoder"];
             if (probe == nullptr)
-                probe = std::make_unique<linear_probe<device_type>>(device, features.dims.c, images.classes(),
+                probe = std::make_unique<linear_probe<D>>(device, features.dims.c, images.classes(),
                                                                     model.options().max_batch);
             correct += static_cast<double>(probe->train(features, labels(batch.labels), probing.learning_rate).accuracy);
             ++batches;

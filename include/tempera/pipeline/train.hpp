@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -39,11 +40,15 @@ struct stage_names {
     std::string_view accuracy = "accuracy";
 };
 
-/// gradients(batch): forward, loss, backward on the model; returns the loss. probe(): accuracy since the last call,
-/// or -1.
-template <class Model, class Optimizer, class Gradients, class Probe>
-training_history train_loop(Model& model, image_set const& set, Optimizer const& optimizer, train_options const& o,
-                            stage_names names, int views, Gradients const& gradients, Probe const& probe) {
+/// What a stage does with a batch: forward, loss and backward on the model, giving the loss.
+using batch_gradients = std::function<loss_value(image_batch const&)>;
+/// Accuracy of the online probe since the last call, or -1.
+using probe_reader = std::function<float()>;
+
+template <class D, precision P, class Optimizer>
+training_history train_loop(basic_model<D, P>& model, image_set const& set, Optimizer const& optimizer,
+                            train_options const& o, stage_names names, int views, batch_gradients const& gradients,
+                            probe_reader const& probe = {}) {
     if (!o.stage.empty()) names.stage = o.stage;
     auto const begin = std::chrono::steady_clock::now();
     loader batches{set, loader_of(o, set, views)};
@@ -51,7 +56,7 @@ training_history train_loop(Model& model, image_set const& set, Optimizer const&
     std::int64_t const total = batches.steps();
     auto const warmup = static_cast<std::int64_t>(o.warmup_epochs * static_cast<float>(per_epoch));
     warmup_cosine const rate{o.learning_rate, warmup, total};
-    optimizer_state<Model, Optimizer> state(model, optimizer);
+    optimizer_state<D, P, Optimizer> state(model, optimizer);
     progress_meter meter(o.progress, names.stage, total, names.accuracy);
 
     training_history history;
@@ -82,7 +87,7 @@ training_history train_loop(Model& model, image_set const& set, Optimizer const&
         history_point point{.epoch = static_cast<double>(done) / static_cast<double>(per_epoch),
                             .step = done,
                             .training = {mean(loss), mean(accuracy), mean(entropy)},
-                            .probe_accuracy = probe()};
+                            .probe_accuracy = probe ? probe() : -1.0F};
         if (validates) point.validation_top1 = static_cast<float>(evaluate(model, o.validation).top1);
         history.points.push_back(point);
         loss = accuracy = entropy = 0;
@@ -93,31 +98,29 @@ training_history train_loop(Model& model, image_set const& set, Optimizer const&
     return history;
 }
 
-inline float no_probe() { return -1; }
-
 }  // namespace detail
 
 /// Supervised training of a classifier on the labeled images of a set, from the weights it has.
-template <class Model, class Optimizer, class Loss = cross_entropy>
-training_history train_supervised(Model& model, image_set const& labeled, Optimizer const& optimizer,
+template <class D, precision P, class Optimizer, class Loss = cross_entropy>
+training_history train_supervised(basic_model<D, P>& model, image_set const& labeled, Optimizer const& optimizer,
                                   train_options const& options, Loss const& loss = {}) {
     auto& device = model.device();
-    device_batch<float, typename Model::device_type> images(device);
-    device_batch<std::int32_t, typename Model::device_type> labels(device);
+    device_batch<float, D> images(device);
+    device_batch<std::int32_t, D> labels(device);
     auto const gradients = [&](image_batch const& batch) {
         output_views const outputs = model.forward(images(batch.images));
         loss_value const v = loss(device, outputs, targets{.labels = labels(batch.labels)}, model.output_gradients());
         if (std::isfinite(v.loss)) model.backward(model.output_gradients());
         return v;
     };
-    return detail::train_loop(model, labeled, optimizer, options, {"supervised"}, 1, gradients, detail::no_probe);
+    return detail::train_loop(model, labeled, optimizer, options, {"supervised"}, 1, gradients);
 }
 
 /// Takes what matches by name from a pretrained model (its encoder and the head layers up to the classifier's tap),
 /// then trains the whole network on the labeled images (SimCLRv2 section 2, "fine-tuning from a middle layer").
-template <class Model, class Pretrained, class Optimizer, class Loss = cross_entropy>
-training_history fine_tune(Model& model, Pretrained const& pretrained, image_set const& labeled,
-                           Optimizer const& optimizer, train_options options, Loss const& loss = {}) {
+template <class D, precision P, class OtherDevice, precision Other, class Optimizer, class Loss = cross_entropy>
+training_history fine_tune(basic_model<D, P>& model, basic_model<OtherDevice, Other> const& pretrained,
+                           image_set const& labeled, Optimizer const& optimizer, train_options options, Loss const& loss = {}) {
     model.load_matching(pretrained);
     if (options.stage.empty()) options.stage = "fine-tune";
     return train_supervised(model, labeled, optimizer, options, loss);

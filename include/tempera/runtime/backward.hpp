@@ -10,7 +10,7 @@ namespace tempera::detail {
 constexpr store store_of(bool accumulate) { return accumulate ? store::accumulate : store::write; }
 
 template <class E, class Device>
-void backward_batch_norm(Device& device, binding const& b, step const& s, op const& o, E const* dy) {
+void backward_batch_norm(Device& device, binding const& b, schedule_step const& s, op const& o, E const* dy) {
     bool const trained = s.trained;
     batch_norm_gradients<E> const to{.dx = b.at<E>(s.d_in0),
                                      .dx_store = store_of(s.accumulate0),
@@ -25,7 +25,7 @@ void backward_batch_norm(Device& device, binding const& b, step const& s, op con
 }
 
 template <class E, class Device>
-void backward_convolution(Device& device, binding const& b, step const& s, op const& o, E const* dy) {
+void backward_convolution(Device& device, binding const& b, schedule_step const& s, op const& o, E const* dy) {
     convolution_geometry const g = convolution_of(b.plan, o, b.batch);
     if (s.trained)
         convolution_backward_weights(device, g, static_cast<E const*>(b.at<E>(s.in0)), dy, b.gradient_of(o, 0),
@@ -35,7 +35,7 @@ void backward_convolution(Device& device, binding const& b, step const& s, op co
 }
 
 template <class E, class Device>
-void backward_elements(Device& device, binding const& b, step const& s, op const& o) {
+void backward_elements(Device& device, binding const& b, schedule_step const& s, op const& o) {
     shape const in = b.plan.values[o.in0];
     shape const out = b.plan.values[o.out];
     std::int64_t const n = in.size() * b.batch;
@@ -105,7 +105,7 @@ void backward_elements(Device& device, binding const& b, step const& s, op const
 
 /// A custom op writes its input gradients; the schedule gives it slots of its own where the value has one already.
 template <class T, precision P, class Device>
-void backward_custom(Device& device, binding const& b, step const& s, op const& o) {
+void backward_custom(Device& device, binding const& b, schedule_step const& s, op const& o) {
     op_call c = call_of(b, o, s, P, Device::kind, context_of(device));
     c.output_gradient_data = b.at<char>(s.d_out);
     c.input_gradient_data[0] = b.at<char>(s.d_in0);
@@ -117,7 +117,7 @@ void backward_custom(Device& device, binding const& b, step const& s, op const& 
 }
 
 template <class T, precision P, class Device>
-void backward_step(Device& device, binding const& b, step const& s) {
+void backward_step(Device& device, binding const& b, schedule_step const& s) {
     if (s.kind == step_kind::recompute) return forward_step<T, P>(device, b, s);
     if (s.kind == step_kind::copy || s.kind == step_kind::narrow) {
         std::int64_t const n = b.plan.values[s.op].size() * b.batch;

@@ -141,7 +141,7 @@ public:
     /// empty when there is none. For reports after a loss that is no number.
     std::string find_non_finite() {
         for (int i = 0; i < training_->forward_count; ++i) {
-            step const& s = training_->steps[i];
+            schedule_step const& s = training_->steps[i];
             run_forward(s);
             if (s.kind != step_kind::forward) continue;
             int const value = plan_.ops[s.op].out;
@@ -153,7 +153,7 @@ public:
 private:
     std::int64_t arena_bytes() const { return std::max(training_->arena_bytes, inference_->arena_bytes); }
 
-    void run_forward(step const& s) { detail::forward_step<element, Precision>(*device_, binding_, s); }
+    void run_forward(schedule_step const& s) { detail::forward_step<element, Precision>(*device_, binding_, s); }
 
     void bind(view<float const> batch, schedule const& s, bool training) {
         shape const in = plan_.input();
@@ -219,7 +219,7 @@ private:
             for (int k = 0; k < o.tensors; ++k) manifest_[static_cast<std::size_t>(o.tensor + k)].trained = false;
         }
         for (int i = training_->forward_count; i < training_->step_count; ++i) {
-            step const& s = training_->steps[i];
+            schedule_step const& s = training_->steps[i];
             if (s.kind != step_kind::backward || !s.trained) continue;
             op const& o = plan_.ops[s.op];
             for (int k = 0; k < o.tensors; ++k) {

@@ -4,7 +4,7 @@
 
 #include <memory>
 
-#include <tempera/cpu/cpu.hpp>
+#include <tempera/cpu.hpp>
 #include <tempera/runtime/basic_model.hpp>
 #include <tempera/runtime/dynamic_plan.hpp>
 

@@ -21,7 +21,7 @@ inline random_stream random_of(binding const& b, op const& o) {
 }
 
 /// The statistics that a batch_norm step uses: the batch's, kept in `saved`, or the moving ones.
-inline batch_norm_state state_of(binding const& b, op const& o, step const& s) {
+inline batch_norm_state state_of(binding const& b, op const& o, schedule_step const& s) {
     int const first_statistic = (o.flag ? 1 : 0) + (o.flag2 ? 1 : 0);
     float const* const kept = b.at<float>(s.saved);
     int const channels = b.plan.values[o.in0].channels;
@@ -32,7 +32,7 @@ inline batch_norm_state state_of(binding const& b, op const& o, step const& s) {
 }
 
 template <class E, class Device>
-void forward_batch_norm(Device& device, binding const& b, step const& s, op const& o) {
+void forward_batch_norm(Device& device, binding const& b, schedule_step const& s, op const& o) {
     batch_norm_geometry const g = batch_norm_of(b.plan, o, b.batch);
     E const* const x = b.at<E>(s.in0);
     if (s.mode != bn::moving && s.kind == step_kind::forward) {
@@ -50,7 +50,7 @@ void forward_batch_norm(Device& device, binding const& b, step const& s, op cons
     batch_norm_apply(device, g, state_of(b, o, s), x, b.at<E>(s.in1), s.relu, b.at<E>(s.out));
 }
 
-inline op_call call_of(binding const& b, op const& o, step const& s, precision p, device_kind kind, void* context) {
+inline op_call call_of(binding const& b, op const& o, schedule_step const& s, precision p, device_kind kind, void* context) {
     op_call c;
     custom_record const& record = b.plan.customs[o.custom];
     c.state = record.state.data();
@@ -81,7 +81,7 @@ void* context_of(Device& device) {
 
 /// An op on elements of type E (its first input's). A result at map precision that is a vector goes through `staging`.
 template <class E, class Device>
-void forward_elements(Device& device, binding const& b, step const& s, op const& o) {
+void forward_elements(Device& device, binding const& b, schedule_step const& s, op const& o) {
     E const* const x = b.at<E>(s.in0);
     E* const y = b.at<E>(s.staging != no_slot ? s.staging : s.out);
     shape const in = b.plan.values[o.in0];
@@ -146,7 +146,7 @@ void forward_elements(Device& device, binding const& b, step const& s, op const&
 }
 
 template <class T, precision P, class Device>
-void forward_step(Device& device, binding const& b, step const& s) {
+void forward_step(Device& device, binding const& b, schedule_step const& s) {
     op const& o = b.plan.ops[s.op];
     if (s.kind == step_kind::widen) {
         convert(device, b.plan.values[s.op].size() * b.batch, static_cast<T const*>(b.at<T>(s.in0)), b.at<float>(s.out));

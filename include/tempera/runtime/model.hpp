@@ -2,7 +2,7 @@
 #pragma once
 // model<network, input, Device, precision>: a network proved at compile time, bound to a device.
 
-#include <tempera/cpu/cpu.hpp>
+#include <tempera/cpu.hpp>
 #include <tempera/graph/plan_of.hpp>
 #include <tempera/runtime/basic_model.hpp>
 

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include <tempera/cpu/cpu.hpp>
+#include <tempera/cpu.hpp>
 #include <tempera/runtime/basic_model.hpp>
 #include <tempera/runtime/fold.hpp>
 
