@@ -49,7 +49,7 @@ struct random_stream {
 /// copy_channels(device, c, x, y, store): other channels of y stay
 /// gate_forward(device, g, x, gate, y): y = x * gate (float32, broadcast over positions)
 /// gate_backward(device, g, x, gate, dy, dx, dx_store, dgate, dgate_store): dx or dgate may be null
-/// dropout(device, n, rate, random, x, y, store): y = x / (1 - rate) where a uniform draw >= rate, else 0; its own
+/// apply_dropout(device, n, rate, random, x, y, store): y = x / (1 - rate) where a uniform draw >= rate, else 0; its own
 ///     backward, with the same random stream
 /// drop_block_mask(device, g, random, mask): float32 {batch, height, width}; zero or elements / (ones of the batch)
 /// mask_positions(device, rows, channels, mask, x, y, store): y[row, c] = mask[row] x[row, c]
@@ -74,7 +74,7 @@ concept provides_pointwise =
         copy_channels(device, c, x, y, mode);
         gate_forward(device, gate, x, f, y);
         gate_backward(device, gate, x, f, x, y, mode, g, mode);
-        dropout(device, n, 0.5F, random, x, y, mode);
+        apply_dropout(device, n, 0.5F, random, x, y, mode);
         drop_block_mask(device, block, random, g);
         mask_positions(device, n, 1, f, x, y, mode);
         l2_normalize_forward(device, n, 1, x, y, g);
