@@ -27,18 +27,18 @@ std::vector<double> drop_block(drop_block_geometry const& g, random_stream const
     int const side = std::min({g.block, g.height, g.width});
     double const gamma = (1.0 - static_cast<double>(g.keep)) * g.height * g.width / (side * side) /
                          ((g.height - side + 1) * (g.width - side + 1));
-    std::vector<double> mask(at(std::int64_t{1} * g.batch * g.height * g.width), 1.0);
-    for (int n = 0; n < g.batch; ++n) {
-        for (int i = side / 2; i < g.height - (side - 1) / 2; ++i) {
-            for (int j = side / 2; j < g.width - (side - 1) / 2; ++j) {
-                std::int64_t const element = (std::int64_t{n} * g.height + i) * g.width + j;
-                if (draw(r, element) >= gamma) continue;
-                for (int a = i - side / 2; a < i - side / 2 + side; ++a)
-                    for (int b = j - side / 2; b < j - side / 2 + side; ++b)
-                        mask[at((std::int64_t{n} * g.height + a) * g.width + b)] = 0.0;
-            }
-        }
-    }
+    std::vector<double> mask(at(std::int64_t{1} * g.batch * g.height * g.width * g.channels), 1.0);
+    auto const element = [&g](int n, int i, int j, int c) {
+        return ((std::int64_t{n} * g.height + i) * g.width + j) * g.channels + c;
+    };
+    for (int n = 0; n < g.batch; ++n)
+        for (int c = 0; c < g.channels; ++c)
+            for (int i = side / 2; i < g.height - (side - 1) / 2; ++i)
+                for (int j = side / 2; j < g.width - (side - 1) / 2; ++j) {
+                    if (draw(r, element(n, i, j, c)) >= gamma) continue;
+                    for (int a = i - side / 2; a < i - side / 2 + side; ++a)
+                        for (int b = j - side / 2; b < j - side / 2 + side; ++b) mask[at(element(n, a, b, c))] = 0.0;
+                }
     double ones = 0;
     for (double const m : mask) ones += m;
     for (double& m : mask)
@@ -92,7 +92,7 @@ TEST_CASE("drop_block_mask equals its definition", "[cpu][dropout]") {
               drop_block_geometry{2, 6, 6, 2, 1, 0.5F}, drop_block_geometry{2, 6, 6, 2, 3, 1.0F}}) {
             CAPTURE(g.height, g.width, g.block, g.keep);
             random_stream const r{{3U, 4U}, 1000};
-            std::vector<float> mask(at(std::int64_t{1} * g.batch * g.height * g.width), -1.0F);
+            std::vector<float> mask(at(std::int64_t{1} * g.batch * g.height * g.width * g.channels), -1.0F);
             drop_block_mask(device, g, r, mask.data());
             CHECK(sample::difference(mask, drop_block(g, r)) < 1e-6);
         }
@@ -119,26 +119,21 @@ TEST_CASE("a mask with every position dropped is zero", "[cpu][dropout]") {
     CHECK(mask == std::vector<float>(32, 0.0F));
 }
 
-TEMPLATE_TEST_CASE("mask_positions multiplies every channel of a row", "[cpu][dropout]", float, bf16) {
+TEMPLATE_TEST_CASE("mask_elements multiplies element by element", "[cpu][dropout]", float, bf16) {
     every_isa([](cpu& device) {
-        struct size {
-            std::int64_t rows;
-            int channels;
-        };
-        for (size const s : {size{1, 1}, size{7, 3}, size{20, 64}, size{9, 133}}) {
-            auto const n = s.rows * s.channels;
+        for (std::int64_t const n : {1, 21, 1280, 1197}) {
             auto const x = sample::uniform<TestType>(n, 2), before = sample::uniform<TestType>(n, 3);
-            auto mask = sample::uniform<float>(s.rows, 4);
+            auto mask = sample::uniform<float>(n, 4);
             mask[0] = 0.0F;
             std::vector<double> expected(x.size()), sum(x.size());
             for (std::size_t i = 0; i < x.size(); ++i) {
-                expected[i] = static_cast<double>(mask[i / at(s.channels)]) * static_cast<double>(static_cast<float>(x[i]));
+                expected[i] = static_cast<double>(mask[i]) * static_cast<double>(static_cast<float>(x[i]));
                 sum[i] = expected[i] + static_cast<double>(static_cast<float>(before[i]));
             }
             auto y = before;
-            mask_positions(device, s.rows, s.channels, mask.data(), x.data(), y.data(), store::accumulate);
+            mask_elements(device, n, mask.data(), x.data(), y.data(), store::accumulate);
             CHECK(sample::difference(y, sum) < sample::tolerance<TestType>);
-            mask_positions(device, s.rows, s.channels, mask.data(), x.data(), y.data(), store::write);
+            mask_elements(device, n, mask.data(), x.data(), y.data(), store::write);
             CHECK(sample::difference(y, expected) < sample::tolerance<TestType>);
         }
     });
@@ -177,5 +172,5 @@ TEST_CASE("dropout refuses a rate that drops everything, and leaves nothing of n
     float* nowhere = nullptr;
     apply_dropout(device, 0, 0.5F, random_stream{}, none, nowhere, store::write);
     drop_block_mask(device, drop_block_geometry{0, 4, 4, 1, 3, 0.9F}, random_stream{}, nowhere);
-    mask_positions(device, 0, 3, none, none, nowhere, store::write);
+    mask_elements(device, 0, none, none, nowhere, store::write);
 }

@@ -70,13 +70,15 @@ std::vector<std::size_t> first_maximum(pool_geometry const& g, std::vector<doubl
     return out;
 }
 
+double counted(pool_geometry const& g, double inside) { return g.count_padding ? g.kernel * g.kernel : inside; }
+
 std::vector<double> average(pool_geometry const& g, std::vector<double> const& x) {
     std::vector<double> out(at(out_size(g)), 0.0);
     each_output(g, [&](int n, int i, int j, int c) {
         auto const w = window_of(g, i, j);
         for (int a = w.i_begin; a < w.i_end; ++a)
             for (int b = w.j_begin; b < w.j_end; ++b)
-                out[out_at(g, n, i, j, c)] += x[in_at(g, n, a, b, c)] / w.count();
+                out[out_at(g, n, i, j, c)] += x[in_at(g, n, a, b, c)] / counted(g, w.count());
     });
     return out;
 }
@@ -87,7 +89,7 @@ std::vector<double> average_transposed(pool_geometry const& g, std::vector<doubl
         auto const w = window_of(g, i, j);
         for (int a = w.i_begin; a < w.i_end; ++a)
             for (int b = w.j_begin; b < w.j_end; ++b)
-                out[in_at(g, n, a, b, c)] += dy[out_at(g, n, i, j, c)] / w.count();
+                out[in_at(g, n, a, b, c)] += dy[out_at(g, n, i, j, c)] / counted(g, w.count());
     });
     return out;
 }
@@ -142,11 +144,16 @@ TEMPLATE_TEST_CASE("max pool picks the first maximum and sends the gradient ther
     });
 }
 
-TEMPLATE_TEST_CASE("average pool divides by the positions inside", "[cpu][pooling]", float, bf16) {
+TEMPLATE_TEST_CASE("average pool divides by the positions inside, or by all", "[cpu][pooling]", float, bf16) {
     every_isa([](cpu& device) {
         int number = 0;
-        for (pool_geometry const& g : geometries) {
-            CAPTURE(number++);
+        auto both = std::vector<pool_geometry>(std::begin(geometries), std::end(geometries));
+        for (std::size_t i = both.size(); i-- > 0;) {
+            both.push_back(both[i]);
+            both.back().count_padding = true;
+        }
+        for (pool_geometry const& g : both) {
+            CAPTURE(number++, g.count_padding);
             auto const x = sample::uniform<TestType>(in_size(g), 4);
             auto const dy = sample::uniform<TestType>(out_size(g), 5);
             auto const before = sample::uniform<TestType>(in_size(g), 6);

@@ -98,14 +98,16 @@ void backward_data_with(cpu& device, gemm_kernels const& kernels, convolution_ge
             data_phase const h = phase_of(b, g.in_width, g.kernel, g.stride, g.pad_left);
             std::int64_t const reached = std::int64_t{1} * v.count * h.count;
             std::int64_t const depth = reached * g.out_channels;
-            device.for_chunks(panels * reached, [&](std::int64_t chunk, int) {
-                std::int64_t const p = chunk / reached;
-                std::int64_t const tap = chunk % reached;
+            std::int64_t const stretch = 32;  // filters at a time: their lines lie far apart in w
+            std::int64_t const stretches = ceil_divide(g.out_channels, stretch);
+            device.for_chunks(reached * stretches, [&](std::int64_t chunk, int) {
+                std::int64_t const tap = chunk / stretches;
+                std::int64_t const o = chunk % stretches * stretch;
                 std::int64_t const r = v.last - tap / h.count * g.stride;
                 std::int64_t const s = h.last - tap % h.count * g.stride;
-                int const columns = static_cast<int>(std::min(tc, g.in_channels - p * tc));
-                kernels.pack(w + (r * g.kernel + s) * g.in_channels + p * tc, filter, 1, g.out_channels, columns,
-                             block + (p * depth + tap * g.out_channels) * tc, 0);
+                int const filters = static_cast<int>(std::min(stretch, g.out_channels - o));
+                kernels.pack(w + o * filter + (r * g.kernel + s) * g.in_channels, filter, 1, filters, g.in_channels,
+                             block + (tap * g.out_channels + o) * tc, depth * tc);
             });
 
             gemm_job job;

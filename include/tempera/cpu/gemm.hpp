@@ -149,10 +149,11 @@ inline void run_gemm(cpu& device, gemm_kernels const& kernels, gemm_job const& j
     int const stretch = static_cast<int>(round_up(ceil_divide(job.depth, stretches), 8));
     std::int64_t const line = line_of(stretch);
 
-    // Rows of a block: 256 KB of copied rows at most, at least four tiles, and 16 blocks if there are rows enough.
+    // Rows of a block: 256 KB of copied rows at most, 16 blocks if there are rows enough for 16 tiles in each. With
+    // fewer blocks, groups of columns make 16 chunks.
     std::int64_t block = std::min<std::int64_t>(512, 65536 / std::max<std::int64_t>(line, 1));
     block = std::min(block, ceil_divide(job.rows, 16));
-    block = std::min(round_up(std::max(block, 4 * tr), tr), round_up(job.rows, tr));
+    block = std::min(round_up(std::max(block, std::min<std::int64_t>(16 * tr, 128)), tr), round_up(job.rows, tr));
     std::int64_t const blocks = ceil_divide(job.rows, block);
     std::int64_t const panels = ceil_divide(job.columns, tc);
     std::int64_t const groups = blocks >= 16 ? 1 : std::min(panels, ceil_divide(16, blocks));

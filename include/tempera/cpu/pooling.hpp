@@ -18,7 +18,7 @@ struct pooling_kernels {
     void (*largest_slope)(pool_geometry const& g, int row, std::uint8_t const* argmax, T const* dy, T* dx,
                           bool accumulate);
     void (*average)(pool_geometry const& g, int row, T const* x, T* y);
-    void (*shares)(int kernel, int stride, int pad, int in_size, int out_size, float* shares);
+    void (*shares)(pool_geometry const& g, int pad, int in_size, int out_size, float* shares);
     void (*average_slope)(pool_geometry const& g, int row, float const* row_shares, float const* column_shares,
                           T const* dy, T* dx, bool accumulate);
     void (*totals)(T const* x, std::int64_t count, int wide, float* sums);
@@ -102,8 +102,8 @@ void average_pool_backward(cpu& device, pool_geometry const& g, T const* dy, T* 
     auto const lock = device.exclusive();
     auto* const shares = static_cast<float*>(device.scratch(
         device.caller(), 4, static_cast<std::size_t>(g.out_height + g.out_width) * sizeof(float)));
-    kernels.shares(g.kernel, g.stride, g.pad_top, g.in_height, g.out_height, shares);
-    kernels.shares(g.kernel, g.stride, g.pad_left, g.in_width, g.out_width, shares + g.out_height);
+    kernels.shares(g, g.pad_top, g.in_height, g.out_height, shares);
+    kernels.shares(g, g.pad_left, g.in_width, g.out_width, shares + g.out_height);
     cpu_kernels::for_pool_rows(device, g, g.in_height, [&](std::int64_t sample, int row) {
         kernels.average_slope(g, row, shares, shares + g.out_height, dy + sample * sizes.out_sample,
                               dx + sample * sizes.in_sample + row * sizes.in_row, mode == store::accumulate);

@@ -25,7 +25,7 @@ struct gate_geometry {
     int channels = 1;
 };
 
-/// DropBlock (Ghiasi et al. 2018): square blocks of the map are zeroed, the same for all channels of a sample.
+/// DropBlock (Ghiasi et al. 2018): square blocks of every channel of every sample are zeroed.
 struct drop_block_geometry {
     int batch = 0;
     int height = 1, width = 1, channels = 1;
@@ -51,8 +51,9 @@ struct random_stream {
 /// gate_backward(device, g, x, gate, dy, dx, dx_store, dgate, dgate_store): dx or dgate may be null
 /// apply_dropout(device, n, rate, random, x, y, store): y = x / (1 - rate) where a uniform draw >= rate, else 0; its own
 ///     backward, with the same random stream
-/// drop_block_mask(device, g, random, mask): float32 {batch, height, width}; zero or elements / (ones of the batch)
-/// mask_positions(device, rows, channels, mask, x, y, store): y[row, c] = mask[row] x[row, c]
+/// drop_block_mask(device, g, random, mask): float32 {batch, height, width, channels}; zero or elements / (ones of the
+///     batch)
+/// mask_elements(device, n, mask, x, y, store): y = mask x, the mask float32
 /// l2_normalize_forward(device, rows, channels, x, y, inverse_norm): u = x * rsqrt(max(sum x^2, 1e-12))
 /// l2_normalize_backward(device, rows, channels, y, inverse_norm, dy, dx, store)
 template <class D, class T>
@@ -76,7 +77,7 @@ concept provides_pointwise =
         gate_backward(device, gate, x, f, x, y, mode, g, mode);
         apply_dropout(device, n, 0.5F, random, x, y, mode);
         drop_block_mask(device, block, random, g);
-        mask_positions(device, n, 1, f, x, y, mode);
+        mask_elements(device, n, f, x, y, mode);
         l2_normalize_forward(device, n, 1, x, y, g);
         l2_normalize_backward(device, n, 1, x, f, x, y, mode);
     };

@@ -60,7 +60,7 @@ public:
 private:
     constexpr void add(tensor t) {
         if (op_->tensors == max_custom_tensors) {
-            trace_->fail_number(fault::too_many_outputs, op_kind::custom, max_custom_tensors + 1, max_custom_tensors);
+            trace_->fail_number(fault::too_many_tensors, op_kind::custom, max_custom_tensors + 1, max_custom_tensors);
             return;
         }
         if (op_->tensors == 0) op_->scope = trace_->open_layer(op_kind::custom);
@@ -94,8 +94,10 @@ constexpr value apply_custom(value a, int second, input_shapes const& in, Op con
     o.kind = op_kind::custom;
     o.in1 = second;
     o.scope = t.here;
-    o.custom = t.custom_count < max_customs ? t.custom_count++ : max_customs - 1;
-    if (o.custom == max_customs - 1) t.fail_number(fault::too_many_ops_raise_TEMPERA_MAX_OPS, o.kind, max_customs, max_customs - 1);
+    if (t.custom_count == max_customs)
+        t.fail_number(fault::too_many_ops_raise_TEMPERA_MAX_OPS, o.kind, max_customs + 1, max_customs);
+    else ++t.custom_count;
+    o.custom = t.custom_count - 1;
     custom_record record{};
     record.table = op_table{&Op::forward, &Op::backward, Op::devices};
     if constexpr (!std::is_empty_v<Op>) {
@@ -107,7 +109,7 @@ constexpr value apply_custom(value a, int second, input_shapes const& in, Op con
     declaration declare{t, o, record};
     shape const out = custom.infer(in, declare);
     t.customs[o.custom] = record;
-    return a.emit(o, out);
+    return a.emit(o, shape{t.positive(out.height, o.kind), t.positive(out.width, o.kind), t.positive(out.channels, o.kind)});
 }
 
 }  // namespace detail

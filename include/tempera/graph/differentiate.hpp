@@ -64,7 +64,8 @@ private:
         int const result = fusion_.result[i];
         frozen const* const freeze =
             o.tensors > 0 && options_.frozen.count > 0 ? options_.frozen.find(plan_.path_of(o.scope).text()) : nullptr;
-        out_.trained[i] = options_.training && o.tensors > 0 && freeze == nullptr;
+        bool const has_parameters = o.kind == op_kind::batch_norm ? o.flag || o.flag2 : o.tensors > 0;
+        out_.trained[i] = options_.training && has_parameters && freeze == nullptr;
         int const second = second_input(i);
         needs_[result] = o.kind != op_kind::stop_gradient &&
                          (out_.trained[i] || needs_[o.in0] || (second >= 0 && needs_[second]));
@@ -80,7 +81,7 @@ private:
         s.relu = fusion_.relu[i];
         s.mode = mode;
         if (options_.precision != precision::float32 && plan_.values[i].is_vector() && !plan_.values[o.in0].is_vector() &&
-            o.kind != op_kind::global_average_pool)
+            o.kind != op_kind::global_average_pool && o.kind != op_kind::custom)
             s.staging = out_.add_slot(plan_.values[i].size() * bytes_of(options_.precision), 0);
         forward_step_[i] = out_.step_count - 1;
     }
@@ -94,7 +95,7 @@ private:
             case op_kind::batch_norm:
                 return mode == bn::moving ? no_slot : out_.add_slot(0, std::int64_t{8} * out.channels);
             case op_kind::max_pool: return training && needs_[i] ? out_.add_slot(out.size(), 0) : no_slot;
-            case op_kind::drop_block: return training ? out_.add_slot(out.positions() * 4, 0) : no_slot;
+            case op_kind::drop_block: return training ? out_.add_slot(out.size() * 4, 0) : no_slot;
             case op_kind::l2_normalize: return out_.add_slot(out.positions() * 4, 0);
             case op_kind::custom: {
                 custom_record const& c = plan_.customs[o.custom];

@@ -24,9 +24,11 @@ enum class fault : std::uint8_t {
     unknown_tap,              ///< a tap the head does not have
     unknown_depth,            ///< a depth that is not 10, 18, 34, 50, 101, 152 or 200
     duplicate_name,           ///< two parts of one scope share a name
+    path_too_long,            ///< a path of more than 96 characters or 24 levels
     unknown_frozen_prefix,    ///< no tensor's name starts with it
     too_many_ops_raise_TEMPERA_MAX_OPS,
-    too_many_outputs,
+    too_many_outputs,         ///< of a network: 8
+    too_many_tensors,         ///< of a custom op: 4
 };
 
 constexpr std::string_view name_of(fault f) {
@@ -42,9 +44,11 @@ constexpr std::string_view name_of(fault f) {
         case fault::unknown_tap: return "unknown_tap";
         case fault::unknown_depth: return "unknown_depth";
         case fault::duplicate_name: return "duplicate_name";
+        case fault::path_too_long: return "path_too_long";
         case fault::unknown_frozen_prefix: return "unknown_frozen_prefix";
         case fault::too_many_ops_raise_TEMPERA_MAX_OPS: return "too_many_ops_raise_TEMPERA_MAX_OPS";
         case fault::too_many_outputs: return "too_many_outputs";
+        case fault::too_many_tensors: return "too_many_tensors";
     }
     return "";
 }

@@ -34,9 +34,9 @@ struct plan_view {
 
     /// "encoder.stage2.block0.conv1"
     constexpr path_text path_of(int scope) const {
-        int levels[24]{};
+        int levels[max_depth]{};
         int depth = 0;
-        for (int s = scope; s > 0 && depth < 24; s = scopes[s].parent) levels[depth++] = s;
+        for (int s = scope; s > 0 && depth < max_depth; s = scopes[s].parent) levels[depth++] = s;
         path_text out;
         while (depth > 0) {
             scope_node const& s = scopes[levels[--depth]];

@@ -61,8 +61,8 @@ struct schedule_step {
     bn mode = bn::moving;   ///< batch_norm
 };
 
-inline constexpr int max_steps = 4 * max_ops;
-inline constexpr int max_slots = 6 * max_ops;
+inline constexpr int max_steps = 4 * max_ops + 2 * max_outputs;
+inline constexpr int max_slots = 6 * max_ops + 3 * max_outputs;
 
 struct schedule {
     schedule_step steps[max_steps]{};

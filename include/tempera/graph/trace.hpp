@@ -21,12 +21,16 @@ namespace tempera {
 inline constexpr int max_ops = TEMPERA_MAX_OPS;
 inline constexpr int max_tensors = 3 * TEMPERA_MAX_OPS;
 inline constexpr int max_outputs = 8;
-inline constexpr int max_customs = 64;
+inline constexpr int max_depth = 24;  ///< levels of a path
+inline constexpr int max_customs = TEMPERA_MAX_OPS / 16 + 1;
 
-/// One level of the path of a name. number < 0: none.
+/// One level of the path of a name. number < 0: none. Digits at the end of a name are its number, so that two levels
+/// spelled alike are alike.
 struct scope_node {
     name_text name{};
     int number = -1;
+    int path_length = 0;  ///< characters of the whole path
+    int depth = 0;
     int parent = -1;
     int first_child = -1;
     int next_sibling = -1;
@@ -80,11 +84,11 @@ struct trace {
         return op_count++;
     }
 
-    /// Adds a tensor to the op about to be emitted.
+    /// Adds a tensor to the op about to be emitted; past the capacity it is left out.
     constexpr void declare(op& o, tensor const& t) {
         if (tensor_count == max_tensors) {
             fail_number(fault::too_many_ops_raise_TEMPERA_MAX_OPS, o.kind, max_tensors + 1, max_tensors);
-            --tensor_count;
+            return;
         }
         if (o.tensors == 0) o.tensor = tensor_count;
         ++o.tensors;
@@ -93,25 +97,24 @@ struct trace {
         ++tensor_count;
     }
 
-    /// Opens a scope below the current one without entering it.
+    /// Opens a scope below the current one without entering it. Past the capacity the last scope stands for it.
     constexpr int open(std::string_view name, int number) {
-        for (int c = scopes[here].first_child; c >= 0; c = scopes[c].next_sibling) {
-            if (scopes[c].number == number && scopes[c].name.text() == name) {
-                int const previous = here;
-                here = c;
-                fail(fault::duplicate_name, op_kind::input, shape{}, shape{});
-                here = previous;
-            }
-        }
         if (scope_count == max_ops) {
             fail_number(fault::too_many_ops_raise_TEMPERA_MAX_OPS, op_kind::input, max_ops + 1, max_ops);
-            --scope_count;
+            return scope_count - 1;
         }
         scope_node& node = scopes[scope_count];
         node = scope_node{};
         node.name.push(name);
         node.number = number;
+        if (!name.empty() && is_digit(name.back())) number_from_digits(node);
+        for (int c = scopes[here].first_child; c >= 0; c = scopes[c].next_sibling)
+            if (scopes[c].number == node.number && scopes[c].name == node.name) fail_at(fault::duplicate_name, c);
         node.parent = here;
+        node.depth = scopes[here].depth + 1;
+        node.path_length = scopes[here].path_length + (here > 0 ? 1 : 0) + node.name.length + digits_of(node.number);
+        // room for ".moving_variance" behind it
+        if (node.depth > max_depth || node.path_length + 16 > path_text::capacity) fail(fault::path_too_long, op_kind::input, {}, {});
         node.next_sibling = scopes[here].first_child;
         scopes[here].first_child = scope_count;
         return scope_count++;
@@ -133,9 +136,9 @@ struct trace {
 
     /// "stage2.block0.conv1"
     constexpr path_text path_of(int scope) const {
-        int levels[24]{};
+        int levels[max_depth]{};
         int depth = 0;
-        for (int s = scope; s > 0 && depth < 24; s = scopes[s].parent) levels[depth++] = s;
+        for (int s = scope; s > 0 && depth < max_depth; s = scopes[s].parent) levels[depth++] = s;
         path_text out;
         for (int i = depth - 1; i >= 0; --i) {
             scope_node const& s = scopes[levels[i]];
@@ -146,6 +149,32 @@ struct trace {
         return out;
     }
 
+private:
+    constexpr void fail_at(fault what, int scope) {
+        int const previous = here;
+        here = scope;
+        fail(what, op_kind::input, shape{}, shape{});
+        here = previous;
+    }
+
+    static constexpr bool is_digit(char c) { return c >= '0' && c <= '9'; }
+    static constexpr int digits_of(int number) {
+        int digits = number >= 0 ? 1 : 0;
+        for (; number > 9; number /= 10) ++digits;
+        return digits;
+    }
+    /// "conv12" becomes "conv" and 12; zeros in front, and all but the last nine digits, stay in the name.
+    static constexpr void number_from_digits(scope_node& node) {
+        name_text spelled = node.name;
+        if (node.number >= 0) spelled.push_number(node.number);
+        int begin = spelled.length;
+        while (begin > 0 && is_digit(spelled.characters[begin - 1]) && spelled.length - begin < 9) --begin;
+        while (begin + 1 < spelled.length && spelled.characters[begin] == '0') ++begin;
+        node = scope_node{};
+        node.name.push(spelled.text().substr(0, static_cast<std::size_t>(begin)));
+        node.number = 0;
+        for (int i = begin; i < spelled.length; ++i) node.number = 10 * node.number + (spelled.characters[i] - '0');
+    }
 };
 
 }  // namespace tempera

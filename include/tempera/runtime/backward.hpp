@@ -88,7 +88,7 @@ void backward_elements(Device& device, binding const& b, schedule_step const& s,
             break;
         case op_kind::dropout: apply_dropout(device, n, o.number, random_of(b, o), dy, dx, mode); break;
         case op_kind::drop_block:
-            mask_positions(device, rows, in.channels, static_cast<float const*>(b.at<float>(s.saved)), dy, dx, mode);
+            mask_elements(device, n, static_cast<float const*>(b.at<float>(s.saved)), dy, dx, mode);
             break;
         case op_kind::l2_normalize:
             l2_normalize_backward(device, rows, in.channels, y, static_cast<float const*>(b.at<float>(s.saved)), dy, dx,

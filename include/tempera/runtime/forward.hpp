@@ -130,8 +130,7 @@ void forward_elements(Device& device, binding const& b, schedule_step const& s, 
                 break;
             }
             drop_block_mask(device, drop_block_of(b.plan, o, b.batch), random_of(b, o), b.at<float>(s.saved));
-            mask_positions(device, in.positions() * b.batch, in.channels,
-                           static_cast<float const*>(b.at<float>(s.saved)), x, y, store::write);
+            mask_elements(device, n, static_cast<float const*>(b.at<float>(s.saved)), x, y, store::write);
             break;
         case op_kind::l2_normalize:
             l2_normalize_forward(device, in.positions() * b.batch, in.channels, x, y, b.at<float>(s.saved));

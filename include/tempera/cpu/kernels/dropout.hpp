@@ -131,20 +131,19 @@ void dropout_walk(philox_key key, std::uint64_t block, std::int32_t threshold, f
 
 template <class T>
 struct mask_pass {
+    float const* mask;
     T const* x;
     T* y;
-    vf factor;
     bool accumulate;
 };
 template <bool Tail, class T>
 TEMPERA_INLINE void step(mask_pass<T> const& k, std::int64_t i, std::int64_t, int n) {
-    put<Tail>(k.y + i, k.factor * load<Tail>(k.x + i, n), n, k.accumulate);
+    put<Tail>(k.y + i, load<Tail>(k.mask + i, n) * load<Tail>(k.x + i, n), n, k.accumulate);
 }
 template <class T>
-void mask_rows(float const* mask, T const* x, T* y, std::int64_t rows, int channels, bool accumulate) {
-    for (std::int64_t r = 0; r < rows; ++r)
-        walk(mask_pass<T>{x + r * channels, y + r * channels, vset(mask[r]), accumulate}, channels);
+void mask_walk(float const* mask, T const* x, T* y, std::int64_t count, bool accumulate) {
+    walk(mask_pass<T>{mask, x, y, accumulate}, count);
 }
 
 template <class T>
-inline constexpr dropout_kernels<T> dropout_table{philox_words, dropout_walk<T>, mask_rows<T>};
+inline constexpr dropout_kernels<T> dropout_table{philox_words, dropout_walk<T>, mask_walk<T>};

@@ -184,7 +184,11 @@ static void multiply(gemm_block const& g) {
 template <class T>
 TEMPERA_INLINE void copy_run(T const* from, float* to, int count) {
     if (count < width) {
-        if (count > 0) vstore(to, vload_n(from, count));
+        if constexpr (sizeof(T) == sizeof(float)) {
+            vstore(to, vload_n(from, count));
+        } else {
+            for (int i = 0; i < count; ++i) to[i] = sload(from + i);
+        }
         return;
     }
     int i = 0;
@@ -209,13 +213,21 @@ static void gather(window_walk const& w, void const* source, std::int64_t positi
     int j = static_cast<int>(position % w.out_width);
     int const first_row = first / run;
     int const last_row = (last - 1) / run;
+    bool const whole = first == 0 && last == w.window_height * run;
     for (int p = 0; p < rows; ++p, to += line) {
         int const left = j * w.step + w.left;
         int const begin = left < 0 ? -left * w.channels : 0;
         int const end = left + w.window_width > w.in_width ? (w.in_width - left) * w.channels : run;
+        int const top = i * w.step + w.top;
         T const* const image = x + n * w.in_height * in_row + std::int64_t{left} * w.channels;
-        for (int r = first_row; r <= last_row; ++r) {
-            int const y = i * w.step + w.top + r;
+        bool const inside = begin == 0 && end == run && top >= 0 && top + w.window_height <= w.in_height;
+        if (inside && whole) {
+            T const* from = image + top * in_row;
+            float* out = to;
+            for (int r = 0; r < w.window_height; ++r, from += in_row, out += run) copy_run(from, out, run);
+        }
+        for (int r = first_row; r <= last_row && !(inside && whole); ++r) {
+            int const y = top + r;
             int const from = r == first_row ? first - r * run : 0;
             int const until = r == last_row ? last - r * run : run;
             float* const out = to + r * run - first;
@@ -254,10 +266,17 @@ static void pack(float const* from, std::ptrdiff_t step_k, std::ptrdiff_t step_n
                 }
             }
         } else {
-            for (int k = 0; k < depth; ++k) {
-                float* const line = to + k * tile_columns;
-                for (int c = 0; c < count; ++c) line[c] = source[k * step_k + c * step_n];
-                for (int c = count; c < tile_columns; ++c) line[c] = 0;
+            // Rows of the source often lie a multiple of 4 KB apart: read stretches of them, not one float of each.
+            constexpr int stretch = 16;
+            float rows[tile_columns][stretch] = {};
+            for (int k = 0; k < depth; k += stretch) {
+                int const steps = depth - k < stretch ? depth - k : stretch;
+                for (int c = 0; c < count; ++c) {
+                    for (int i = 0; i < steps; ++i) rows[c][i] = source[c * step_n + (k + i) * step_k];
+                }
+                for (int i = 0; i < steps; ++i) {
+                    for (int c = 0; c < tile_columns; ++c) to[(k + i) * tile_columns + c] = rows[c][i];
+                }
             }
         }
     }
@@ -269,8 +288,12 @@ template <class T>
 static void interleave(void const* source, std::ptrdiff_t line, int depth, int rows, float* to) {
     T const* const from = static_cast<T const*>(source);
     for (int i = 0; i < rows; i += tile_rows, to += std::ptrdiff_t{depth} * tile_rows) {
-        int const count = rows - i < tile_rows ? rows - i : tile_rows;
-        for (int k = 0; k < depth; ++k) copy_run(from + k * line + i, to + k * tile_rows, count);
+        if (tile_rows <= width && i + width <= rows) {  // whole vectors, the overhang overwritten by the next step
+            for (int k = 0; k < depth; ++k) vstore(to + k * tile_rows, vload(from + k * line + i));
+        } else {
+            int const count = rows - i < tile_rows ? rows - i : tile_rows;
+            for (int k = 0; k < depth; ++k) copy_run(from + k * line + i, to + k * tile_rows, count);
+        }
     }
 }
 

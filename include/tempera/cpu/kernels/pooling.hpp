@@ -156,6 +156,7 @@ struct average_pass {
     T* y;
     int row_elements, channels;
     span_of rows, columns;
+    float count;  // what the sum is divided by
 };
 template <bool Tail, int Vectors, class T>
 TEMPERA_INLINE void step_block(average_pass<T> const& k, std::int64_t i, int n) {
@@ -167,7 +168,7 @@ TEMPERA_INLINE void step_block(average_pass<T> const& k, std::int64_t i, int n) 
             for (int v = 0; v < Vectors; ++v) sum[v] = sum[v] + load<Tail>(x + v * width, n);
         }
     }
-    vf const inside = vset(static_cast<float>((k.rows.end - k.rows.begin) * (k.columns.end - k.columns.begin)));
+    vf const inside = vset(k.count);
 #pragma GCC unroll 4
     for (int v = 0; v < Vectors; ++v) save<Tail>(k.y + i + v * width, sum[v] / inside, n);
 }
@@ -176,17 +177,18 @@ void average_pool_row(pool_geometry const& g, int i, T const* x, T* y) {
     span_of const rows = inputs_of(i, g.kernel, g.stride, g.pad_top, g.in_height);
     for (int j = 0; j < g.out_width; ++j) {
         span_of const columns = inputs_of(j, g.kernel, g.stride, g.pad_left, g.in_width);
-        walk_blocks(
-            average_pass<T>{x, y + std::int64_t{j} * g.channels, g.in_width * g.channels, g.channels, rows, columns},
-            g.channels);
+        int const inside = (rows.end - rows.begin) * (columns.end - columns.begin);
+        walk_blocks(average_pass<T>{x, y + std::int64_t{j} * g.channels, g.in_width * g.channels, g.channels, rows,
+                                    columns, static_cast<float>(g.count_padding ? g.kernel * g.kernel : inside)},
+                    g.channels);
     }
 }
 
-/// shares[i] = 1 / (number of inputs of output position i), along one axis.
-static inline void average_pool_shares(int kernel, int stride, int pad, int in_size, int out_size, float* shares) {
+/// shares[i] = 1 / (number of positions that output position i counts), along one axis.
+static inline void average_pool_shares(pool_geometry const& g, int pad, int in_size, int out_size, float* shares) {
     for (int i = 0; i < out_size; ++i) {
-        span_of const inside = inputs_of(i, kernel, stride, pad, in_size);
-        shares[i] = 1.0F / static_cast<float>(inside.end - inside.begin);
+        span_of const inside = inputs_of(i, g.kernel, g.stride, pad, in_size);
+        shares[i] = 1.0F / static_cast<float>(g.count_padding ? g.kernel : inside.end - inside.begin);
     }
 }
 
