@@ -88,6 +88,10 @@ static void tile(tile_operands const& t) {
         vf y[Vectors];
         TEMPERA_UNROLL
         for (int v = 0; v < Vectors; ++v) y[v] = vload(b + v * width);
+        if (Rows >= 6) {  // long panels come from the second-level cache or from further away
+            __builtin_prefetch(b + 16 * t.b_step);
+            if (Vectors * width > 16) __builtin_prefetch(b + 16 * t.b_step + 16);
+        }
         TEMPERA_UNROLL
         for (int i = 0; i < Rows; ++i) {
             float const* const base = i < 5 ? a0 : i < 10 ? a5 : a10;
@@ -199,53 +203,58 @@ TEMPERA_INLINE void zero_run(float* to, int count) {
     for (int i = 0; i < count; i += width) vstore(to + i, vzero());
 }
 
-/// Columns [first, last) of the window rows of `rows` positions from `position` on, to lines `line` floats apart.
+/// Elements [first, last) of one window, zeros where it leaves the map. `image` is the sample's element (0, left, 0).
+template <class T>
+static void gather_clipped(window_walk const& w, T const* image, int top, int left, int first, int last, float* to) {
+    int const run = w.window_width * w.channels;
+    std::int64_t const in_row = std::int64_t{w.in_width} * w.channels;
+    int const begin = left < 0 ? -left * w.channels : 0;
+    int const end = left + w.window_width > w.in_width ? (w.in_width - left) * w.channels : run;
+    for (int r = first / run; r * run < last; ++r) {
+        int const y = top + r;
+        int const from = first > r * run ? first - r * run : 0;
+        int const until = last < (r + 1) * run ? last - r * run : run;
+        float* const out = to + r * run - first;
+        if (y < 0 || y >= w.in_height) {
+            zero_run(out + from, until - from);
+            continue;
+        }
+        int const inside_from = from < begin ? (begin < until ? begin : until) : from;
+        int const inside_until = until > end ? (end > inside_from ? end : inside_from) : until;
+        zero_run(out + from, inside_from - from);
+        copy_run(image + y * in_row + inside_from, out + inside_from, inside_until - inside_from);
+        zero_run(out + inside_until, until - inside_until);
+    }
+}
+
+/// Elements [first, last) of the windows of `rows` positions from `position` on, to lines `line` floats apart.
 /// May write up to `width` floats after a line.
 template <class T>
 static void gather(window_walk const& w, void const* source, std::int64_t position, int rows, int first, int last,
                    float* to, std::ptrdiff_t line) {
-    T const* const x = static_cast<T const*>(source);
     int const run = w.window_width * w.channels;
     std::int64_t const in_row = std::int64_t{w.in_width} * w.channels;
     std::int64_t const per_image = std::int64_t{w.out_height} * w.out_width;
-    std::int64_t n = position / per_image;
+    bool const whole = first == 0 && last == w.window_height * run;
+    T const* image = static_cast<T const*>(source) + position / per_image * w.in_height * in_row;
     int i = static_cast<int>(position % per_image / w.out_width);
     int j = static_cast<int>(position % w.out_width);
-    int const first_row = first / run;
-    int const last_row = (last - 1) / run;
-    bool const whole = first == 0 && last == w.window_height * run;
     for (int p = 0; p < rows; ++p, to += line) {
-        int const left = j * w.step + w.left;
-        int const begin = left < 0 ? -left * w.channels : 0;
-        int const end = left + w.window_width > w.in_width ? (w.in_width - left) * w.channels : run;
         int const top = i * w.step + w.top;
-        T const* const image = x + n * w.in_height * in_row + std::int64_t{left} * w.channels;
-        bool const inside = begin == 0 && end == run && top >= 0 && top + w.window_height <= w.in_height;
-        if (inside && whole) {
-            T const* from = image + top * in_row;
-            float* out = to;
-            for (int r = 0; r < w.window_height; ++r, from += in_row, out += run) copy_run(from, out, run);
-        }
-        for (int r = first_row; r <= last_row && !(inside && whole); ++r) {
-            int const y = top + r;
-            int const from = r == first_row ? first - r * run : 0;
-            int const until = r == last_row ? last - r * run : run;
-            float* const out = to + r * run - first;
-            if (y < 0 || y >= w.in_height) {
-                zero_run(out + from, until - from);
-                continue;
-            }
-            int const inside_from = from < begin ? (begin < until ? begin : until) : from;
-            int const inside_until = until > end ? (end > inside_from ? end : inside_from) : until;
-            if (inside_from > from) zero_run(out + from, inside_from - from);
-            copy_run(image + y * in_row + inside_from, out + inside_from, inside_until - inside_from);
-            if (until > inside_until) zero_run(out + inside_until, until - inside_until);
+        int const left = j * w.step + w.left;
+        T const* from = image + std::int64_t{left} * w.channels;
+        if (whole && top >= 0 && top + w.window_height <= w.in_height && left >= 0 &&
+            left + w.window_width <= w.in_width) {
+            from += top * in_row;
+            for (int r = 0; r < w.window_height; ++r, from += in_row) copy_run(from, to + r * run, run);
+        } else {
+            gather_clipped(w, from, top, left, first, last, to);
         }
         if (++j == w.out_width) {
             j = 0;
             if (++i == w.out_height) {
                 i = 0;
-                ++n;
+                image += w.in_height * in_row;
             }
         }
     }
