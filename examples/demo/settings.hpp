@@ -41,13 +41,13 @@ struct label_fraction {
 
 struct settings {
     int base_filters = 16;
-    int pretrain_epochs = 24;
+    int pretrain_epochs = 14;
     int batch = 256;
     float pretrain_rate = 0.5F;
     float temperature = 0.2F;
-    int distill_epochs = 5;
+    int distill_epochs = 3;
     float alpha = 0.8F;  ///< weight of the distillation term beside labels
-    std::array<label_fraction, 2> fractions{{{80, 80, 120, "1 %"}, {800, 160, 150, "10 %"}}};
+    std::array<label_fraction, 2> fractions{{{80, 80, 100, "1 %"}, {800, 128, 160, "10 %"}}};
     int draws = 3;
     std::uint64_t seed = 1;
 
@@ -64,7 +64,7 @@ struct settings {
                 .flip = 0.5F,
                 .jitter = {.probability = 0.8F, .brightness = 0.6F, .contrast = 0.6F}};
     }
-    tempera::augmentation label_augmentation() const { return tempera::crop_and_flip{.area_min = 0.2F}; }
+    tempera::augmentation label_augmentation() const { return tempera::crop_and_flip{.area_min = 0.5F}; }
 };
 
 /// --long: the prototype's widths and lengths.
