@@ -206,6 +206,41 @@ TEST_CASE("a full turn of hue is no turn, and half a turn is the complement", "[
         }
 }
 
+TEST_CASE("a pixel's colours do not depend on its place in the row", "[data][augmentation]") {
+    // Rows of any length, so that every pixel is taken both among four and alone.
+    std::vector<float> row;
+    philox_stream stream(6);
+    for (int i = 0; i < 3 * 23; ++i) row.push_back(stream.uniform(-0.1F, 1.1F));
+    for (auto const& [operation, value] :
+         {std::pair{color_operation::saturation, 0.4F}, {color_operation::saturation, 1.7F}, {color_operation::hue, -0.13F},
+          {color_operation::hue, 0.2F}, {color_operation::brightness, 1.3F}, {color_operation::brightness_shift, -0.2F}}) {
+        CAPTURE(static_cast<int>(operation), value);
+        std::vector<float> together = row, alone = row;
+        adjust({together.data(), {1, 1, 23, 3}}, operation, value);
+        for (std::size_t i = 0; i < row.size(); i += 3) adjust({alone.data() + i, {1, 1, 1, 3}}, operation, value);
+        CHECK(together == alone);
+    }
+    std::vector<float> together = row, alone = row;
+    to_grayscale({together.data(), {1, 1, 23, 3}});
+    for (std::size_t i = 0; i < row.size(); i += 3) to_grayscale({alone.data() + i, {1, 1, 1, 3}});
+    CHECK(together == alone);
+
+    // Contrast 0 leaves the mean of each channel, however many there are.
+    for (int channels : {1, 2, 3, 5}) {
+        CAPTURE(channels);
+        auto const width = static_cast<int>(row.size()) / channels / 2;
+        std::vector<float> values = row;
+        adjust_contrast({values.data(), {1, 2, width, channels}}, 0);
+        for (int c = 0; c < channels; ++c) {
+            double mean = 0;
+            for (int i = 0; i < 2 * width; ++i) mean += static_cast<double>(row[static_cast<std::size_t>(i * channels + c)]);
+            mean /= 2 * width;
+            for (int i = 0; i < 2 * width; ++i)
+                CHECK_THAT(values[static_cast<std::size_t>(i * channels + c)], Catch::Matchers::WithinAbs(mean, 1e-6));
+        }
+    }
+}
+
 TEST_CASE("a reserved workspace does not grow", "[data][augmentation]") {
     augmentation const a = simclr_augmentation{.height = 30, .width = 26, .blur = 0.5F};
     shape const source{28, 33, 3};

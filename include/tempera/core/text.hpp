@@ -10,6 +10,7 @@ namespace tempera {
 
 template <int Capacity>
 struct fixed_text {
+    static constexpr int capacity = Capacity;
     char characters[Capacity]{};
     int length = 0;
 

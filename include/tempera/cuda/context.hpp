@@ -123,6 +123,10 @@ public:
         return static_cast<update_range const*>(device_table_.get());
     }
 
+    /// Bytes of a convolution's column matrix and of a tile of similarities, unless one sample or row needs more: both
+    /// stay in the second-level cache.
+    std::int64_t tile_bytes = std::int64_t{32} << 20;
+
     std::string name() const { return "gpu " + std::to_string(index_); }
 
 private:

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 // NT-Xent over tiles of similarities (SimCLR eq. 1). A tile holds u_i . u_j for some rows i and all 2N columns j;
-// cuBLAS makes it, twice: once for each row's log-sum-exp, once for the weights of the gradient
-//   dU = 1 / (N tau) ((P - Y) + transpose(P - Y)) U,   P_ij = exp(S_ij - lse_i) off the diagonal, Y one-hot positive.
+// cuBLAS makes it, twice: once for the loss of each row, once for the weights W of the gradient.
+//   x_i = log sum_{j not i, pos} exp(S_ij) - S_i,pos      loss_i = log(1 + exp x_i)      lse_i = S_i,pos + loss_i
+//   dU = 1 / (N tau) W U      W_ij = exp(S_ij - lse_i) + exp(S_ij - lse_j), minus 2 where j = pos, 0 where j = i
+// 1 - P_i,pos = 1 - exp(-loss_i) is small when training has gone far: it is computed without subtracting from 1.
 
 #include <tempera/cuda/losses.cuh>
 
@@ -24,47 +26,49 @@ struct similarity_row {
           positive(i < g.pairs ? i + g.pairs : i - g.pairs) {}
     __device__ float at(int j) const { return values[j] / temperature; }
 
-    /// log sum exp over begin <= j < end, j != i.
-    __device__ float log_sum_exp(int begin, int end) const {
+    /// log sum exp over the negatives: all j but i and the positive.
+    __device__ float log_sum_of_negatives() const {
         float largest = -INFINITY;
-        for (int j = begin + thread_index(); j < end; j += row_threads)
-            if (j != i) largest = largest >= at(j) ? largest : at(j);
+        for (int j = thread_index(); j < rows; j += row_threads)
+            if (j != i && j != positive) largest = largest >= at(j) ? largest : at(j);
         largest = block_max(largest);
         float sum = 0;
-        for (int j = begin + thread_index(); j < end; j += row_threads)
-            if (j != i) sum += expf(at(j) - largest);
+        for (int j = thread_index(); j < rows; j += row_threads)
+            if (j != i && j != positive) sum += expf(at(j) - largest);
         return largest + logf(block_sum(sum));
     }
 };
 
 /// Loss of every row; accuracy and entropy of the rows of view a among the N embeddings of view b.
 static __global__ void contrastive_rows_kernel(contrastive_geometry g, int first, float const* similarity,
-                                               float* log_sum_exp, float* row_terms) {
+                                               float* log_sum_exp, float* pull, float* row_terms) {
     similarity_row const row(g, first, similarity);
-    float const all = row.log_sum_exp(0, row.rows);
+    float const x = row.log_sum_of_negatives() - row.at(row.positive);
     float entropy = 0;
     float rank = 1;
     if (row.i < g.pairs) {  // the same for the whole block
-        float const across = row.log_sum_exp(g.pairs, row.rows);
-        for (int j = g.pairs + thread_index(); j < row.rows; j += row_threads) {
-            float const p = expf(row.at(j) - across);
-            entropy -= p * logf(p + 1e-8F);
-        }
-        entropy = block_sum(entropy);
-        rank = rank_of(row.values + g.pairs, g.pairs, row.positive - g.pairs);
+        float const* const across = row.values + g.pairs;
+        softmax_row const softmax(across, g.pairs, g.temperature);
+        float expected = 0;
+        for (int j = thread_index(); j < g.pairs; j += row_threads)
+            expected += softmax.probability(across[j] / g.temperature) * (across[j] / g.temperature);
+        entropy = softmax.log_sum - block_sum(expected);
+        rank = rank_of(across, g.pairs, row.positive - g.pairs);
     }
     if (threadIdx.x != 0) return;
-    log_sum_exp[row.i] = all;
+    float const loss = x > 0 ? x + log1pf(expf(-x)) : log1pf(expf(x));
+    log_sum_exp[row.i] = row.at(row.positive) + loss;
+    pull[row.i] = expm1f(-loss);
     float* const out = row_terms + std::int64_t{row.i} * terms_per_row;
-    out[0] = all - row.at(row.positive);
+    out[0] = loss;
     out[1] = rank < 1 ? 1 : 0;
     out[2] = entropy;
     out[3] = 1;
     out[4] = 0;
 }
 inline void contrastive_rows(cudaStream_t stream, contrastive_geometry const& g, int first, int count,
-                             float const* similarity, float* log_sum_exp, float* row_terms) {
-    launch_rows(contrastive_rows_kernel, count, stream, g, first, similarity, log_sum_exp, row_terms);
+                             float const* similarity, float* log_sum_exp, float* pull, float* row_terms) {
+    launch_rows(contrastive_rows_kernel, count, stream, g, first, similarity, log_sum_exp, pull, row_terms);
 }
 
 struct contrastive_weight_at {
@@ -72,6 +76,7 @@ struct contrastive_weight_at {
     int first;
     float factor;
     float const* log_sum_exp;
+    float const* pull;
     float* similarity;
     __device__ void operator()(std::int64_t at) const {
         int const rows = 2 * g.pairs;
@@ -79,14 +84,14 @@ struct contrastive_weight_at {
         int const i = first + static_cast<int>(at / rows);
         float const s = similarity[at] / g.temperature;
         bool const positive = j == i + g.pairs || i == j + g.pairs;
-        float const p = expf(s - log_sum_exp[i]) + expf(s - log_sum_exp[j]);
-        similarity[at] = i == j ? 0 : factor * (p - (positive ? 2.0F : 0.0F));
+        float const w = positive ? pull[i] + pull[j] : expf(s - log_sum_exp[i]) + expf(s - log_sum_exp[j]);
+        similarity[at] = i == j ? 0 : factor * w;
     }
 };
 inline void contrastive_weights(cudaStream_t stream, contrastive_geometry const& g, int first, int count, float factor,
-                                float const* log_sum_exp, float* similarity) {
+                                float const* log_sum_exp, float const* pull, float* similarity) {
     each(stream, std::int64_t{2} * g.pairs * count,
-         contrastive_weight_at{g, first, factor, log_sum_exp, similarity});
+         contrastive_weight_at{g, first, factor, log_sum_exp, pull, similarity});
 }
 
 }  // namespace tempera::cuda_kernels

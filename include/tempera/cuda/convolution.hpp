@@ -33,20 +33,20 @@ struct convolution_plan {
                 g.in_width == g.out_width),
           depth(g.kernel * g.kernel * g.in_channels),
           positions(g.out_height * g.out_width) {
-        constexpr std::int64_t budget = std::int64_t{32} << 20;  // bytes: stays in the second-level cache
-        std::int64_t const row_bytes = std::int64_t{depth} * positions * static_cast<std::int64_t>(sizeof(Column));
+        std::int64_t const sample_bytes = std::int64_t{depth} * positions * static_cast<std::int64_t>(sizeof(Column));
         samples = plain ? g.batch
-                        : static_cast<int>(std::clamp<std::int64_t>(budget / row_bytes, 1, std::max(g.batch, 1)));
+                        : static_cast<int>(std::clamp<std::int64_t>(device.context.tile_bytes / sample_bytes, 1,
+                                                                    std::max(g.batch, 1)));
         bool const own_weights = w != nullptr && !std::is_same_v<T, float>;
         std::size_t const weight_bytes = own_weights ? rounded(static_cast<std::size_t>(g.weight_size()) * sizeof(T)) : 0;
-        std::size_t const column_bytes = plain ? 0 : rounded(static_cast<std::size_t>(row_bytes * samples));
+        std::size_t const tile_bytes = plain ? 0 : rounded(static_cast<std::size_t>(sample_bytes * samples));
         std::int64_t const rows = std::int64_t{g.batch} * positions;
         auto const sum_bytes =
             static_cast<std::size_t>(column_floats(rows, g.out_channels, 1)) * sizeof(float);
         auto* const memory =
-            static_cast<std::byte*>(device.context.scratch(weight_bytes + column_bytes + sum_bytes));
+            static_cast<std::byte*>(device.context.scratch(weight_bytes + tile_bytes + sum_bytes));
         columns = reinterpret_cast<Column*>(memory + weight_bytes);
-        sums = reinterpret_cast<float*>(memory + weight_bytes + column_bytes);
+        sums = reinterpret_cast<float*>(memory + weight_bytes + tile_bytes);
         if constexpr (std::is_same_v<T, float>) {
             weights = w;
         } else {

@@ -157,13 +157,13 @@ void count_correct(cudaStream_t stream, int rows, int classes, float const* logi
 inline constexpr int finite_blocks = 256;
 void find_not_finite(cudaStream_t stream, std::int64_t n, float const* x, float* scratch);
 
-/// similarity[i - first, j] holds u_i . u_j for rows first .. first + count - 1 of 2 * pairs: log-sum-exp over j != i,
-/// and per row the terms of loss_sums in row_terms (5 per row).
+/// similarity[i - first, j] holds u_i . u_j for rows first .. first + count - 1 of 2 * pairs. Per row: the log-sum-exp
+/// over j != i, pull = P_i,pos - 1, and the terms of loss_sums (5 per row).
 void contrastive_rows(cudaStream_t stream, contrastive_geometry const& g, int first, int count, float const* similarity,
-                      float* log_sum_exp, float* row_terms);
+                      float* log_sum_exp, float* pull, float* row_terms);
 /// similarity becomes factor (P - Y + transpose(P - Y)), 0 on the diagonal.
 void contrastive_weights(cudaStream_t stream, contrastive_geometry const& g, int first, int count, float factor,
-                         float const* log_sum_exp, float* similarity);
+                         float const* log_sum_exp, float const* pull, float* similarity);
 /// sums[5] = the terms added up in row order.
 void sum_row_terms(cudaStream_t stream, int rows, float const* row_terms, float* sums);
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <string>
 
 #include <tempera/cuda/launch.hpp>
 #include <tempera/cuda/matmul.hpp>
@@ -20,8 +21,9 @@ inline loss_sums fetch_sums(gpu& device, float const* scratch) {
 /// Throws error when rows had labels that no class has.
 inline void require_labels(loss_sums const& sums, char const* where, int classes) {
     if (sums.bad > 0)
-        throw error(where, "labels of -1 (none) or 0 to " + std::to_string(classes - 1),
-                    std::to_string(static_cast<std::int64_t>(sums.bad)) + " others", "check the labels of the batch");
+        throw error(where, "labels from -1 (none) to " + std::to_string(classes - 1),
+                    "others in " + std::to_string(static_cast<std::int64_t>(sums.bad)) + " rows",
+                    "check the labels and the number of classes");
 }
 
 /// Means over `rows` rows; 0 for none.
@@ -54,7 +56,7 @@ inline loss_value distillation_cross_entropy(gpu& device, distillation_geometry 
     cuda_kernels::distillation_term(device.context.stream(), g, student, teacher, factor, dstudent, mode, scratch);
     auto value = cuda_kernels::mean_of(cuda_kernels::fetch_sums(device, scratch), static_cast<float>(g.rows));
     value.loss *= share;
-    if (g.alpha < 1 && labels != nullptr) {
+    if (g.alpha < 1) {
         auto const labeled = softmax_cross_entropy(device, g.rows, g.classes, student, labels, 0, weight * (1 - g.alpha),
                                                    dstudent, store::accumulate);
         value.loss += (1 - g.alpha) * labeled.loss;
@@ -62,20 +64,21 @@ inline loss_value distillation_cross_entropy(gpu& device, distillation_geometry 
     return value;
 }
 
-/// Needs scratch memory for two copies of h and a tile of at most 32 MiB (at least one row of 2N similarities).
+/// Needs scratch memory for two copies of h and a tile of rows of 2N similarities (context.tile_bytes, at least one row).
 inline loss_value contrastive_cross_entropy(gpu& device, contrastive_geometry const& g, float const* h, float weight,
                                             float* dh, store mode) {
     if (g.pairs == 0) return {};
-    constexpr std::int64_t tile_floats = std::int64_t{8} << 20;
     int const rows = 2 * g.pairs;
-    int const tile_rows = static_cast<int>(std::clamp<std::int64_t>(tile_floats / rows, 1, rows));
+    std::int64_t const row_bytes = std::int64_t{4} * rows;
+    auto const tile_rows = static_cast<int>(std::clamp<std::int64_t>(device.context.tile_bytes / row_bytes, 1, rows));
     std::int64_t const size = std::int64_t{rows} * g.channels;
 
-    float* const scratch = device.context.float_scratch(cuda_kernels::loss_floats(rows) + 2 * rows + 2 * size +
+    float* const scratch = device.context.float_scratch(cuda_kernels::loss_floats(rows) + 3 * rows + 2 * size +
                                                         std::int64_t{tile_rows} * rows);
     float* const terms = scratch + 8;
     float* const log_sums = terms + std::int64_t{5} * rows;
-    float* const inverse = log_sums + rows;
+    float* const pull = log_sums + rows;
+    float* const inverse = pull + rows;
     float* const normalized = inverse + rows;
     float* const du = normalized + size;
     float* const tile = du + size;
@@ -95,13 +98,13 @@ inline loss_value contrastive_cross_entropy(gpu& device, contrastive_geometry co
         }
     };
     each_tile([&](int first, int count) {
-        cuda_kernels::contrastive_rows(stream, g, first, count, tile, log_sums, terms);
+        cuda_kernels::contrastive_rows(stream, g, first, count, tile, log_sums, pull, terms);
     });
     cuda_kernels::sum_row_terms(stream, rows, terms, scratch);
     if (dh != nullptr) {
         float const factor = weight / (static_cast<float>(g.pairs) * g.temperature);
         each_tile([&](int first, int count) {
-            cuda_kernels::contrastive_weights(stream, g, first, count, factor, log_sums, tile);
+            cuda_kernels::contrastive_weights(stream, g, first, count, factor, log_sums, pull, tile);
             matmul_geometry const product{.m = count, .n = g.channels, .k = rows};
             float* const to = (g.normalize ? du : dh) + std::int64_t{first} * g.channels;
             cuda_kernels::multiply_matrices(device, product, static_cast<float const*>(tile), u, to,
@@ -114,12 +117,12 @@ inline loss_value contrastive_cross_entropy(gpu& device, contrastive_geometry co
     return cuda_kernels::mean_of(cuda_kernels::fetch_sums(device, scratch), static_cast<float>(g.pairs));
 }
 
-inline int count_correct(gpu& device, int rows, int classes, float const* logits, std::int32_t const* labels, int top) {
+inline std::int64_t count_correct(gpu& device, int rows, int classes, float const* logits, std::int32_t const* labels, int top) {
     float* const scratch = device.context.float_scratch(cuda_kernels::loss_floats(rows));
     cuda_kernels::count_correct(device.context.stream(), rows, classes, logits, labels, top, scratch);
     auto const sums = cuda_kernels::fetch_sums(device, scratch);
     cuda_kernels::require_labels(sums, "count_correct", classes);
-    return static_cast<int>(sums.correct);
+    return static_cast<std::int64_t>(sums.correct);
 }
 
 inline bool all_finite(gpu& device, std::int64_t n, float const* x) {

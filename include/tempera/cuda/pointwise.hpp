@@ -3,6 +3,8 @@
 // Catalogue: element by element functions on the device (contract in device/pointwise.hpp).
 
 #include <cstdint>
+#include <string>
+#include <type_traits>
 
 #include <tempera/cuda/gpu.hpp>
 #include <tempera/cuda/launch.hpp>
@@ -76,8 +78,11 @@ void gate_backward(gpu& device, gate_geometry const& g, T const* x, float const*
     cuda_kernels::gate_backward(device.context.stream(), g, x, gate, dy, dx, dx_store, dgate, dgate_store);
 }
 
+/// Throws error unless 0 <= rate < 1.
 template <gpu_element T>
 void apply_dropout(gpu& device, std::int64_t n, float rate, random_stream const& random, T const* x, T* y, store mode) {
+    if (!(rate >= 0 && rate < 1))
+        throw error("dropout", "a rate of at least 0 and below 1", std::to_string(rate), "correct dropout{.rate}");
     cuda_kernels::dropout(device.context.stream(), n, rate, random, x, y, mode);
 }
 inline void drop_block_mask(gpu& device, drop_block_geometry const& g, random_stream const& random, float* mask) {

@@ -2,13 +2,17 @@
 #pragma once
 // Random kernels: dropout and DropBlock masks. The numbers are those of core/philox.hpp, word by word.
 
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+
 #include <tempera/cuda/launch.hpp>
 #include <tempera/cuda/rows.cuh>
 
 namespace tempera::cuda_kernels {
 
-/// Uniform in [0, 1) of element i: word i % 4 of the Philox4x32-10 block offset + i / 4.
-__device__ inline float uniform_at(random_stream const& random, std::int64_t i) {
+/// 24 random bits of element i: from word i % 4 of the Philox4x32-10 block offset + i / 4.
+__device__ inline std::uint32_t draw_at(random_stream const& random, std::int64_t i) {
     std::uint64_t const block = random.offset + static_cast<std::uint64_t>(i) / 4;
     std::uint32_t counter[4] = {static_cast<std::uint32_t>(block), static_cast<std::uint32_t>(block >> 32), 0, 0};
     std::uint32_t lo = random.key.lo;
@@ -25,37 +29,43 @@ __device__ inline float uniform_at(random_stream const& random, std::int64_t i) 
         lo += 0x9E3779B9U;
         hi += 0xBB67AE85U;
     }
-    return static_cast<float>(counter[i % 4] >> 8) * 0x1p-24F;
+    return counter[i % 4] >> 8;
+}
+
+/// How many of the 2^24 draws are below a probability, as uniform numbers in [0, 1).
+inline std::uint32_t draws_below(double probability) {
+    return static_cast<std::uint32_t>(std::ceil(std::clamp(probability, 0.0, 1.0) * 16777216.0));
 }
 
 template <class T>
 struct dropout_at {
-    float rate;
+    std::uint32_t dropped;
+    float factor;
     random_stream random;
     T const* x;
     T* y;
     store mode;
     __device__ void operator()(std::int64_t i) const {
-        put(y[i], uniform_at(random, i) >= rate ? as_float(x[i]) / (1 - rate) : 0, mode);
+        put(y[i], draw_at(random, i) >= dropped ? as_float(x[i]) * factor : 0, mode);
     }
 };
 template <class T>
 void dropout(cudaStream_t stream, std::int64_t n, float rate, random_stream const& random, T const* x, T* y,
              store mode) {
-    each(stream, n, dropout_at<T>{rate, random, x, y, mode});
+    each(stream, n, dropout_at<T>{draws_below(double{rate}), 1 / (1 - rate), random, x, y, mode});
 }
 
 /// 1 where no block covers the position, else 0. A block's centre is drawn with probability gamma wherever the block
 /// lies inside the map.
 struct drop_block_at {
     drop_block_geometry g;
-    float gamma;
+    std::uint32_t gamma;  ///< the probability, in draws
     random_stream random;
     float* mask;
 
     __device__ bool is_centre(int i, int j, std::int64_t position) const {
         return i >= g.block / 2 && i < g.height - (g.block - 1) / 2 && j >= g.block / 2 &&
-               j < g.width - (g.block - 1) / 2 && uniform_at(random, position) < gamma;
+               j < g.width - (g.block - 1) / 2 && draw_at(random, position) < gamma;
     }
     __device__ void operator()(std::int64_t at) const {
         auto const column = static_cast<int>(at % g.width);
@@ -91,10 +101,12 @@ inline void drop_block_mask(cudaStream_t stream, drop_block_geometry const& g, r
                             float* scratch) {
     std::int64_t const n = std::int64_t{1} * g.batch * g.height * g.width;
     if (n == 0) return;
-    float const area = static_cast<float>(g.height) * static_cast<float>(g.width);
-    float const inside = static_cast<float>(g.height - g.block + 1) * static_cast<float>(g.width - g.block + 1);
-    float const gamma = (1 - g.keep) * area / static_cast<float>(g.block * g.block) / inside;
-    each(stream, n, drop_block_at{g, gamma, random, mask});
+    drop_block_geometry fitting = g;
+    fitting.block = std::min({g.block, g.height, g.width});
+    double const covered = double{1} * fitting.block * fitting.block;
+    double const places = double{1} * (g.height - fitting.block + 1) * (g.width - fitting.block + 1);
+    double const gamma = (1 - double{g.keep}) * g.height * g.width / covered / places;
+    each(stream, n, drop_block_at{fitting, draws_below(gamma), random, mask});
     launch(sum_kernel, dim3(1), dim3(row_threads), stream, n, mask, scratch);
     each(stream, n, rescale_mask_at{n, scratch, mask});
 }

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+// Convolution and its gradients against the defining sum in float64; the gradients by scattering each product.
+
+#include <array>
+
+#include "lab.hpp"
+
+using namespace tempera;
+
+namespace {
+
+convolution_geometry geometry(int batch, int height, int width, int in, int out, int kernel, int stride) {
+    convolution_geometry g;
+    g.batch = batch;
+    g.in_height = height;
+    g.in_width = width;
+    g.in_channels = in;
+    g.out_channels = out;
+    g.kernel = kernel;
+    g.stride = stride;
+    g.pad_top = (kernel - 1) / 2;
+    g.pad_left = (kernel - 1) / 2;
+    g.out_height = (height + stride - 1) / stride;
+    g.out_width = (width + stride - 1) / stride;
+    return g;
+}
+
+/// Calls f(x index, w index, y index) for every product of the defining sum.
+void each_product(convolution_geometry const& g, auto const& f) {
+    for (int n = 0; n < g.batch; ++n)
+        for (int i = 0; i < g.out_height; ++i)
+            for (int j = 0; j < g.out_width; ++j)
+                for (int r = 0; r < g.kernel; ++r)
+                    for (int s = 0; s < g.kernel; ++s) {
+                        int const row = i * g.stride + r - g.pad_top;
+                        int const column = j * g.stride + s - g.pad_left;
+                        if (row < 0 || row >= g.in_height || column < 0 || column >= g.in_width) continue;
+                        for (int o = 0; o < g.out_channels; ++o)
+                            for (int c = 0; c < g.in_channels; ++c)
+                                f(static_cast<std::size_t>(((n * g.in_height + row) * g.in_width + column) * g.in_channels + c),
+                                  static_cast<std::size_t>(((o * g.kernel + r) * g.kernel + s) * g.in_channels + c),
+                                  static_cast<std::size_t>(((n * g.out_height + i) * g.out_width + j) * g.out_channels + o));
+                    }
+}
+
+convolution_geometry any_geometry() {
+    auto g = GENERATE(geometry(2, 5, 6, 3, 4, 3, 1), geometry(3, 7, 7, 2, 5, 3, 2), geometry(2, 4, 3, 6, 7, 1, 1),
+                      geometry(2, 5, 5, 4, 3, 1, 2), geometry(1, 9, 8, 3, 2, 7, 2), geometry(4, 1, 1, 10, 3, 1, 1),
+                      geometry(1, 1, 1, 1, 1, 3, 1), geometry(2, 6, 4, 2, 3, 2, 2));
+    return g;
+}
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("gpu convolution: forward", "", float, bf16, half) {
+    emulation::with const machine(lab::any_order());
+    auto const g = any_geometry();
+    bool const biased = GENERATE(false, true);
+    gpu device;
+    auto const x = lab::random_values<TestType>(g.in_size(), 1);
+    auto const w = lab::exact(lab::random_values<TestType>(g.weight_size(), 2));
+    auto const bias = lab::random_values<float>(g.out_channels, 3);
+    std::vector<double> expected(static_cast<std::size_t>(g.out_size()));
+    auto const xs = lab::exact(x);
+    each_product(g, [&](auto in, auto weight, auto out) { expected[out] += xs[in] * w[weight]; });
+    for (std::size_t i = 0; biased && i < expected.size(); ++i)
+        expected[i] += static_cast<double>(bias[i % static_cast<std::size_t>(g.out_channels)]);
+
+    auto x_memory = lab::on_device(device, x);
+    auto w_memory = lab::on_device(device, std::vector<float>(w.begin(), w.end()));
+    auto bias_memory = lab::on_device(device, bias);
+    buffer<TestType> y_memory(device, g.out_size());
+    convolution_forward(device, g, x_memory.data(), w_memory.data(), biased ? bias_memory.data() : nullptr,
+                        y_memory.data());
+    CHECK(lab::difference(lab::from_device(device, y_memory), expected) < lab::tolerance<TestType>);
+}
+
+TEMPLATE_TEST_CASE("gpu convolution: backward to the data", "", float, bf16, half) {
+    emulation::with const machine(lab::any_order());
+    auto const g = any_geometry();
+    store const mode = GENERATE(store::write, store::accumulate);
+    gpu device;
+    auto const dy = lab::random_values<TestType>(g.out_size(), 1);
+    auto const w = lab::exact(lab::random_values<TestType>(g.weight_size(), 2));
+    auto const old = lab::random_values<TestType>(g.in_size(), 3);
+    auto expected = mode == store::write ? std::vector<double>(old.size()) : lab::exact(old);
+    auto const dys = lab::exact(dy);
+    each_product(g, [&](auto in, auto weight, auto out) { expected[in] += dys[out] * w[weight]; });
+
+    auto dy_memory = lab::on_device(device, dy);
+    auto w_memory = lab::on_device(device, std::vector<float>(w.begin(), w.end()));
+    auto dx_memory = lab::on_device(device, old);
+    convolution_backward_data(device, g, dy_memory.data(), w_memory.data(), dx_memory.data(), mode);
+    CHECK(lab::difference(lab::from_device(device, dx_memory), expected) < lab::tolerance<TestType>);
+}
+
+TEMPLATE_TEST_CASE("gpu convolution: backward to weights and bias", "", float, bf16, half) {
+    emulation::with const machine(lab::any_order());
+    auto const g = any_geometry();
+    store const mode = GENERATE(store::write, store::accumulate);
+    gpu device;
+    auto const x = lab::random_values<TestType>(g.in_size(), 1);
+    auto const dy = lab::random_values<TestType>(g.out_size(), 2);
+    auto const old = lab::random_values<float>(g.weight_size(), 3);
+    auto const old_bias = lab::random_values<float>(g.out_channels, 4);
+    auto expected = mode == store::write ? std::vector<double>(old.size()) : lab::exact(old);
+    auto expected_bias = mode == store::write ? std::vector<double>(old_bias.size()) : lab::exact(old_bias);
+    auto const xs = lab::exact(x);
+    auto const dys = lab::exact(dy);
+    each_product(g, [&](auto in, auto weight, auto out) { expected[weight] += xs[in] * dys[out]; });
+    for (std::size_t i = 0; i < dys.size(); ++i) expected_bias[i % static_cast<std::size_t>(g.out_channels)] += dys[i];
+
+    auto x_memory = lab::on_device(device, x);
+    auto dy_memory = lab::on_device(device, dy);
+    auto dw_memory = lab::on_device(device, old);
+    auto dbias_memory = lab::on_device(device, old_bias);
+    convolution_backward_weights(device, g, x_memory.data(), dy_memory.data(), dw_memory.data(), dbias_memory.data(),
+                                 mode);
+    // gradients of weights are float32 whatever the activations are
+    CHECK(lab::difference(lab::from_device(device, dw_memory), expected) < lab::tolerance<float>);
+    CHECK(lab::difference(lab::from_device(device, dbias_memory), expected_bias) < lab::tolerance<float>);
+}
+
+TEST_CASE("gpu convolution: chunks of samples give what one chunk gives") {
+    auto const g = geometry(5, 6, 5, 3, 4, 3, 1);
+    store const mode = GENERATE(store::write, store::accumulate);
+    auto const x = lab::random_values<float>(g.in_size(), 1);
+    auto const w = lab::random_values<float>(g.weight_size(), 2);
+    auto const dy = lab::random_values<float>(g.out_size(), 3);
+    auto const run = [&](std::int64_t tile_bytes, long products) {
+        gpu device;
+        device.context.tile_bytes = tile_bytes;
+        long const before = emulation::counts().products;
+        auto x_memory = lab::on_device(device, x);
+        auto w_memory = lab::on_device(device, w);
+        auto dy_memory = lab::on_device(device, dy);
+        auto dx_memory = lab::on_device(device, x);
+        auto dw_memory = lab::on_device(device, w);
+        buffer<float> y_memory(device, g.out_size());
+        convolution_forward(device, g, x_memory.data(), w_memory.data(), nullptr, y_memory.data());
+        convolution_backward_data(device, g, dy_memory.data(), w_memory.data(), dx_memory.data(), mode);
+        convolution_backward_weights(device, g, x_memory.data(), dy_memory.data(), dw_memory.data(), nullptr, mode);
+        CHECK(emulation::counts().products - before == products);
+        return std::array<std::vector<float>, 3>{lab::from_device(device, y_memory), lab::from_device(device, dx_memory),
+                                                 lab::from_device(device, dw_memory)};
+    };
+    auto const whole = run(1 << 20, 3);
+    auto const chunks = run(2 * 30 * 27 * 4, 9);  // two samples at a time, one in the last chunk
+    auto const single = run(1, 15);
+    for (std::size_t i = 0; i < 3; ++i) {
+        CHECK(lab::difference(chunks[i], lab::exact(whole[i])) < 1e-6);
+        CHECK(lab::difference(single[i], lab::exact(whole[i])) < 1e-6);
+    }
+}
+
+TEST_CASE("gpu convolution: an empty batch has a gradient of zero") {
+    auto const g = geometry(0, 4, 4, 2, 3, 3, 1);
+    gpu device;
+    buffer<float> none(device, 1);
+    auto dw_memory = lab::on_device(device, lab::random_values<float>(g.weight_size(), 1));
+    convolution_forward(device, g, none.data(), dw_memory.data(), nullptr, none.data());
+    convolution_backward_data(device, g, none.data(), dw_memory.data(), none.data(), store::write);
+    convolution_backward_weights(device, g, none.data(), none.data(), dw_memory.data(), nullptr, store::write);
+    CHECK(lab::from_device(device, dw_memory) == std::vector<float>(static_cast<std::size_t>(g.weight_size())));
+}
