@@ -117,7 +117,7 @@ inline void batch_norm_moving(cpu&, int channels, float decay, float factor, flo
 
 template <class T>
 void batch_norm_apply(cpu& device, batch_norm_geometry const& g, batch_norm_state const& s, T const* x,
-                      T const* residual, bool relu, T* y) {
+                      T const* residual, bool rectified, T* y) {
     row_blocks const cut(1, g.rows, g.channels);
     if (cut.chunks == 0) return;
     auto const& kernels = cpu_kernels::batch_norm_for<T>(device.level());
@@ -129,7 +129,7 @@ void batch_norm_apply(cpu& device, batch_norm_geometry const& g, batch_norm_stat
     device.for_chunks(cut.chunks, [&](std::int64_t chunk, int) {
         cut.each_block(chunk, [&](std::int64_t, std::int64_t, std::int64_t first, std::int64_t count) {
             kernels.normalise(x + first, residual == nullptr ? nullptr : residual + first, y + first, count, cut.wide,
-                              coefficients, relu);
+                              coefficients, rectified);
         });
     });
 }
