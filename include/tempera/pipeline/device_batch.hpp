@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdint>
 
+#include <tempera/core/device_kind.hpp>
 #include <tempera/device/memory.hpp>
 
 namespace tempera {
