@@ -61,8 +61,11 @@ double seconds(F const& f) {
 }  // namespace
 
 int main(int count, char** arguments) {
-    int const asked = count > 1 ? std::atoi(arguments[1]) : 0;  // 0 also for the options of the other benchmarks
-    int const rounds = asked > 0 ? asked : 5;
+    if (count > 1 && arguments[1][0] == '-') {
+        std::puts("against_dlib: left out, it takes no options of Google Benchmark but a number of rounds");
+        return 0;
+    }
+    int const rounds = count > 1 ? std::max(1, std::atoi(arguments[1])) : 5;
     openblas_set_num_threads(threads);
 
     std::vector<dlib::matrix<dlib::rgb_pixel>> pictures(batch);
