@@ -105,7 +105,8 @@ void compare(std::vector<T> const& got, std::vector<double> const& expected, dou
 }
 
 template <class T>
-void check_all(cpu& device, gemm_kernels const& kernels, convolution_geometry const& g, numbers& random, bool integers) {
+void check_all(cpu& device, gemm_kernels const& kernels, convolution_geometry const& g, numbers& random,
+               bool integers) {
     INFO(kernels.name << ": " << text_of(g));
     // integers are exact in float32; sums rounded to bf16 once at the end, twice when accumulated
     double const relative = std::is_same_v<T, bf16> ? 1.0 / 128 : integers ? 0.0 : 4e-6;
@@ -197,7 +198,8 @@ TEST_CASE("convolutions of layers agree with the definition", "[cpu][convolution
 }
 
 TEST_CASE("convolution gives the same bits for any number of threads", "[cpu][convolution]") {
-    convolution_geometry const layers[] = {{5, 12, 12, 16, 6, 6, 20, 3, 2, 1, 1}, {8, 16, 16, 8, 16, 16, 24, 3, 1, 1, 1}};
+    convolution_geometry const layers[] = {{5, 12, 12, 16, 6, 6, 20, 3, 2, 1, 1},
+                                           {8, 16, 16, 8, 16, 16, 24, 3, 1, 1, 1}};
     for (auto const& g : layers) {
         numbers random{3};
         auto const x = filled<float>(g.in_size(), random, false);
@@ -206,7 +208,8 @@ TEST_CASE("convolution gives the same bits for any number of threads", "[cpu][co
         std::vector<std::vector<float>> results;
         for (int const threads : {1, 2, 3, 5}) {
             cpu device{.threads = threads};
-            std::vector<float> all(static_cast<std::size_t>(g.out_size() + g.in_size() + g.weight_size() + g.out_channels));
+            std::vector<float> all(
+                static_cast<std::size_t>(g.out_size() + g.in_size() + g.weight_size() + g.out_channels));
             float* const y = all.data();
             float* const dx = y + g.out_size();
             float* const dw = dx + g.in_size();

@@ -164,9 +164,11 @@ TEST_CASE("an instruction set by name", "[cpu][isa]") {
             return std::string(e.what());
         }
     };
-    CHECK(message("avx512", isa::avx2) == "TEMPERA_ISA: expected an instruction set of this machine (at most avx2), "
-                                          "found avx512; unset it to use the best one");
-    CHECK(message("AVX2", isa::avx512) == "TEMPERA_ISA: expected portable, avx2 or avx512, found 'AVX2'; "
-                                          "unset it to use the best one of this machine");
+    CHECK(message("avx512", isa::avx2) ==
+          "TEMPERA_ISA: expected an instruction set of this machine (at most avx2), "
+          "found avx512; unset it to use the best one");
+    CHECK(message("AVX2", isa::avx512) ==
+          "TEMPERA_ISA: expected portable, avx2 or avx512, found 'AVX2'; "
+          "unset it to use the best one of this machine");
     CHECK(cpu{}.level() <= detected_isa());
 }

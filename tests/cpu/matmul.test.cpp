@@ -42,8 +42,10 @@ void check(cpu& device, gemm_kernels const& kernels, matmul_geometry const& g, s
             std::size_t const at = static_cast<std::size_t>(i * g.n + j);
             double sum = mode == store::accumulate ? static_cast<double>(before[at]) : 0.0;
             for (int k = 0; k < g.k; ++k) {
-                double const left = static_cast<double>(a[static_cast<std::size_t>(g.transpose_a ? k * g.m + i : i * g.k + k)]);
-                double const right = static_cast<double>(b[static_cast<std::size_t>(g.transpose_b ? j * g.k + k : k * g.n + j)]);
+                double const left =
+                    static_cast<double>(a[static_cast<std::size_t>(g.transpose_a ? k * g.m + i : i * g.k + k)]);
+                double const right =
+                    static_cast<double>(b[static_cast<std::size_t>(g.transpose_b ? j * g.k + k : k * g.n + j)]);
                 sum += left * right;
             }
             worst = std::fmax(worst, std::fabs(static_cast<double>(c[at]) - sum));
@@ -56,7 +58,8 @@ void check(cpu& device, gemm_kernels const& kernels, matmul_geometry const& g, s
 
 TEST_CASE("matmul agrees with sums in double", "[cpu][matmul]") {
     cpu device{.threads = 2};
-    int const sizes[][3] = {{1, 1, 1}, {1, 17, 5}, {13, 1, 9}, {7, 33, 0}, {31, 40, 27}, {65, 64, 130}, {20, 150, 512}, {3, 5, 1300}};
+    int const sizes[][3] = {{1, 1, 1},    {1, 17, 5},    {13, 1, 9},     {7, 33, 0},
+                            {31, 40, 27}, {65, 64, 130}, {20, 150, 512}, {3, 5, 1300}};
     for (auto const* const kernels : test::kernel_tables()) {
         for (auto const& s : sizes) {
             for (int transposed = 0; transposed < 4; ++transposed) {

@@ -54,7 +54,7 @@ void forward_with(cpu& device, gemm_kernels const& kernels, convolution_geometry
         job.a = reinterpret_cast<float const*>(x);
         job.a_row = g.in_channels;
     } else {
-        job.walk = {g.in_height, g.in_width,  g.in_channels, g.out_height, g.out_width,
+        job.walk = {g.in_height, g.in_width, g.in_channels, g.out_height, g.out_width,
                     g.stride,    -g.pad_top, -g.pad_left,   g.kernel,     g.kernel};
         job.source = x;
         job.source_storage = storage;
@@ -119,8 +119,8 @@ void backward_data_with(cpu& device, gemm_kernels const& kernels, convolution_ge
                 job.a = reinterpret_cast<float const*>(dy);
                 job.a_row = g.out_channels;
             } else {
-                job.walk = {g.out_height, g.out_width, g.out_channels, v.positions, h.positions,
-                            1,            v.offset,    h.offset,       v.count,     h.count};
+                job.walk = {g.out_height, g.out_width, g.out_channels, v.positions, h.positions, 1,
+                            v.offset,     h.offset,    v.count,        h.count};
                 job.source = dy;
                 job.source_storage = storage;
             }
@@ -143,8 +143,8 @@ void add_rows_with(cpu& device, gemm_kernels const& kernels, std::int64_t rows, 
                    store mode) {
     std::int64_t const part = std::max<std::int64_t>(ceil_divide(rows, 32), 64);
     std::int64_t const parts = std::max<std::int64_t>(ceil_divide(rows, part), 1);
-    auto* const sums = static_cast<float*>(device.scratch(
-        device.caller(), slot_parts, static_cast<std::size_t>(parts * columns) * sizeof(float)));
+    auto* const sums = static_cast<float*>(
+        device.scratch(device.caller(), slot_parts, static_cast<std::size_t>(parts * columns) * sizeof(float)));
     device.for_chunks(parts, [&](std::int64_t p, int) {
         kernels.add_rows[storage_index<T>](dy + p * part * columns, std::min(part, rows - p * part), columns,
                                            sums + p * columns);
@@ -182,10 +182,10 @@ void backward_weights_with(cpu& device, gemm_kernels const& kernels, convolution
     bool const accumulate = mode == store::accumulate;
     float* const parts =
         splits == 1 ? dw : static_cast<float*>(device.scratch(device.caller(), slot_parts, bytes(splits * weights)));
-    auto* const filter_rows = reinterpret_cast<std::ptrdiff_t*>(
-        device.scratch(device.caller(), slot_panels, static_cast<std::size_t>(g.out_channels) * sizeof(std::ptrdiff_t)));
+    auto* const filter_rows = reinterpret_cast<std::ptrdiff_t*>(device.scratch(
+        device.caller(), slot_panels, static_cast<std::size_t>(g.out_channels) * sizeof(std::ptrdiff_t)));
     for (int o = 0; o < g.out_channels; ++o) filter_rows[o] = std::ptrdiff_t{o} * depth;
-    window_walk const walk{g.in_height, g.in_width,  g.in_channels, g.out_height, g.out_width,
+    window_walk const walk{g.in_height, g.in_width, g.in_channels, g.out_height, g.out_width,
                            g.stride,    -g.pad_top, -g.pad_left,   g.kernel,     g.kernel};
 
     device.for_chunks(groups * splits, [&](std::int64_t chunk, int worker) {
@@ -210,8 +210,8 @@ void backward_weights_with(cpu& device, gemm_kernels const& kernels, convolution
             m.depth = count;
             m.a = slopes;
             m.a_group = tr * count;
-            m.a_row = 1;
-            m.a_step = tr;
+            m.a_row = kernels.steps_apart ? 1 : count;
+            m.a_step = kernels.steps_apart ? tr : 1;
             m.b = windows;
             m.b_panel = tc;
             m.b_step = line;
@@ -235,9 +235,9 @@ void backward_weights_with(cpu& device, gemm_kernels const& kernels, convolution
 
 /// See device/convolution.hpp; T is float or bf16.
 template <class T>
-    requires(cpu_kernels::storage_index<T> >= 0)
-void convolution_forward(cpu& device, convolution_geometry const& g, T const* x, float const* w, float const* bias,
-                         T* y) {
+requires(cpu_kernels::storage_index<T> >= 0) void convolution_forward(cpu& device, convolution_geometry const& g,
+                                                                      T const* x, float const* w, float const* bias,
+                                                                      T* y) {
     auto const& kernels = cpu_kernels::gemm_kernels_of(device.level());
     verbose_scope scope(device, "convolution_forward", kernels.name, g.multiply_adds(),
                         cpu_kernels::peak_to_print(device, kernels));
@@ -246,9 +246,9 @@ void convolution_forward(cpu& device, convolution_geometry const& g, T const* x,
 }
 
 template <class T>
-    requires(cpu_kernels::storage_index<T> >= 0)
-void convolution_backward_data(cpu& device, convolution_geometry const& g, T const* dy, float const* w, T* dx,
-                               store mode) {
+requires(cpu_kernels::storage_index<T> >= 0) void convolution_backward_data(cpu& device, convolution_geometry const& g,
+                                                                            T const* dy, float const* w, T* dx,
+                                                                            store mode) {
     auto const& kernels = cpu_kernels::gemm_kernels_of(device.level());
     verbose_scope scope(device, "convolution_backward_data", kernels.name, g.multiply_adds(),
                         cpu_kernels::peak_to_print(device, kernels));
@@ -257,9 +257,9 @@ void convolution_backward_data(cpu& device, convolution_geometry const& g, T con
 }
 
 template <class T>
-    requires(cpu_kernels::storage_index<T> >= 0)
-void convolution_backward_weights(cpu& device, convolution_geometry const& g, T const* x, T const* dy, float* dw,
-                                  float* dbias, store mode) {
+requires(cpu_kernels::storage_index<T> >=
+         0) void convolution_backward_weights(cpu& device, convolution_geometry const& g, T const* x, T const* dy,
+                                              float* dw, float* dbias, store mode) {
     auto const& kernels = cpu_kernels::gemm_kernels_of(device.level());
     verbose_scope scope(device, "convolution_backward_weights", kernels.name, g.multiply_adds(),
                         cpu_kernels::peak_to_print(device, kernels));

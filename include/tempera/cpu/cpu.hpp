@@ -97,7 +97,7 @@ private:
 struct cpu {
     static constexpr device_kind kind = device_kind::cpu;
 
-    int threads = 0;             ///< 0: all cores that affinity and cgroup quota allow
+    int threads = 0;              ///< 0: all cores that affinity and cgroup quota allow
     host_executor executor = {};  ///< threads of the host program instead of own ones
     cpu_engine engine{threads, executor};
 
@@ -111,7 +111,9 @@ struct cpu {
     void for_chunks(std::int64_t chunks, F const& f) {
         engine.pool().run(
             chunks,
-            [](void const* argument, std::int64_t chunk, int worker) { (*static_cast<F const*>(argument))(chunk, worker); },
+            [](void const* argument, std::int64_t chunk, int worker) {
+                (*static_cast<F const*>(argument))(chunk, worker);
+            },
             std::addressof(f));
     }
 

@@ -15,24 +15,16 @@
 namespace tempera::cpu_kernels {
 inline namespace TEMPERA_TAG(EIGEN_MAX_ALIGN_BYTES) {
 
-/// c[i, j] = sum_k a[i, k] b[k, j], c dense; rows of a (a_step 1) or its columns (a_row 1) lie together.
-inline void eigen_product(int rows, int columns, int depth, float const* a, std::ptrdiff_t a_row, std::ptrdiff_t a_step,
-                          float const* b, std::ptrdiff_t b_step, float* c) {
-    using row_major = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-    using column_major = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::ColMajor>;
-    Eigen::Map<row_major> product(c, rows, columns);
-    Eigen::Map<row_major const, 0, Eigen::OuterStride<>> const right(b, depth, columns, Eigen::OuterStride<>(b_step));
-    if (a_step == 1) {
-        Eigen::Map<row_major const, 0, Eigen::OuterStride<>> const left(a, rows, depth, Eigen::OuterStride<>(a_row));
-        product.noalias() = left * right;
-    } else {
-        Eigen::Map<column_major const, 0, Eigen::OuterStride<>> const left(a, rows, depth,
-                                                                          Eigen::OuterStride<>(a_step));
-        product.noalias() = left * right;
+    /// c[i, j] = sum_k a[i, k] b[k, j]; rows of a and b are a_row and b_row floats apart, c is dense.
+    inline void eigen_product(int rows, int columns, int depth, float const* a, std::ptrdiff_t a_row, float const* b,
+                              std::ptrdiff_t b_row, float* c) {
+        using matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+        using lines = Eigen::Map<matrix const, 0, Eigen::OuterStride<>>;
+        Eigen::Map<matrix>(c, rows, columns).noalias() =
+            lines(a, rows, depth, Eigen::OuterStride<>(a_row)) * lines(b, depth, columns, Eigen::OuterStride<>(b_row));
     }
-}
 
-}  // namespace TEMPERA_TAG(EIGEN_MAX_ALIGN_BYTES)
+}  // namespace )
 }  // namespace tempera::cpu_kernels
 
 #undef TEMPERA_TAG

@@ -55,6 +55,7 @@ struct window_walk {
 struct gemm_kernels {
     char const* name;
     int tile_rows, tile_columns;
+    bool steps_apart;    ///< how `interleave` lays out a group: [k][row], else [row][k]
     int depth_block;     ///< longest stretch of k at a time
     int flops_per_spin;  ///< of one step of `spin`
     void (*multiply)(gemm_block const&);
@@ -175,8 +176,8 @@ inline void run_gemm(cpu& device, gemm_kernels const& kernels, gemm_job const& j
         int const columns = static_cast<int>(std::min(group_columns, job.columns - n0));
         if (columns <= 0) return;
         auto* const copied = static_cast<float*>(device.scratch(worker, slot_rows, row_floats * sizeof(float)));
-        auto* const offsets = static_cast<std::ptrdiff_t*>(
-            device.scratch(worker, slot_sums, sum_floats * sizeof(float) + offsets_bytes));
+        auto* const offsets =
+            static_cast<std::ptrdiff_t*>(device.scratch(worker, slot_sums, sum_floats * sizeof(float) + offsets_bytes));
         std::ptrdiff_t* const sum_rows = offsets + block;
         auto* const sums = reinterpret_cast<float*>(offsets + 2 * block);
 
@@ -211,9 +212,9 @@ inline void run_gemm(cpu& device, gemm_kernels const& kernels, gemm_job const& j
             } else if (job.a_transposed) {
                 kernels.interleave[0](job.a + k0 * job.a_row + m0, job.a_row, depth, rows, copied);
                 g.a = copied;
-                g.a_row = 1;
+                g.a_row = kernels.steps_apart ? 1 : depth;
                 g.a_group = tr * depth;
-                g.a_step = tr;
+                g.a_step = kernels.steps_apart ? tr : 1;
             } else {
                 if (depth > 0) {
                     kernels.gather[job.source_storage](job.walk, job.source, m0, rows, k0, k0 + depth, copied, line);

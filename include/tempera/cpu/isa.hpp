@@ -62,7 +62,8 @@ inline isa isa_named(std::string_view word, isa machine) {
     for (isa const level : {isa::portable, isa::avx2, isa::avx512}) {
         if (word != name_of(level)) continue;
         if (level > machine) {
-            throw error("TEMPERA_ISA", "an instruction set of this machine (at most " + std::string(name_of(machine)) + ")",
+            throw error("TEMPERA_ISA",
+                        "an instruction set of this machine (at most " + std::string(name_of(machine)) + ")",
                         std::string(word), "unset it to use the best one");
         }
         return level;

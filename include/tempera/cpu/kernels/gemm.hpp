@@ -40,7 +40,7 @@ static void multiply(gemm_block const& g) {
         int const columns = g.columns - j < tile_columns ? g.columns - j : tile_columns;
         for (int i = 0; i < g.rows; i += tile_rows) {
             int const rows = g.rows - i < tile_rows ? g.rows - i : tile_rows;
-            eigen_product(rows, columns, g.depth, g.a + i / tile_rows * g.a_group, g.a_row, g.a_step,
+            eigen_product(rows, columns, g.depth, g.a + i / tile_rows * g.a_group, g.a_row,
                           g.b + j / tile_columns * g.b_panel, g.b_step, product);
             for (int r = 0; r < rows; ++r) {
                 float* const c = g.c + g.c_rows[i + r] + j;
@@ -69,6 +69,17 @@ struct tile_operands {
     int columns;
     bool accumulate;
 };
+
+/// The end of a tile with a bias or without all its columns.
+__attribute__((noinline)) static void store_lanes(tile_operands const& t, float const* lanes, int rows) {
+    for (int i = 0; i < rows; ++i, lanes += tile_columns) {
+        float* const c = t.c + t.c_rows[i];
+        for (int j = 0; j < t.columns; ++j) {
+            float const r = t.bias != nullptr ? lanes[j] + t.bias[j] : lanes[j];
+            c[j] = t.accumulate ? c[j] + r : r;
+        }
+    }
+}
 
 template <int Rows, int Vectors>
 static void tile(tile_operands const& t) {
@@ -105,45 +116,32 @@ static void tile(tile_operands const& t) {
         if (Rows > 10) a10 += t.a_step;
         b += t.b_step;
     }
-    if (t.columns == Vectors * width) {
+    if (t.columns == Vectors * width && t.bias == nullptr) {
         TEMPERA_UNROLL
         for (int i = 0; i < Rows; ++i) {
             float* const c = t.c + t.c_rows[i];
             TEMPERA_UNROLL
             for (int v = 0; v < Vectors; ++v) {
-                vf r = sum[i][v];
-                if (t.bias != nullptr) r = r + vload(t.bias + v * width);
-                if (t.accumulate) r = r + vload(c + v * width);
-                vstore(c + v * width, r);
+                vstore(c + v * width, t.accumulate ? vload(c + v * width) + sum[i][v] : sum[i][v]);
             }
         }
         return;
     }
-    float lanes[Rows][Vectors * width];
+    float lanes[Rows * tile_columns];
     TEMPERA_UNROLL
     for (int i = 0; i < Rows; ++i) {
         TEMPERA_UNROLL
-        for (int v = 0; v < Vectors; ++v) vstore(&lanes[i][v * width], sum[i][v]);
+        for (int v = 0; v < Vectors; ++v) vstore(lanes + i * tile_columns + v * width, sum[i][v]);
     }
-    for (int i = 0; i < Rows; ++i) {
-        float* const c = t.c + t.c_rows[i];
-        for (int j = 0; j < t.columns; ++j) {
-            float r = lanes[i][j];
-            if (t.bias != nullptr) r = r + t.bias[j];
-            c[j] = t.accumulate ? r + c[j] : r;
-        }
-    }
+    store_lanes(t, lanes, Rows);
 }
 
 template <int Vectors>
 static int tile_of(tile_operands const& t, int rows) {
     if constexpr (tile_rows >= 14) {
         if (rows >= 14) return tile<14, Vectors>(t), 14;
-        if (rows >= 8) return tile<8, Vectors>(t), 8;
     }
-    if constexpr (tile_rows >= 6) {
-        if (rows >= 6) return tile<6, Vectors>(t), 6;
-    }
+    if (rows >= 6) return tile<6, Vectors>(t), 6;
     if (rows >= 4) return tile<4, Vectors>(t), 4;
     if (rows >= 2) return tile<2, Vectors>(t), 2;
     return tile<1, Vectors>(t), 1;
@@ -293,9 +291,15 @@ static void pack(float const* from, std::ptrdiff_t step_k, std::ptrdiff_t step_n
 
 /// to[group][k][row]: rows of from[k, row] (lines `line` elements apart) in groups of tile_rows, groups
 /// depth * tile_rows floats apart. May write up to `width` floats after the last group.
+/// Portable: to[group][row][k], so that Eigen meets one layout only.
 template <class T>
 static void interleave(void const* source, std::ptrdiff_t line, int depth, int rows, float* to) {
     T const* const from = static_cast<T const*>(source);
+#if TEMPERA_TARGET == 0
+    for (int k = 0; k < depth; ++k) {
+        for (int i = 0; i < rows; ++i) to[std::ptrdiff_t{i} * depth + k] = sload(from + k * line + i);
+    }
+#else
     for (int i = 0; i < rows; i += tile_rows, to += std::ptrdiff_t{depth} * tile_rows) {
         if (tile_rows <= width && i + width <= rows) {  // whole vectors, the overhang overwritten by the next step
             for (int k = 0; k < depth; ++k) vstore(to + k * tile_rows, vload(from + k * line + i));
@@ -304,6 +308,7 @@ static void interleave(void const* source, std::ptrdiff_t line, int depth, int r
             for (int k = 0; k < depth; ++k) copy_run(from + k * line + i, to + k * tile_rows, count);
         }
     }
+#endif
 }
 
 /// y = x, or y = y + x, element by element; to[i] from lines of a float block, each line to its own place.
@@ -375,7 +380,7 @@ static float spin(std::int64_t steps) {
 
 #undef TEMPERA_UNROLL
 
-static constexpr gemm_kernels gemm_table{
+static constexpr gemm_kernels gemm_table {
 #if TEMPERA_TARGET == 3
     "avx512 14x32",
 #elif TEMPERA_TARGET == 2
@@ -385,15 +390,7 @@ static constexpr gemm_kernels gemm_table{
 #else
     "emulated 14x32",
 #endif
-    tile_rows,
-    tile_columns,
-    TEMPERA_TARGET == 0 ? 256 : 1152,
-    width * 24,
-    &multiply,
-    {&gather<float>, &gather<bf16>},
-    &pack,
-    {&interleave<float>, &interleave<bf16>},
-    {&scatter<float>, &scatter<bf16>},
-    &add_parts,
-    {&add_rows<float>, &add_rows<bf16>},
-    &spin};
+        tile_rows, tile_columns, TEMPERA_TARGET != 0, TEMPERA_TARGET == 0 ? 256 : 1152, width * 24, &multiply,
+        {&gather<float>, &gather<bf16>}, &pack, {&interleave<float>, &interleave<bf16>},
+        {&scatter<float>, &scatter<bf16>}, &add_parts, {&add_rows<float>, &add_rows<bf16>}, &spin
+};

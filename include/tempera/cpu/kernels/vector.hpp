@@ -31,7 +31,9 @@ TEMPERA_INLINE vi vset_int(std::int32_t x) { return x - vi{}; }
 
 TEMPERA_INLINE float sload(float const* p) { return *p; }
 TEMPERA_INLINE void sstore(float* p, float x) { *p = x; }
-TEMPERA_INLINE float sload(bf16 const* p) { return __builtin_bit_cast(float, static_cast<std::uint32_t>(p->bits) << 16); }
+TEMPERA_INLINE float sload(bf16 const* p) {
+    return __builtin_bit_cast(float, static_cast<std::uint32_t>(p->bits) << 16);
+}
 TEMPERA_INLINE void sstore(bf16* p, float x) {
     std::uint32_t const u = __builtin_bit_cast(std::uint32_t, x);
     std::uint32_t const rounded = (u & 0x7fffffffU) > 0x7f800000U ? u | 0x400000U : u + 0x7fffU + (u >> 16 & 1U);
@@ -223,7 +225,7 @@ TEMPERA_INLINE vf vlog(vf x) {
     vf y = vfma(s, half_square + t, e * vset(-2.12194440e-4F)) - half_square + f;
     y = vfma(e, vset(0.693359375F), y);
     vf const infinity = vset(__builtin_inff());
-    y = vgreater(infinity, x, y, x);                                          // infinite or NaN
+    y = vgreater(infinity, x, y, x);                                                 // infinite or NaN
     y = vgreater(x, vzero(), y, vgreater(vzero(), x, vset(__builtin_nanf("")), y));  // negative
     vi const zero = x == vzero();
     return (vf)(((vi)(-infinity) & zero) | ((vi)y & ~zero));
