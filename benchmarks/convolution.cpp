@@ -6,7 +6,6 @@
 
 #include <tempera/cpu/convolution.hpp>
 
-#include <chrono>
 #include <string>
 #include <vector>
 
@@ -54,17 +53,19 @@ void convolution(benchmark::State& state, layer const& l, direction d) {
     std::vector<T> x(size(l.g.in_size()), T(0.5F));
     std::vector<T> y(size(l.g.out_size()), T(0.25F));
     std::vector<float> w(size(l.g.weight_size()), 0.125F);
-    double best = 1e30;
+    bench::best_times best;
     for (auto _ : state) {
-        auto const begin = std::chrono::steady_clock::now();
-        if (d == direction::forward) convolution_forward(device, l.g, x.data(), w.data(), nullptr, y.data());
-        if (d == direction::backward_data) {
-            convolution_backward_data(device, l.g, y.data(), w.data(), x.data(), store::write);
-        }
-        if (d == direction::backward_weights) {
-            convolution_backward_weights(device, l.g, x.data(), y.data(), w.data(), nullptr, store::write);
-        }
-        best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
+        best.measure([&] {
+            switch (d) {
+                case direction::forward: convolution_forward(device, l.g, x.data(), w.data(), nullptr, y.data()); break;
+                case direction::backward_data:
+                    convolution_backward_data(device, l.g, y.data(), w.data(), x.data(), store::write);
+                    break;
+                case direction::backward_weights:
+                    convolution_backward_weights(device, l.g, x.data(), y.data(), w.data(), nullptr, store::write);
+                    break;
+            }
+        });
     }
     bench::count_arithmetic(state, device, l.g.multiply_adds(), best);
 }

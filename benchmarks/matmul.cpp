@@ -5,7 +5,6 @@
 
 #include <tempera/cpu/matmul.hpp>
 
-#include <chrono>
 #include <vector>
 
 using namespace tempera;
@@ -16,11 +15,9 @@ static void product(benchmark::State& state) {
     matmul_geometry const g{n, n, n, (state.range(1) & 1) != 0, (state.range(1) & 2) != 0};
     std::vector<float> const a(static_cast<std::size_t>(n) * static_cast<std::size_t>(n), 0.5F);
     std::vector<float> c(a.size());
-    double best = 1e30;
+    bench::best_times best;
     for (auto _ : state) {
-        auto const begin = std::chrono::steady_clock::now();
-        matmul(device, g, a.data(), a.data(), c.data(), store::write);
-        best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
+        best.measure([&] { matmul(device, g, a.data(), a.data(), c.data(), store::write); });
     }
     bench::count_arithmetic(state, device, std::int64_t{1} * n * n * n, best);
 }
