@@ -169,13 +169,13 @@ TEST_CASE("gpu pointwise: DropBlock zeroes whole blocks and keeps the sum of the
     gpu device;
     int const block = GENERATE(1, 3, 4);
     drop_block_geometry const g{.batch = 3, .height = 9, .width = 8, .channels = 2, .block = block, .keep = 0.6F};
-    buffer<float> memory(device, 3 * 9 * 8);
+    buffer<float> memory(device, 3 * 9 * 8 * 2);
     drop_block_mask(device, g, {{5, 6}, 0}, memory.data());
     auto const mask = lab::from_device(device, memory);
-    auto const at = [&](int n, int i, int j) { return mask[static_cast<std::size_t>((n * 9 + i) * 8 + j)]; };
+    auto const at = [&](int n, int i, int j) { return mask[static_cast<std::size_t>(((n / 2 * 9 + i) * 8 + j) * 2 + n % 2)]; };
     double sum = 0;
     int zeros = 0;
-    for (int n = 0; n < 3; ++n)
+    for (int n = 0; n < 6; ++n)  // samples and their channels
         for (int i = 0; i < 9; ++i)
             for (int j = 0; j < 8; ++j) {
                 sum += static_cast<double>(at(n, i, j));
@@ -193,14 +193,14 @@ TEST_CASE("gpu pointwise: DropBlock zeroes whole blocks and keeps the sum of the
                 CHECK(covered);
             }
     CHECK(zeros > 0);
-    CHECK(zeros < 3 * 9 * 8 * 2 / 3);
-    CHECK(std::abs(sum - 3 * 9 * 8) < 1e-3);
+    CHECK(zeros < 6 * 9 * 8 * 2 / 3);
+    CHECK(std::abs(sum - 6 * 9 * 8) < 1e-3);
 
-    auto x = lab::on_device(device, std::vector<float>(mask.size() * 2, 2.0F));
-    auto y = lab::on_device(device, std::vector<float>(mask.size() * 2, 1.0F));
-    mask_positions(device, 3 * 9 * 8, 2, memory.data(), x.data(), y.data(), store::accumulate);
+    auto x = lab::on_device(device, std::vector<float>(mask.size(), 2.0F));
+    auto y = lab::on_device(device, std::vector<float>(mask.size(), 1.0F));
+    mask_elements(device, 3 * 9 * 8 * 2, memory.data(), x.data(), y.data(), store::accumulate);
     auto const masked = lab::from_device(device, y);
-    for (std::size_t i = 0; i < masked.size(); ++i) CHECK(masked[i] == 1 + 2 * mask[i / 2]);
+    for (std::size_t i = 0; i < masked.size(); ++i) CHECK(masked[i] == 1 + 2 * mask[i]);
 }
 
 TEMPLATE_TEST_CASE("gpu pointwise: L2 normalisation", "", float, bf16, half) {

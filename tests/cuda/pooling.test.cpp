@@ -97,9 +97,10 @@ TEST_CASE("gpu pooling: the maximum of a window with NaN is NaN") {
     CHECK(lab::from_device(device, argmax)[0] == 1);
 }
 
-TEMPLATE_TEST_CASE("gpu pooling: average over the positions inside", "", float, bf16, half) {
+TEMPLATE_TEST_CASE("gpu pooling: average over the positions inside, or over all", "", float, bf16, half) {
     emulation::with const machine(lab::any_order());
-    auto const g = any_geometry();
+    auto g = any_geometry();
+    g.count_padding = GENERATE(false, true);
     store const mode = GENERATE(store::write, store::accumulate);
     gpu device;
     auto const x = lab::random_values<TestType>(in_size(g), 1);
@@ -110,9 +111,10 @@ TEMPLATE_TEST_CASE("gpu pooling: average over the positions inside", "", float, 
     std::vector<double> y(dy.size());
     auto dx = mode == store::write ? std::vector<double>(x.size()) : lab::exact(old);
     each_window(g, [&](std::size_t out, auto const& inputs, auto const&) {
+        double const counted = g.count_padding ? g.kernel * g.kernel : static_cast<double>(inputs.size());
         for (std::size_t in : inputs) {
-            y[out] += xs[in] / static_cast<double>(inputs.size());
-            dx[in] += dys[out] / static_cast<double>(inputs.size());
+            y[out] += xs[in] / counted;
+            dx[in] += dys[out] / counted;
         }
     });
     auto x_memory = lab::on_device(device, x);

@@ -49,10 +49,10 @@ static __global__ void contrastive_rows_kernel(contrastive_geometry g, int first
     if (row.i < g.pairs) {  // the same for the whole block
         float const* const across = row.values + g.pairs;
         softmax_row const softmax(across, g.pairs, g.temperature);
-        float expected = 0;
+        float surprise = 0;  // of differences: the sums themselves are large where the entropy is small
         for (int j = thread_index(); j < g.pairs; j += row_threads)
-            expected += softmax.probability(across[j] / g.temperature) * (across[j] / g.temperature);
-        entropy = softmax.log_sum - block_sum(expected);
+            surprise += softmax.probability(across[j] / g.temperature) * (softmax.log_sum - across[j] / g.temperature);
+        entropy = block_sum(surprise);
         rank = rank_of(across, g.pairs, row.positive - g.pairs);
     }
     if (threadIdx.x != 0) return;

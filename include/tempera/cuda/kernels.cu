@@ -13,7 +13,7 @@ template <class T>
 auto launchers_for() {
     return std::make_tuple(
         &relu_forward<T>, &relu_backward<T>, &sigmoid_forward<T>, &sigmoid_backward<T>, &add_forward<T>, &multiply<T>,
-        &copy<T>, &fill<T>, &scale<T>, &copy_channels<T>, &gate_forward<T>, &gate_backward<T>, &mask_positions<T>,
+        &copy<T>, &fill<T>, &scale<T>, &copy_channels<T>, &gate_forward<T>, &gate_backward<T>, &mask_elements<T>,
         &dropout<T>, &l2_normalize_forward<T>, &l2_normalize_backward<T>, &batch_norm_statistics<T>,
         &batch_norm_apply<T>, &batch_norm_backward<T>, &gather_columns<T>, &gather_gradient<T>, &add_bias<T>,
         &bias_gradient<T>, &max_pool_forward<T>, &max_pool_backward<T>, &average_pool_forward<T>,

@@ -60,8 +60,7 @@ template <class T>
 void gate_backward(cudaStream_t stream, gate_geometry const& g, T const* x, float const* gate, T const* dy, T* dx,
                    store dx_store, float* dgate, store dgate_store);
 template <class T>
-void mask_positions(cudaStream_t stream, std::int64_t rows, int channels, float const* mask, T const* x, T* y,
-                    store mode);
+void mask_elements(cudaStream_t stream, std::int64_t n, float const* mask, T const* x, T* y, store mode);
 
 // --- random.cuh --------------------------------------------------------------------------------------------------------
 template <class T>

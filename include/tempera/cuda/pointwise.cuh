@@ -192,17 +192,15 @@ void gate_backward(cudaStream_t stream, gate_geometry const& g, T const* x, floa
 
 template <class T>
 struct mask_at {
-    int channels;
     float const* mask;
     T const* x;
     T* y;
     store mode;
-    __device__ void operator()(std::int64_t i) const { put(y[i], mask[i / channels] * as_float(x[i]), mode); }
+    __device__ void operator()(std::int64_t i) const { put(y[i], mask[i] * as_float(x[i]), mode); }
 };
 template <class T>
-void mask_positions(cudaStream_t stream, std::int64_t rows, int channels, float const* mask, T const* x, T* y,
-                    store mode) {
-    each(stream, rows * channels, mask_at<T>{channels, mask, x, y, mode});
+void mask_elements(cudaStream_t stream, std::int64_t n, float const* mask, T const* x, T* y, store mode) {
+    each(stream, n, mask_at<T>{mask, x, y, mode});
 }
 
 }  // namespace tempera::cuda_kernels

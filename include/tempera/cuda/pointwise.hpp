@@ -89,8 +89,8 @@ inline void drop_block_mask(gpu& device, drop_block_geometry const& g, random_st
     cuda_kernels::drop_block_mask(device.context.stream(), g, random, mask, device.context.float_scratch(1));
 }
 template <gpu_element T>
-void mask_positions(gpu& device, std::int64_t rows, int channels, float const* mask, T const* x, T* y, store mode) {
-    cuda_kernels::mask_positions(device.context.stream(), rows, channels, mask, x, y, mode);
+void mask_elements(gpu& device, std::int64_t n, float const* mask, T const* x, T* y, store mode) {
+    cuda_kernels::mask_elements(device.context.stream(), n, mask, x, y, mode);
 }
 
 template <gpu_element T>

@@ -116,7 +116,7 @@ struct average_pool_forward_at {
         for (int row = rows.first; row < rows.last; ++row)
             for (int column = columns.first; column < columns.last; ++column)
                 sum += as_float(x[((at.n * g.in_height + row) * g.in_width + column) * g.channels + at.c]);
-        put(y[i], sum / static_cast<float>(rows.count() * columns.count()));
+        put(y[i], sum / static_cast<float>(g.count_padding ? g.kernel * g.kernel : rows.count() * columns.count()));
     }
 };
 template <class T>
@@ -141,7 +141,7 @@ struct average_pool_backward_at {
                 reach const rows(row * g.stride - g.pad_top, g.kernel, g.in_height);
                 reach const columns(column * g.stride - g.pad_left, g.kernel, g.in_width);
                 sum += as_float(dy[((at.n * g.out_height + row) * g.out_width + column) * g.channels + at.c]) /
-                       static_cast<float>(rows.count() * columns.count());
+                       static_cast<float>(g.count_padding ? g.kernel * g.kernel : rows.count() * columns.count());
             }
         put(dx[i], sum, mode);
     }

@@ -63,19 +63,20 @@ struct drop_block_at {
     random_stream random;
     float* mask;
 
-    __device__ bool is_centre(int i, int j, std::int64_t position) const {
+    __device__ bool is_centre(int i, int j, std::int64_t element) const {
         return i >= g.block / 2 && i < g.height - (g.block - 1) / 2 && j >= g.block / 2 &&
-               j < g.width - (g.block - 1) / 2 && draw_at(random, position) < gamma;
+               j < g.width - (g.block - 1) / 2 && draw_at(random, element) < gamma;
     }
     __device__ void operator()(std::int64_t at) const {
-        auto const column = static_cast<int>(at % g.width);
-        auto const row = static_cast<int>(at / g.width % g.height);
-        std::int64_t const sample = at - std::int64_t{row} * g.width - column;
+        auto const channel = static_cast<int>(at % g.channels);
+        auto const column = static_cast<int>(at / g.channels % g.width);
+        auto const row = static_cast<int>(at / g.channels / g.width % g.height);
+        std::int64_t const sample = at - (std::int64_t{row} * g.width + column) * g.channels - channel;
         int const before = (g.block - 1) / 2;
         bool dropped = false;
         for (int i = row - before; i < row - before + g.block; ++i)
             for (int j = column - before; j < column - before + g.block; ++j)
-                dropped = dropped || is_centre(i, j, sample + std::int64_t{i} * g.width + j);
+                dropped = dropped || is_centre(i, j, sample + (std::int64_t{i} * g.width + j) * g.channels + channel);
         mask[at] = dropped ? 0 : 1;
     }
 };
@@ -99,7 +100,7 @@ struct rescale_mask_at {
 
 inline void drop_block_mask(cudaStream_t stream, drop_block_geometry const& g, random_stream const& random, float* mask,
                             float* scratch) {
-    std::int64_t const n = std::int64_t{1} * g.batch * g.height * g.width;
+    std::int64_t const n = std::int64_t{1} * g.batch * g.height * g.width * g.channels;
     if (n == 0) return;
     drop_block_geometry fitting = g;
     fitting.block = std::min({g.block, g.height, g.width});
