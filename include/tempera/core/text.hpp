@@ -4,7 +4,10 @@
 // and live in plans (string literals and string_view may not).
 
 #include <cstddef>
+#include <string>
 #include <string_view>
+
+#include <tempera/core/error.hpp>
 
 namespace tempera {
 
@@ -15,8 +18,14 @@ struct fixed_text {
     int length = 0;
 
     constexpr fixed_text() = default;
+    /// Throws error when the text does not fit; in a constant, the compiler points here.
     constexpr fixed_text(char const* s) {
-        while (*s != '\0') push(*s++);
+        for (char const* c = s; *c != '\0'; ++c) {
+            if (length == Capacity)
+                throw error("name", "at most " + std::to_string(Capacity) + " characters", "\"" + std::string(s) + "\"",
+                            "choose a shorter name");
+            push(*c);
+        }
     }
     constexpr void push(char c) {
         if (length < Capacity) characters[length++] = c;

@@ -7,6 +7,7 @@
 
 #include <tempera/core/list.hpp>
 #include <tempera/core/manifest.hpp>
+#include <tempera/graph/custom.hpp>
 #include <tempera/graph/op.hpp>
 #include <tempera/graph/prune.hpp>
 #include <tempera/graph/trace.hpp>

@@ -114,17 +114,26 @@ struct trace {
         node.depth = scopes[here].depth + 1;
         node.path_length = scopes[here].path_length + (here > 0 ? 1 : 0) + node.name.length + digits_of(node.number);
         // room for ".moving_variance" behind it
-        if (node.depth > max_depth || node.path_length + 16 > path_text::capacity) fail(fault::path_too_long, op_kind::input, {}, {});
+        if (static_cast<int>(name.size()) > name_text::capacity || node.depth > max_depth ||
+            node.path_length + 16 > path_text::capacity)
+            fail(fault::path_too_long, op_kind::input, shape{}, shape{});
         node.next_sibling = scopes[here].first_child;
         scopes[here].first_child = scope_count;
         return scope_count++;
     }
 
+    /// The name given to the next layer may be a temporary: it is not kept.
+    constexpr void forget_name() {
+        next_is_named = false;
+        next_name = std::string_view{};
+    }
+
     /// The scope of a layer with tensors: the name that named() gave, else its kind and a running number.
     constexpr int open_layer(op_kind kind) {
         if (next_is_named) {
-            next_is_named = false;
-            return open(next_name, next_number);
+            std::string_view const name = next_name;
+            forget_name();
+            return open(name, next_number);
         }
         scope_node& s = scopes[here];
         int& given = kind == op_kind::conv         ? s.named_convs
