@@ -53,9 +53,9 @@ void convolution(benchmark::State& state, layer const& l, direction d) {
     std::vector<T> x(size(l.g.in_size()), T(0.5F));
     std::vector<T> y(size(l.g.out_size()), T(0.25F));
     std::vector<float> w(size(l.g.weight_size()), 0.125F);
-    bench::best_times best;
+    bench::call_times times;
     for (auto _ : state) {
-        best.measure([&] {
+        times.measure([&] {
             switch (d) {
                 case direction::forward: convolution_forward(device, l.g, x.data(), w.data(), nullptr, y.data()); break;
                 case direction::backward_data:
@@ -67,7 +67,7 @@ void convolution(benchmark::State& state, layer const& l, direction d) {
             }
         });
     }
-    bench::count_arithmetic(state, device, l.g.multiply_adds(), best);
+    bench::count_arithmetic(state, device, l.g.multiply_adds(), times);
 }
 
 }  // namespace
