@@ -154,6 +154,7 @@ TEST_CASE("a crop lies inside the image and keeps to its ranges", "[data][crop]"
         }
     }
     std::set<int> tops;
+    int tallest = 0;
     for (int i = 0; i < 5000; ++i) {
         philox_stream stream = view_stream(9, 1, i, 0);
         crop_box const b = draw_crop(s, 28, 28, 1, stream);
@@ -161,7 +162,9 @@ TEST_CASE("a crop lies inside the image and keeps to its ranges", "[data][crop]"
         CHECK(b.height * b.width >= 0.2 * 784 - (rule == crop_rule::torchvision ? (b.height + b.width) / 2.0 : 0.0));
         CHECK(std::abs(b.width - b.height) <= b.height / 3.0 + 1);
         if (b.height == 27) tops.insert(b.y);
+        tallest = std::max(tallest, b.height);
     }
+    CHECK(tallest == 28);
     // TensorFlow never draws the last position.
     CHECK(tops == (rule == crop_rule::tensorflow ? std::set<int>{0} : std::set<int>{0, 1}));
 }
