@@ -30,7 +30,7 @@ struct similarity_row {
     __device__ float log_sum_of_negatives() const {
         float largest = -INFINITY;
         for (int j = thread_index(); j < rows; j += row_threads)
-            if (j != i && j != positive) largest = largest >= at(j) ? largest : at(j);
+            if (j != i && j != positive) largest = larger_float{}(largest, at(j));
         largest = block_max(largest);
         float sum = 0;
         for (int j = thread_index(); j < rows; j += row_threads)
@@ -48,11 +48,7 @@ static __global__ void contrastive_rows_kernel(contrastive_geometry g, int first
     float rank = 1;
     if (row.i < g.pairs) {  // the same for the whole block
         float const* const across = row.values + g.pairs;
-        softmax_row const softmax(across, g.pairs, g.temperature);
-        float surprise = 0;  // of differences: the sums themselves are large where the entropy is small
-        for (int j = thread_index(); j < g.pairs; j += row_threads)
-            surprise += softmax.probability(across[j] / g.temperature) * (softmax.log_sum - across[j] / g.temperature);
-        entropy = block_sum(surprise);
+        entropy = softmax_row(across, g.pairs, g.temperature).entropy(across, g.pairs);
         rank = rank_of(across, g.pairs, row.positive - g.pairs);
     }
     if (threadIdx.x != 0) return;

@@ -13,23 +13,32 @@ constexpr int sums_floats = 8;    // room for them at the beginning of scratch
 
 __device__ inline int thread_index() { return static_cast<int>(threadIdx.x); }
 
-/// Largest logit and log sum exp of one row of z / temperature.
+/// Softmax of one row of z / temperature, kept relative to its largest logit so that little is lost in differences.
 struct softmax_row {
+    float temperature;
     float largest;
-    float log_sum;
+    float sum;      ///< of exp(z / temperature - largest)
+    float log_sum;  ///< its logarithm
 
-    __device__ softmax_row(float const* z, int classes, float temperature) {
+    __device__ softmax_row(float const* z, int classes, float temperature_) : temperature(temperature_) {
         largest = -INFINITY;
-        for (int c = thread_index(); c < classes; c += row_threads) {
-            float const v = z[c] / temperature;
-            largest = largest >= v ? largest : v;  // a NaN is kept: it compares false
-        }
+        for (int c = thread_index(); c < classes; c += row_threads) largest = larger_float{}(largest, z[c] / temperature);
         largest = block_max(largest);
-        float sum = 0;
-        for (int c = thread_index(); c < classes; c += row_threads) sum += expf(z[c] / temperature - largest);
-        log_sum = largest + logf(block_sum(sum));
+        sum = 0;
+        for (int c = thread_index(); c < classes; c += row_threads) sum += expf(above(z[c]));
+        sum = block_sum(sum);
+        log_sum = logf(sum);
     }
-    __device__ float probability(float logit) const { return expf(logit - log_sum); }
+    /// How far a logit lies from the largest one: at most 0.
+    __device__ float above(float logit) const { return logit / temperature - largest; }
+    __device__ float probability(float logit) const { return expf(above(logit)) / sum; }
+    /// In nats, as a sum of -p log p: nothing large is subtracted where the entropy is small. All threads must call it.
+    __device__ float entropy(float const* z, int classes) const {
+        float surprise = 0;
+        for (int c = thread_index(); c < classes; c += row_threads)
+            surprise += probability(z[c]) * (log_sum - above(z[c]));
+        return block_sum(surprise);
+    }
 };
 
 /// How many logits stand before z[label]: larger ones, and equal ones with a smaller index. NaN stands before all.
@@ -47,20 +56,17 @@ static __global__ void cross_entropy_rows(int classes, float const* logits, std:
     bool const labeled = label >= 0 && label < classes;
     softmax_row const row(z, classes, 1);
     float sum = 0;
-    float expected = 0;
-    for (int c = thread_index(); c < classes; c += row_threads) {
-        sum += z[c];
-        expected += row.probability(z[c]) * z[c];
-    }
+    for (int c = thread_index(); c < classes; c += row_threads) sum += row.above(z[c]);
     sum = block_sum(sum);
-    expected = block_sum(expected);
+    float const entropy = row.entropy(z, classes);
     float const rank = rank_of(z, classes, labeled ? label : 0);
     if (threadIdx.x != 0) return;
     float* const out = terms + std::int64_t{blockIdx.x} * terms_per_row;
-    float const aim = labeled ? (1 - smoothing) * z[label] + smoothing * (sum / static_cast<float>(classes)) : 0;
+    float const aim =
+        labeled ? (1 - smoothing) * row.above(z[label]) + smoothing * (sum / static_cast<float>(classes)) : 0;
     out[0] = labeled ? row.log_sum - aim : 0;
     out[1] = labeled && rank < 1 ? 1 : 0;
-    out[2] = labeled ? row.log_sum - expected : 0;
+    out[2] = labeled ? entropy : 0;
     out[3] = labeled ? 1 : 0;
     out[4] = labeled || label == -1 ? 0 : 1;
 }
@@ -114,20 +120,17 @@ static __global__ void distillation_rows(distillation_geometry g, float const* s
     softmax_row const row_s(s, g.classes, g.temperature);
     softmax_row const row_t(t, g.classes, g.temperature);
     float cross = 0;
-    float expected = 0;
     float favourite = static_cast<float>(g.classes);  // first class with the teacher's largest logit
     for (int c = thread_index(); c < g.classes; c += row_threads) {
-        float const v = s[c] / g.temperature;
-        float const p_s = row_s.probability(v);
-        float const p_t = row_t.probability(t[c] / g.temperature);
-        cross += p_t * v;
-        expected += p_s * v;
+        float const p_s = row_s.probability(s[c]);
+        float const p_t = row_t.probability(t[c]);
+        cross += p_t * row_s.above(s[c]);
         if (t[c] / g.temperature >= row_t.largest) favourite = fminf(favourite, static_cast<float>(c));
         if (dstudent != nullptr)
             put(dstudent[std::int64_t{blockIdx.x} * g.classes + c], factor * (p_s - p_t), mode);
     }
     cross = block_sum(cross);
-    expected = block_sum(expected);
+    float const entropy = row_s.entropy(s, g.classes);
     auto const target = static_cast<int>(-block_max(-favourite));
     bool const known = target < g.classes;  // false only where the teacher's logits are NaN
     float const rank = rank_of(s, g.classes, known ? target : 0);
@@ -135,7 +138,7 @@ static __global__ void distillation_rows(distillation_geometry g, float const* s
     float* const out = terms + std::int64_t{blockIdx.x} * terms_per_row;
     out[0] = row_s.log_sum - cross;
     out[1] = known && rank < 1 ? 1 : 0;
-    out[2] = row_s.log_sum - expected;
+    out[2] = entropy;
     out[3] = 1;
     out[4] = 0;
 }

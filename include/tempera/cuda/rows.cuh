@@ -12,35 +12,37 @@ namespace tempera::cuda_kernels {
 
 constexpr int row_threads = 128;
 
-/// Sum over the threads of a block of row_threads, the same in every thread. All threads must call it.
-__device__ inline float block_sum(float x) {
-    __shared__ float shared[row_threads];
-    __syncthreads();  // readers of an earlier call are done
-    shared[threadIdx.x] = x;
-    __syncthreads();
-    for (unsigned step = row_threads / 2; step > 0; step /= 2) {
-        if (threadIdx.x < step) shared[threadIdx.x] += shared[threadIdx.x + step];
-        __syncthreads();
+constexpr int row_groups = 16;
+constexpr int group_threads = row_threads / row_groups;
+
+/// combine(...combine(x of thread 0, x of thread 1)..., x of the last) in groups, the same in every thread of a block of
+/// row_threads. All threads must call it.
+template <class Combine>
+__device__ float block_reduce(float x, Combine combine) {
+    __shared__ float of_thread[row_threads];
+    __shared__ float of_group[row_groups];
+    of_thread[threadIdx.x] = x;
+    __syncthreads();  // also: readers of an earlier call's of_group are done
+    if (threadIdx.x < row_groups) {
+        float total = of_thread[threadIdx.x * group_threads];
+        for (unsigned i = 1; i < group_threads; ++i) total = combine(total, of_thread[threadIdx.x * group_threads + i]);
+        of_group[threadIdx.x] = total;
     }
-    return shared[0];
+    __syncthreads();
+    float total = of_group[0];
+    for (int i = 1; i < row_groups; ++i) total = combine(total, of_group[i]);
+    return total;
 }
 
-/// Largest x over the threads of a block of row_threads; NaN when any is NaN.
-__device__ inline float block_max(float x) {
-    __shared__ float shared[row_threads];
-    __syncthreads();
-    shared[threadIdx.x] = x;
-    __syncthreads();
-    for (unsigned step = row_threads / 2; step > 0; step /= 2) {
-        if (threadIdx.x < step) {
-            float const a = shared[threadIdx.x];
-            float const b = shared[threadIdx.x + step];
-            shared[threadIdx.x] = a >= b || a != a ? a : b;
-        }
-        __syncthreads();
-    }
-    return shared[0];
-}
+struct add_floats {
+    __device__ float operator()(float a, float b) const { return a + b; }
+};
+/// NaN wins.
+struct larger_float {
+    __device__ float operator()(float a, float b) const { return a >= b || a != a ? a : b; }
+};
+__device__ inline float block_sum(float x) { return block_reduce(x, add_floats{}); }
+__device__ inline float block_max(float x) { return block_reduce(x, larger_float{}); }
 
 /// Starts kernel(rows, arguments...) with one block per row.
 template <class... Parameters, class... Arguments>
