@@ -51,7 +51,7 @@ void print_sweep(experiment& e, image_set const& train, image_set const& drawn_f
     }
     std::printf("\n");
     for (row const r : all_rows)
-        std::printf("{{%gF, %gF}},  // %s\n", static_cast<double>(chosen[static_cast<std::size_t>(r)][0]),
+        std::printf("{{%.2FF, %.2FF}},  // %s\n", static_cast<double>(chosen[static_cast<std::size_t>(r)][0]),
                     static_cast<double>(chosen[static_cast<std::size_t>(r)][1]), name_of(r));
 }
 

@@ -38,9 +38,9 @@ struct view {
         return {data + first * dims.sample().size(), {count, dims.h, dims.w, dims.c}};
     }
 
-    constexpr operator view<T const>() const
-        requires(!std::is_const_v<T>)
-    {
+    template <class Other>  // a template, since nvcc warns of a conversion of view<T const> to itself
+        requires(std::is_same_v<Other, T const> && !std::is_const_v<T>)
+    constexpr operator view<Other>() const {
         return {data, dims};
     }
 };
