@@ -45,11 +45,10 @@ public:
     view<T> last() const { return entries_.back().values; }
     /// Throws error when no output has this name.
     view<T> operator[](std::string_view name) const {
-        std::string known;
-        for (auto const& e : entries_) {
+        for (auto const& e : entries_)
             if (e.name == name) return e.values;
-            known += (known.empty() ? "" : ", ") + std::string(e.name);
-        }
+        std::string known;
+        for (auto const& e : entries_) known += (known.empty() ? "" : ", ") + std::string(e.name);
         throw error("outputs", "one of " + known, "\"" + std::string(name) + "\"", "ask for a name the network gives");
     }
     auto begin() const { return entries_.begin(); }

@@ -16,6 +16,7 @@ enum class fault : std::uint8_t {
     none,
     operands_differ,          ///< a + b, or a * b, of different shapes
     kernel_larger_than_input, ///< half the kernel exceeds the map
+    window_too_large,         ///< max_pool keeps positions in a byte: a kernel of 15 at most
     expects_a_vector,         ///< dense on a map; pool it first
     channels_out_of_range,    ///< a slice beyond the channels
     positive_number_expected, ///< filters, units, stride, kernel, batch ... below 1
@@ -36,6 +37,7 @@ constexpr std::string_view name_of(fault f) {
         case fault::none: return "none";
         case fault::operands_differ: return "operands_differ";
         case fault::kernel_larger_than_input: return "kernel_larger_than_input";
+        case fault::window_too_large: return "window_too_large";
         case fault::expects_a_vector: return "expects_a_vector";
         case fault::channels_out_of_range: return "channels_out_of_range";
         case fault::positive_number_expected: return "positive_number_expected";

@@ -4,8 +4,10 @@
 
 #include <cstdint>
 #include <initializer_list>
+#include <string>
 #include <string_view>
 
+#include <tempera/core/error.hpp>
 #include <tempera/core/text.hpp>
 
 namespace tempera {
@@ -39,6 +41,8 @@ struct frozen_list {
     constexpr frozen_list() = default;
     constexpr frozen_list(frozen part) : count(1) { parts[0] = part; }
     constexpr frozen_list(std::initializer_list<frozen> list) {
+        if (list.size() > capacity)
+            throw error("frozen_list", "at most 8 parts", std::to_string(list.size()), "freeze a prefix that holds several");
         for (frozen const& f : list) parts[count++] = f;
     }
     /// Null when the name is trained.

@@ -28,8 +28,8 @@ struct memory_options {
     int slots = 1;  ///< optimizer slots per parameter: 1 for lars and sgd, 2 for adam
 };
 
-/// Bytes that a model and its optimizer allocate to train: parameters, gradients, slots, statistics, arena.
-constexpr std::int64_t training_bytes(plan_view const& plan, memory_options const& m) {
+namespace detail {
+constexpr std::int64_t arena_bytes_of(plan_view const& plan, memory_options const& m, bool training) {
     schedule s{};
     schedule_options o{};
     o.batch = m.batch;
@@ -37,20 +37,27 @@ constexpr std::int64_t training_bytes(plan_view const& plan, memory_options cons
     o.device = m.device;
     o.frozen = m.frozen;
     o.recompute = m.recompute;
+    o.training = training;
     schedule_of(plan, o, s);
-    return plan.parameters * 4 * (2 + m.slots) + plan.statistics * 4 + s.arena_bytes;
+    return s.arena_bytes;
+}
+}  // namespace detail
+
+/// The arena of a model, which its training and its inference schedule share.
+constexpr std::int64_t shared_arena(std::int64_t training, std::int64_t inference) {
+    return training > inference ? training : inference;
 }
 
-/// Bytes that a predictor allocates: parameters, statistics, arena.
+/// Bytes that a model with the last output as its loss output and its optimizer allocate on the device to train:
+/// parameters, gradients, optimizer slots, statistics, arena. Equals model.allocated_bytes() plus the slots.
+constexpr std::int64_t training_bytes(plan_view const& plan, memory_options const& m) {
+    return plan.parameters * 4 * (2 + m.slots) + plan.statistics * 4 +
+           shared_arena(detail::arena_bytes_of(plan, m, true), detail::arena_bytes_of(plan, m, false));
+}
+
+/// Bytes to predict: parameters, statistics, arena. A predictor, whose normalisations are folded, takes no more.
 constexpr std::int64_t inference_bytes(plan_view const& plan, memory_options const& m) {
-    schedule s{};
-    schedule_options o{};
-    o.batch = m.batch;
-    o.precision = m.precision;
-    o.device = m.device;
-    o.training = false;
-    schedule_of(plan, o, s);
-    return plan.parameters * 4 + plan.statistics * 4 + s.arena_bytes;
+    return plan.parameters * 4 + plan.statistics * 4 + detail::arena_bytes_of(plan, m, false);
 }
 
 }  // namespace tempera

@@ -60,8 +60,12 @@ struct trace {
     bool next_is_named = false;
     diagnosis bad{};
 
-    constexpr void fail(fault what, op_kind op, shape got, shape expected) {
-        if (bad.what == fault::none) bad = diagnosis{what, op, got, expected, path_of(here)};
+    /// Keeps the first fault, at the current path with `leaf` behind it.
+    constexpr void fail(fault what, op_kind op, shape got, shape expected, std::string_view leaf = {}) {
+        if (bad.what != fault::none) return;
+        bad = diagnosis{what, op, got, expected, path_of(here)};
+        if (bad.where.length > 0 && !leaf.empty()) bad.where.push('.');
+        bad.where.push(leaf);
     }
     constexpr void fail_number(fault what, op_kind op, int got, int expected) {
         fail(what, op, shape{1, 1, got}, shape{1, 1, expected});

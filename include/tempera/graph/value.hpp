@@ -96,7 +96,7 @@ constexpr output_list outputs(output first, Outputs... rest) {
     auto add = [&list](output const& o) {
         for (int i = 0; i < list.count; ++i)
             if (list.records[i].name == o.name)
-                list.graph->fail_number(fault::duplicate_name, op_kind::input, i, i);
+                list.graph->fail(fault::duplicate_name, op_kind::input, o.from.shape(), o.from.shape(), o.name.text());
         if (list.count == max_outputs) {
             list.graph->fail_number(fault::too_many_outputs, op_kind::input, max_outputs + 1, max_outputs);
             return;

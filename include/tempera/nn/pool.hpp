@@ -20,6 +20,7 @@ constexpr value pool(value x, op_kind kind, int kernel, int stride, bool count_p
     int const smallest = in.height < in.width ? in.height : in.width;
     if ((o.kernel - 1) / 2 > smallest)
         t.fail(fault::kernel_larger_than_input, kind, in, shape{(o.kernel - 1) / 2, (o.kernel - 1) / 2, in.channels});
+    if (kind == op_kind::max_pool && o.kernel > 15) t.fail_number(fault::window_too_large, kind, o.kernel, 15);
     shape const out{(in.height - 1) / o.stride + 1, (in.width - 1) / o.stride + 1, in.channels};
     auto before = [&o](int size, int result) {
         int const total = (result - 1) * o.stride + o.kernel - size;

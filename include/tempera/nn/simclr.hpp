@@ -4,6 +4,8 @@
 // classifier(encoder, head, {.tap, .classes}) for fine-tuning from a middle layer of the head. Tensors keep
 // their names from one to the other, so that load_matching needs no map.
 
+#include <type_traits>
+
 #include <tempera/nn/sequential.hpp>
 
 namespace tempera {
@@ -54,13 +56,14 @@ struct classifier_network {
             int const layers = head.config.layers;
             int const wanted = config.tap == unset ? 1 : config.tap == -1 ? layers : config.tap;
             bool const known = wanted >= 0 && wanted <= layers;
-            if (!known) t.fail_number(fault::unknown_tap, op_kind::dense, config.tap, layers);
+            if (!known) t.fail_number(fault::unknown_tap, op_kind::dense, wanted, layers);
             if (known && wanted > 0) {
                 scope const level(x, "head");
                 kept = head.tap(features, wanted);
             }
-        } else if (config.tap != unset && config.tap != 0) {
-            t.fail_number(fault::unknown_tap, op_kind::dense, config.tap, 0);
+        } else {
+            static_assert(std::is_same_v<Head, no_head>, "the head of a classifier has config.layers and tap(value, count)");
+            if (config.tap != unset && config.tap != 0) t.fail_number(fault::unknown_tap, op_kind::dense, config.tap, 0);
         }
         int const classes = config.classes >= 2 ? config.classes : 2;
         if (classes != config.classes) t.fail_number(fault::wrong_classes, op_kind::dense, config.classes, 2);

@@ -110,7 +110,7 @@ void backward_custom(Device& device, binding const& b, schedule_step const& s, o
     c.output_gradient_data = b.at<char>(s.d_out);
     c.input_gradient_data[0] = b.at<char>(s.d_in0);
     c.input_gradient_data[1] = b.at<char>(s.d_in1);
-    if (s.trained && !b.accumulate)
+    if (!b.accumulate)
         for (int k = 0; k < o.tensors; ++k)
             fill(device, b.plan.tensors[o.tensor + k].count(), 0.0F, b.gradient_of(o, k));
     b.plan.customs[o.custom].table.backward(c);

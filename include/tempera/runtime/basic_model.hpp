@@ -140,8 +140,9 @@ public:
     /// Runs the forward pass of the last batch again and names the first op whose result holds NaN or infinity;
     /// empty when there is none. For reports after a loss that is no number.
     std::string find_non_finite() {
-        for (int i = 0; i < training_->forward_count; ++i) {
-            schedule_step const& s = training_->steps[i];
+        schedule const* const last = binding_.steps;
+        for (int i = 0; last != nullptr && i < last->forward_count; ++i) {
+            schedule_step const& s = last->steps[i];
             run_forward(s);
             if (s.kind != step_kind::forward) continue;
             int const value = plan_.ops[s.op].out;
@@ -151,7 +152,7 @@ public:
     }
 
 private:
-    std::int64_t arena_bytes() const { return std::max(training_->arena_bytes, inference_->arena_bytes); }
+    std::int64_t arena_bytes() const { return shared_arena(training_->arena_bytes, inference_->arena_bytes); }
 
     void run_forward(schedule_step const& s) { detail::forward_step<element, Precision>(*device_, binding_, s); }
 

@@ -11,14 +11,20 @@
 
 namespace tempera {
 
-/// "operands_differ at add, stage2.block0: expected {8, 8, 64}, found {16, 16, 64}"
+/// "operands_differ at add, stage2.block0: expected {8, 8, 64}, found {16, 16, 64}"; faults about numbers say
+/// "expected 3, found 4".
 inline std::string describe(diagnosis const& d) {
-    auto spell = [](shape s) {
+    bool const about_names = d.what == fault::duplicate_name || d.what == fault::path_too_long;
+    bool const about_shapes = d.what == fault::operands_differ || d.what == fault::kernel_larger_than_input ||
+                              d.what == fault::expects_a_vector;
+    auto spell = [about_shapes](shape s) {
+        if (!about_shapes) return std::to_string(s.channels);
         return "{" + std::to_string(s.height) + ", " + std::to_string(s.width) + ", " + std::to_string(s.channels) + "}";
     };
-    return std::string(name_of(d.what)) + " at " + std::string(name_of(d.op)) +
-           (d.where.length > 0 ? ", " + std::string(d.where.text()) : "") + ": expected " + spell(d.expected) +
-           ", found " + spell(d.got);
+    std::string const what(name_of(d.what)), path(d.where.text());
+    if (about_names) return what + ": " + path;
+    return what + " at " + std::string(name_of(d.op)) + (path.empty() ? "" : ", " + path) + ": expected " +
+           spell(d.expected) + ", found " + spell(d.got);
 }
 
 /// A plan made at run time; owns what its view points to.

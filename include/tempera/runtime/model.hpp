@@ -10,8 +10,8 @@ namespace tempera {
 
 namespace detail {
 constexpr bool runs_on(plan_view const& p, device_kind kind) {
-    for (custom_record const& c : p.customs)
-        if (!contains(c.table.devices, kind)) return false;
+    for (op const& o : p.ops)
+        if (o.kind == op_kind::custom && !contains(p.customs[o.custom].table.devices, kind)) return false;
     return true;
 }
 }  // namespace detail

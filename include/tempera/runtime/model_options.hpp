@@ -21,6 +21,8 @@ struct name_list {
     constexpr name_list() = default;
     constexpr name_list(char const* name) : count(1) { names[0] = name_text(name); }
     constexpr name_list(std::initializer_list<char const*> list) {
+        if (list.size() > max_outputs)
+            throw error("name_list", "at most 8 names", std::to_string(list.size()), "name each output once");
         for (char const* name : list) names[count++] = name_text(name);
     }
 };
