@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Blocks of CUDA threads as fibers of one host thread. A thread runs until it ends or meets a barrier; a kernel without
-// barriers needs one fiber. The sanitizers are told of each switch.
+// barriers needs one fiber. Switches are jumps between stacks (swapcontext asks the kernel each time); under the
+// sanitizers, which must be told of each switch, they are contexts.
 
+#undef _FORTIFY_SOURCE  // its longjmp refuses to change stacks
 #include "cuda_runtime.h"
 
+#include <setjmp.h>
 #include <ucontext.h>
 
 #include <cstdio>
@@ -24,7 +27,11 @@
 #include <sanitizer/common_interface_defs.h>
 #endif
 #if defined(__SANITIZE_THREAD__)
+#define EMULATION_THREAD_SANITIZER 1
 #include <sanitizer/tsan_interface.h>
+#endif
+#if defined(EMULATION_ADDRESS_SANITIZER) || defined(EMULATION_THREAD_SANITIZER)
+#define EMULATION_SANITIZED 1
 #endif
 
 thread_local uint3 threadIdx;
@@ -46,51 +53,71 @@ struct fiber {
     std::unique_ptr<char[]> stack = std::make_unique<char[]>(stack_bytes);
     uint3 index{};
     bool busy = false;      ///< holds a thread that has not ended
+#ifdef EMULATION_SANITIZED
     void* fake_stack = nullptr;
-#if defined(__SANITIZE_THREAD__)
+#else
+    bool started = false;
+    jmp_buf jump;
+#endif
+#ifdef EMULATION_THREAD_SANITIZER
     void* tsan = __tsan_create_fiber(0);
 #endif
 };
 
 struct scheduler {
-    ucontext_t home{};
     std::vector<std::unique_ptr<fiber>> fibers;
     fiber* running = nullptr;
     void (*call)(void*) = nullptr;
     void* data = nullptr;
+
+#ifndef EMULATION_SANITIZED
+    jmp_buf home;
+
+    /// From the fiber back to the scheduler.
+    void leave() {
+        if (_setjmp(running->jump) == 0) _longjmp(home, 1);
+    }
+    void arrived() {}
+    /// From the scheduler to the fiber, until it leaves.
+    void resume(fiber& f) {
+        running = &f;
+        threadIdx = f.index;
+        if (_setjmp(home) != 0) return;
+        if (f.started) _longjmp(f.jump, 1);
+        f.started = true;
+        setcontext(&f.context);
+    }
+#else
+    ucontext_t home{};
     void const* home_stack = nullptr;
     std::size_t home_bytes = 0;
     void* home_fake_stack = nullptr;
-#if defined(__SANITIZE_THREAD__)
     void* home_tsan = nullptr;
-#endif
 
-    /// From the fiber back to the scheduler.
     void leave() {
         fiber& f = *running;
 #ifdef EMULATION_ADDRESS_SANITIZER
         __sanitizer_start_switch_fiber(&f.fake_stack, home_stack, home_bytes);
 #endif
-#if defined(__SANITIZE_THREAD__)
+#ifdef EMULATION_THREAD_SANITIZER
         __tsan_switch_to_fiber(home_tsan, 0);
 #endif
         swapcontext(&f.context, &home);
-        arrived(f);
+        arrived();
     }
     /// On the fiber, after a switch to it.
-    void arrived([[maybe_unused]] fiber& f) {
+    void arrived() {
 #ifdef EMULATION_ADDRESS_SANITIZER
-        __sanitizer_finish_switch_fiber(f.fake_stack, &home_stack, &home_bytes);
+        __sanitizer_finish_switch_fiber(running->fake_stack, &home_stack, &home_bytes);
 #endif
     }
-    /// From the scheduler to the fiber, until it leaves.
     void resume(fiber& f) {
         running = &f;
         threadIdx = f.index;
 #ifdef EMULATION_ADDRESS_SANITIZER
         __sanitizer_start_switch_fiber(&home_fake_stack, f.stack.get(), stack_bytes);
 #endif
-#if defined(__SANITIZE_THREAD__)
+#ifdef EMULATION_THREAD_SANITIZER
         home_tsan = __tsan_get_current_fiber();
         __tsan_switch_to_fiber(f.tsan, 0);
 #endif
@@ -98,8 +125,8 @@ struct scheduler {
 #ifdef EMULATION_ADDRESS_SANITIZER
         __sanitizer_finish_switch_fiber(home_fake_stack, nullptr, nullptr);
 #endif
-        running = nullptr;
     }
+#endif
 
     void run_block(unsigned threads);
 };
@@ -109,7 +136,7 @@ thread_local scheduler the_scheduler;
 /// What a fiber does for ever: run the thread it was given, then leave.
 void fiber_main() {
     scheduler& s = the_scheduler;
-    s.arrived(*s.running);
+    s.arrived();
     for (;;) {
         s.call(s.data);
         s.running->busy = false;

@@ -76,19 +76,19 @@ struct batch_norm_apply_at {
     batch_norm_state s;
     T const* x;
     T const* residual;
-    bool relu;
+    bool fused_relu;
     T* y;
     __device__ void operator()(std::int64_t i) const {
         channel_state const at(s, g.epsilon, static_cast<int>(i % g.channels));
         float v = at.scale * ((as_float(x[i]) - at.mean) * at.inverse) + at.offset;
         if (residual != nullptr) v += as_float(residual[i]);
-        put(y[i], !relu || v > 0 || v != v ? v : 0);
+        put(y[i], !fused_relu || v > 0 || v != v ? v : 0);
     }
 };
 template <class T>
 void batch_norm_apply(cudaStream_t stream, batch_norm_geometry const& g, batch_norm_state const& s, T const* x,
-                      T const* residual, bool relu, T* y) {
-    each(stream, g.rows * g.channels, batch_norm_apply_at<T>{g, s, x, residual, relu, y});
+                      T const* residual, bool fused_relu, T* y) {
+    each(stream, g.rows * g.channels, batch_norm_apply_at<T>{g, s, x, residual, fused_relu, y});
 }
 
 /// dy where the fused ReLU let the value through; y null: no ReLU was fused.

@@ -23,8 +23,8 @@ inline void batch_norm_moving(gpu& device, int channels, float decay, float fact
 
 template <gpu_element T>
 void batch_norm_apply(gpu& device, batch_norm_geometry const& g, batch_norm_state const& state, T const* x,
-                      std::type_identity_t<T> const* residual, bool relu, T* y) {
-    cuda_kernels::batch_norm_apply(device.context.stream(), g, state, x, residual, relu, y);
+                      std::type_identity_t<T> const* residual, bool fused_relu, T* y) {
+    cuda_kernels::batch_norm_apply(device.context.stream(), g, state, x, residual, fused_relu, y);
 }
 
 template <gpu_element T>

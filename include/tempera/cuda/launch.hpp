@@ -87,7 +87,7 @@ void batch_norm_moving(cudaStream_t stream, int channels, float decay, float fac
                        float const* variance, float* moving_mean, float* moving_variance);
 template <class T>
 void batch_norm_apply(cudaStream_t stream, batch_norm_geometry const& g, batch_norm_state const& s, T const* x,
-                      T const* residual, bool relu, T* y);
+                      T const* residual, bool fused_relu, T* y);
 template <class T>
 void batch_norm_backward(cudaStream_t stream, batch_norm_geometry const& g, batch_norm_state const& s,
                          bool batch_statistics, T const* x, T const* y, T const* dy, batch_norm_gradients<T> const& out,
