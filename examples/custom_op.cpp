@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// An op of one's own with a learned parameter and its gradient, y = a x / (1 + |x|) with one a per channel: the gradient is
+// An op of one's own with a learned parameter and its gradient, y = a x / (1 + |x|), one a per channel: the gradient is
 // written by hand and checked by differences, inside a network that learns exclusive or. No registration, no macro.
 #include <cmath>
 #include <cstdio>

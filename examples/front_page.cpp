@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// SimCLRv2 in one program: pretrain without labels, fine-tune with 1 % of them, distill into a small network.
+// SimCLRv2 in one program: pretrain without labels, fine-tune with 1 % of them, distill into a small network. About a
+// minute on two cores. Command: front_page [epochs]
 #include <cstdio>
+#include <cstdlib>
 #include <tempera/tempera.hpp>
 using namespace tempera;
 
@@ -15,24 +17,25 @@ inline constexpr auto student_network = classifier(small, classifier_config{.cla
 static_assert(plan_of<student_network, image>.parameters < plan_of<tuned, image>.parameters / 4);
 
 int main(int count, char** arguments) {
-    int const epochs = count > 1 ? std::atoi(arguments[1]) : 15;
+    int const epochs = count > 1 ? std::atoi(arguments[1]) : 6;
     cpu device;
     auto const [train, test] = fashion_mnist("examples/data");
     image_set const labeled = balanced_fraction(train, 0.01, 1);
     augmentation const views{.crop = {.area_min = 0.2F}, .flip = 0.5F, .jitter = {0.8F, 0.6F, 0.6F}};
     augmentation const crops = crop_and_flip{.area_min = 0.2F};
-    progress_sink const progress = terminal_progress(stderr);
+    progress_sink const show = terminal_progress(stderr);
 
     model<contrastive, image> m{device, {.max_batch = 512}};
     pretrain(m, unlabeled(train), nt_xent{.temperature = 0.2F}, lars{},
-             {.epochs = epochs, .learning_rate = 2.0F, .warmup_epochs = 1, .augment = views, .progress = progress});
+             {.epochs = epochs, .learning_rate = 8.0F, .warmup_epochs = 0.5F, .augment = views, .progress = show});
 
     model<tuned, image> teacher{device};
-    fine_tune(teacher, m, labeled, sgd{}, {.steps = 20 * epochs, .learning_rate = 0.05F, .augment = crops, .progress = progress});
+    fine_tune(teacher, m, labeled, sgd{}, {.steps = 80, .learning_rate = 0.05F, .augment = crops, .progress = show});
 
     model<student_network, image> student{device};
-    distill(student, teacher, train, distillation{.temperature = 1.0F}, sgd{},
-            {.epochs = epochs, .learning_rate = 0.2F, .augment = crops, .progress = progress});
+    distill(student, teacher, unlabeled(train), distillation{}, sgd{},
+            {.epochs = epochs, .learning_rate = 0.5F, .augment = crops, .progress = show});
 
-    std::printf("80 labels: teacher %.1f %%, student %.1f %%\n", 100 * evaluate(teacher, test).top1, 100 * evaluate(student, test).top1);
+    std::printf("top-1 with %d labels: teacher %.1f %%, student %.1f %%\n", labeled.size(),
+                100 * evaluate(teacher, test).top1, 100 * evaluate(student, test).top1);
 }
