@@ -12,6 +12,8 @@ struct fixed_list {
     constexpr T& operator[](int i) { return items[i]; }
     constexpr T const& operator[](int i) const { return items[i]; }
     static constexpr int size() { return N; }
+    constexpr T* begin() { return items; }
+    constexpr T* end() { return items + N; }
     constexpr T const* begin() const { return items; }
     constexpr T const* end() const { return items + N; }
 };

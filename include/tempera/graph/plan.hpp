@@ -97,26 +97,25 @@ constexpr plan_sizes sizes_of(trace const& t) {
     return {t.op_count, t.tensor_count, t.scope_count, t.output_count, t.custom_count};
 }
 
-/// Copies a pruned trace to a target with the members of plan; numbers the offsets and sums the costs.
+/// Copies a pruned trace to a target with the members of plan, sized as sizes_of says; numbers the offsets and sums the costs.
 template <class Plan>
 constexpr void copy_trace(trace const& t, Plan& p) {
-    auto copy = [](auto const& from, auto& to, int count) {
-        for (int i = 0; i < count; ++i) to[i] = from[i];
+    auto copy = [](auto const* from, auto& to) {
+        for (auto& x : to) x = *from++;
     };
-    copy(t.ops, p.ops, t.op_count);
-    copy(t.values, p.values, t.op_count);
-    copy(t.tensors, p.tensors, t.tensor_count);
-    copy(t.scopes, p.scopes, t.scope_count);
-    copy(t.outputs, p.outputs, t.output_count);
-    copy(t.customs, p.customs, t.custom_count);
+    copy(t.ops, p.ops);
+    copy(t.values, p.values);
+    copy(t.tensors, p.tensors);
+    copy(t.scopes, p.scopes);
+    copy(t.outputs, p.outputs);
+    copy(t.customs, p.customs);
     p.parameters = p.statistics = p.multiply_adds = 0;
-    for (int i = 0; i < t.tensor_count; ++i) {
-        tensor& x = p.tensors[i];
+    for (tensor& x : p.tensors) {
         std::int64_t& total = is_statistic(x.role) ? p.statistics : p.parameters;
         x.offset = total;
         total += x.count();
     }
-    for (int i = 0; i < t.op_count; ++i) p.multiply_adds += p.ops[i].multiply_adds;
+    for (op const& o : p.ops) p.multiply_adds += o.multiply_adds;
 }
 
 /// Runs a network function on an input of a shape. The trace is pruned; its diagnosis is in t.bad.
