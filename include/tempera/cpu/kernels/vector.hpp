@@ -209,7 +209,7 @@ TEMPERA_INLINE vf vlog(vf x) {
     vf const smallest = vset(1.17549435e-38F);
     vf const scaled = vgreater(smallest, x, x * vset(8388608.0F), x);  // subnormal numbers
     vf const offset = vgreater(smallest, x, vset(-23.0F), vzero());
-    vi const bits = (vi)scaled - 0x3f3504f3;
+    vi const bits = ((vi)scaled & 0x7fffffff) - 0x3f3504f3;  // without the sign: negative numbers are NaN below
     vf const m = (vf)((bits & 0x7fffff) + 0x3f3504f3);
     vf const e = __builtin_convertvector(bits >> 23, vf) + offset;
     vf const f = m - vset(1.0F);
