@@ -118,6 +118,7 @@ private:
         for (int i = 0; i < plan_.outputs.size(); ++i) {
             int const v = plan_.outputs[i].value;
             out_.output_slot[i] = out_.value_slot[v];
+            out_.output_gradient[i] = no_slot;
             if (is_wide(v)) continue;
             out_.output_slot[i] = out_.add_slot(plan_.values[v].size() * 4, 0);
             schedule_step& s = out_.add_step(step_kind::widen, v);
@@ -141,7 +142,6 @@ private:
     constexpr void seed_gradients() {
         for (int i = 0; i < plan_.outputs.size(); ++i) {
             int const v = plan_.outputs[i].value;
-            out_.output_gradient[i] = no_slot;
             if (!is_loss_output(i)) continue;
             if (is_wide(v) && gradient_[v] == no_slot) {
                 gradient_[v] = out_.output_gradient[i] = new_slot_like(v);

@@ -22,7 +22,7 @@ constexpr void liveness(plan_view const& plan, schedule& s) {
     int const end = s.step_count > 0 ? s.step_count - 1 : 0;
     for (int i = 0; i < plan.outputs.size(); ++i) {
         use(s.output_slot[i], end);
-        if (s.step_count == s.forward_count || s.output_gradient[i] == no_slot) continue;
+        if (s.output_gradient[i] == no_slot) continue;
         use(s.output_gradient[i], s.forward_count > 0 ? s.forward_count - 1 : 0);
         use(s.output_gradient[i], end);
     }
