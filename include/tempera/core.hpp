@@ -9,9 +9,11 @@
 #include <tempera/core/manifest.hpp>
 #include <tempera/core/op_call.hpp>
 #include <tempera/core/philox.hpp>
+#include <tempera/core/phrase.hpp>
 #include <tempera/core/precision.hpp>
 #include <tempera/core/role.hpp>
 #include <tempera/core/shape.hpp>
+#include <tempera/core/spelling.hpp>
 #include <tempera/core/text.hpp>
 #include <tempera/core/version.hpp>
 #include <tempera/core/view.hpp>

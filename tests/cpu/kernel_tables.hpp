@@ -10,11 +10,12 @@
 
 namespace tempera::test {
 
-inline std::vector<cpu_kernels::gemm_kernels const*> kernel_tables() {
-    std::vector<cpu_kernels::gemm_kernels const*> all{&cpu_kernels::portable::gemm_table,
-                                                      &cpu_kernels::emulated::gemm_table};
-    if (detected_isa() >= isa::avx2) all.push_back(&cpu_kernels::avx2::gemm_table);
-    if (detected_isa() >= isa::avx512) all.push_back(&cpu_kernels::avx512::gemm_table);
+template <class T>
+std::vector<cpu_kernels::gemm_kernels<T> const*> kernel_tables() {
+    std::vector<cpu_kernels::gemm_kernels<T> const*> all{&cpu_kernels::portable::gemm_table<T>,
+                                                         &cpu_kernels::emulated::gemm_table<T>};
+    if (detected_isa() >= isa::avx2) all.push_back(&cpu_kernels::avx2::gemm_table<T>);
+    if (detected_isa() >= isa::avx512) all.push_back(&cpu_kernels::avx512::gemm_table<T>);
     return all;
 }
 

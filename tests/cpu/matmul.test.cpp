@@ -28,7 +28,7 @@ std::vector<float> filled(int count, std::uint32_t seed, bool integers) {
     return v;
 }
 
-void check(cpu& device, gemm_kernels const& kernels, matmul_geometry const& g, store mode, bool integers) {
+void check(cpu& device, gemm_kernels<float> const& kernels, matmul_geometry const& g, store mode, bool integers) {
     INFO(kernels.name << " " << g.m << " x " << g.n << " x " << g.k << " transposed " << g.transpose_a
                       << g.transpose_b);
     auto const a = filled(g.m * g.k, 1, integers);
@@ -60,7 +60,7 @@ TEST_CASE("matmul agrees with sums in double", "[cpu][matmul]") {
     cpu device{.threads = 2};
     int const sizes[][3] = {{1, 1, 1},    {1, 17, 5},    {13, 1, 9},     {7, 33, 0},
                             {31, 40, 27}, {65, 64, 130}, {20, 150, 512}, {3, 5, 1300}};
-    for (auto const* const kernels : test::kernel_tables()) {
+    for (auto const* const kernels : test::kernel_tables<float>()) {
         for (auto const& s : sizes) {
             for (int transposed = 0; transposed < 4; ++transposed) {
                 matmul_geometry const g{s[0], s[1], s[2], (transposed & 1) != 0, (transposed & 2) != 0};

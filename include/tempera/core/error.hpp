@@ -5,7 +5,8 @@
 
 #include <stdexcept>
 #include <string>
-#include <utility>
+
+#include <tempera/core/phrase.hpp>
 
 namespace tempera {
 
@@ -13,12 +14,25 @@ namespace tempera {
 /// "<where>: expected <expected>, found <found>; <advice>".
 class error : public std::runtime_error {
 public:
-    error(std::string const& where, std::string const& expected, std::string const& found,
-          std::string const& advice)
-        : std::runtime_error(where + ": expected " + expected + ", found " + found + "; " + advice) {}
+    __attribute__((noinline, cold))
+    error(phrase const& where, phrase const& expected, phrase const& found, phrase const& advice)
+        : std::runtime_error(sentence(where, expected, found, advice)) {}
 
     /// A complete sentence, for failures that do not fit the form above.
-    explicit error(std::string const& sentence) : std::runtime_error(sentence) {}
+    __attribute__((noinline, cold)) explicit error(phrase const& sentence) : std::runtime_error(sentence.text()) {}
+
+private:
+    static std::string sentence(phrase const& where, phrase const& expected, phrase const& found,
+                                phrase const& advice) {
+        std::string all = where.text();
+        all += ": expected ";
+        expected.append_to(all);
+        all += ", found ";
+        found.append_to(all);
+        all += "; ";
+        advice.append_to(all);
+        return all;
+    }
 };
 
 }  // namespace tempera

@@ -49,7 +49,7 @@ public:
             if (e.name == name) return e.values;
         std::string known;
         for (auto const& e : entries_) known += (known.empty() ? "" : ", ") + std::string(e.name);
-        throw error("outputs", "one of " + known, "\"" + std::string(name) + "\"", "ask for a name the network gives");
+        throw error("outputs", {"one of ", known}, {"\"", name, "\""}, "ask for a name the network gives");
     }
     auto begin() const { return entries_.begin(); }
     auto end() const { return entries_.end(); }

@@ -22,8 +22,7 @@ struct fixed_text {
     constexpr fixed_text(char const* s) {
         for (char const* c = s; *c != '\0'; ++c) {
             if (length == Capacity)
-                throw error("name", "at most " + std::to_string(Capacity) + " characters", "\"" + std::string(s) + "\"",
-                            "choose a shorter name");
+                throw error("name", {"at most ", Capacity, " characters"}, {"\"", s, "\""}, "choose a shorter name");
             push(*c);
         }
     }

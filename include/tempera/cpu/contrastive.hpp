@@ -6,7 +6,7 @@
 //   x_i = log sum_{j not i, pos} exp S_ij - S_i,pos      loss = 1 / N sum_i log(1 + exp x_i)
 //   d loss / d u_i = 1 / (N tau) sum_j W_ij u_j          W_ij = P_ij + P_ji - 2 [j = pos],  P_ij = exp(S_ij - lse_i)
 //
-// Each view is cut into blocks of 96 rows. Two passes over pairs of blocks {I, J} compute each tile of S once: the
+// Each view is cut into blocks of 112 rows. Two passes over pairs of blocks {I, J} compute each tile of S once: the
 // first keeps a sum for every row (with a running maximum where exp S could overflow: |S| <= 1 / tau for unit rows),
 // the second turns the tile into W and multiplies it with u_I and u_J. Pairs come in rounds in which no block occurs
 // twice (a round-robin tournament), so that a pair owns the rows it adds to: no locks, and the same sums for any number
@@ -16,14 +16,14 @@
 #include <cstdint>
 #include <utility>
 
-#include <tempera/cpu/cpu.hpp>
-#include <tempera/cpu/vector.hpp>
+#include <tempera/cpu/gemm.hpp>
+#include <tempera/cpu/pointwise.hpp>
 #include <tempera/cpu/verbose.hpp>
 #include <tempera/device/losses.hpp>
 
 namespace tempera::cpu_kernels {
 
-constexpr int contrastive_block = 96;
+constexpr int contrastive_block = 112;
 constexpr float contrastive_masked = -1e30F;
 constexpr float contrastive_largest_inverse = 1e6F;  ///< 1 / |h| where |h|^2 is at its smallest, 1e-12
 
@@ -36,15 +36,15 @@ struct contrastive_cross {
     double moment = 0;
 };
 
-/// Working memory. Blocks 0 .. n - 1 are view a, n .. 2n - 1 view b; row r of block b has index 96 b + r.
+/// Working memory. Blocks 0 .. n - 1 are view a, n .. 2n - 1 view b; row r of block b has index 112 b + r.
 struct contrastive_work {
     int pairs, channels, padded;  ///< padded: channels rounded up to whole panels
     bool normalize;
     bool bounded;  ///< |S_ij| <= 60: exp(S_ij) needs no shift
     float inverse_temperature;
     float* u;             ///< {index, padded}
-    float* across;        ///< per block the transpose of u, in panels: {96 / wide, channels, wide}
-    float* along;         ///< per block u in panels: {padded / wide, 96, wide}; null: no gradient
+    float* across;  ///< per block the transpose of u / tau, in panels of tile_columns: {112 / wide, channels, wide}
+    float* along;   ///< per block u in panels: {padded / wide, 112, wide}; null: no gradient
     float* dz;            ///< {index, padded}
     float* inverse_norm;  ///< per index, as all below
     float* positive;      ///< S_i,pos
@@ -68,10 +68,9 @@ struct contrastive_work {
 };
 
 struct contrastive_kernels {
-    int wide;
-    void (*pack)(contrastive_work const&, float const* h, int block);
+    void (*unit_rows)(contrastive_work const&, float const* h, int block);
     void (*statistics)(contrastive_work const&, int block_i, int block_j, float* tile);
-    void (*gradient)(contrastive_work const&, int block_i, int block_j, float* tile);
+    void (*weights)(contrastive_work const&, int block_i, int block_j, float* tile);
     void (*finish)(contrastive_work const&, float* dh, float factor, store mode, int block);
 };
 
@@ -110,6 +109,66 @@ inline std::size_t place(contrastive_work& w, bool gradient, std::byte* memory) 
     take(w.cross, 1);
     return used;
 }
+
+/// The products of a pass. A tile is 112 x 112 floats; line i of anything begins at i times its distance.
+struct contrastive_products {
+    contrastive_work const& w;
+    gemm_tiles const& gemm;
+    std::ptrdiff_t const* tile_lines;    ///< 112 i
+    std::ptrdiff_t const* padded_lines;  ///< padded i
+
+    std::int64_t row(int block) const { return std::int64_t{1} * block * contrastive_block * w.padded; }
+    float* across(int block) const { return w.across + std::int64_t{1} * block * contrastive_block * w.channels; }
+    float* along(int block) const { return w.along + row(block); }
+    std::ptrdiff_t across_panel() const { return std::ptrdiff_t{w.channels} * gemm.tile_columns; }
+    std::ptrdiff_t along_panel() const { return std::ptrdiff_t{contrastive_block} * gemm.tile_columns; }
+
+    /// The panels of a block from its unit rows.
+    void pack(int block, void (*scale)(float*, float, std::int64_t)) const {
+        float const* const u = w.u + row(block);
+        gemm.pack(u, 1, w.padded, w.channels, contrastive_block, across(block), across_panel());
+        scale(across(block), w.inverse_temperature, std::int64_t{contrastive_block} * w.channels);
+        if (w.along != nullptr) gemm.pack(u, w.padded, 1, contrastive_block, w.padded, along(block), along_panel());
+    }
+    /// tile = u_I u_J' / tau.
+    void similarities(int i, int j, float* tile) const {
+        gemm_block g{};
+        g.rows = w.rows_of(i);
+        g.columns = w.rows_of(j);
+        g.depth = w.channels;
+        g.a = w.u + row(i);
+        g.a_row = w.padded;
+        g.a_step = 1;
+        g.b = across(j);
+        g.b_panel = across_panel();
+        g.c = tile;
+        g.c_rows = tile_lines;
+        multiply(g);
+    }
+    /// dz_I += W u_J from the tile W; with `transposed` dz_J += W' u_I.
+    void gradient(int i, int j, float const* tile, bool transposed) const {
+        gemm_block g{};
+        g.rows = w.rows_of(transposed ? j : i);
+        g.columns = w.channels;
+        g.depth = w.rows_of(transposed ? i : j);
+        g.a = tile;
+        g.a_row = transposed ? 1 : contrastive_block;
+        g.a_step = transposed ? contrastive_block : 1;
+        g.b = along(transposed ? i : j);
+        g.b_panel = along_panel();
+        g.c = w.dz + row(transposed ? j : i);
+        g.c_rows = padded_lines;
+        g.accumulate = true;
+        multiply(g);
+    }
+
+private:
+    void multiply(gemm_block& g) const {
+        g.a_group = gemm.tile_rows * g.a_row;
+        g.b_step = gemm.tile_columns;
+        gemm.multiply(g);
+    }
+};
 
 /// f(I, J, tile) once for every pair of blocks I <= J; rounds follow one another, the pairs of a round run together.
 template <class F>
@@ -153,35 +212,56 @@ inline loss_value contrastive_cross_entropy(cpu& device, contrastive_geometry co
     contrastive_kernels const& k =
         choose(device.level(), portable::contrastive_table, avx2::contrastive_table, avx512::contrastive_table);
 
+    gemm_tiles const& gemm = gemm_kernels_of<float>(device.level());
+    auto const& plain = pointwise_for<float>(device.level());
+
     auto const turn = device.exclusive();
     contrastive_work w{};
     w.pairs = g.pairs;
     w.channels = g.channels;
-    w.padded = (g.channels + k.wide - 1) / k.wide * k.wide;
+    w.padded = static_cast<int>(round_up(g.channels, gemm.tile_columns));
     w.normalize = g.normalize;
     w.inverse_temperature = 1 / g.temperature;
     w.bounded = g.normalize && w.inverse_temperature <= 60;
     std::size_t const bytes = place(w, dh != nullptr, nullptr);
     place(w, dh != nullptr, static_cast<std::byte*>(device.scratch(device.caller(), 6, bytes)));
     device.reserve(7, sizeof(float) * contrastive_block * contrastive_block);
+    std::ptrdiff_t tile_lines[contrastive_block];
+    std::ptrdiff_t padded_lines[contrastive_block];
+    for (int i = 0; i < contrastive_block; ++i) {
+        tile_lines[i] = std::ptrdiff_t{i} * contrastive_block;
+        padded_lines[i] = std::ptrdiff_t{i} * w.padded;
+    }
+    contrastive_products const products{w, gemm, tile_lines, padded_lines};
 
     int const blocks = 2 * w.blocks_of_view();
-    device.for_chunks(blocks, [&](std::int64_t block, int) {
-        for (std::int64_t i = block * contrastive_block; i < (block + 1) * contrastive_block; ++i) {
+    device.for_chunks(blocks, [&](std::int64_t chunk, int) {
+        int const block = static_cast<int>(chunk);
+        for (std::int64_t i = chunk * contrastive_block; i < (chunk + 1) * contrastive_block; ++i) {
             w.shift[i] = w.bounded ? 0 : contrastive_masked;
             w.sum[i] = 0;
             w.log_sum[i] = 0;
             w.inverse_sum[i] = 0;
             w.cross[i] = contrastive_cross{};
         }
-        k.pack(w, h, static_cast<int>(block));
+        k.unit_rows(w, h, block);
+        products.pack(block, plain.scale);
+        if (dh != nullptr) plain.fill(w.dz + products.row(block), 0, std::int64_t{contrastive_block} * w.padded);
     });
-    for_block_pairs(device, blocks, [&](int i, int j, float* tile) { k.statistics(w, i, j, tile); });
+    for_block_pairs(device, blocks, [&](int i, int j, float* tile) {
+        products.similarities(i, j, tile);
+        k.statistics(w, i, j, tile);
+    });
     device.for_chunks(blocks, [&](std::int64_t block, int) { contrastive_losses(w, static_cast<int>(block)); });
     if (dh != nullptr) {
         auto const factor = static_cast<float>(static_cast<double>(weight) /
                                                (static_cast<double>(g.pairs) * static_cast<double>(g.temperature)));
-        for_block_pairs(device, blocks, [&](int i, int j, float* tile) { k.gradient(w, i, j, tile); });
+        for_block_pairs(device, blocks, [&](int i, int j, float* tile) {
+            products.similarities(i, j, tile);
+            k.weights(w, i, j, tile);
+            products.gradient(i, j, tile, false);
+            if (i != j) products.gradient(i, j, tile, true);
+        });
         device.for_chunks(blocks,
                           [&](std::int64_t block, int) { k.finish(w, dh, factor, mode, static_cast<int>(block)); });
     }

@@ -9,6 +9,8 @@
 //
 // Windows are copied a block at a time into a worker's scratch memory; 1x1 maps of stride 1 are read in place.
 
+#include <type_traits>
+
 #include <tempera/cpu/gemm.hpp>
 #include <tempera/cpu/verbose.hpp>
 #include <tempera/device/convolution.hpp>
@@ -17,9 +19,13 @@ namespace tempera {
 
 namespace cpu_kernels {
 
+template <class T>
+inline constexpr bool is_float = std::is_same_v<T, float>;
+
 /// Whether the rows of the product are the positions of the map themselves, and not worth copying.
-inline bool reads_in_place(int storage, int kernel, int stride, int pad_top, int pad_left, int channels) {
-    return storage == 0 && kernel == 1 && stride == 1 && pad_top == 0 && pad_left == 0 && channels % 512 != 0;
+template <class T>
+bool reads_in_place(int kernel, int stride, int pad_top, int pad_left, int channels) {
+    return is_float<T> && kernel == 1 && stride == 1 && pad_top == 0 && pad_left == 0 && channels % 512 != 0;
 }
 
 inline void print_sizes(verbose_scope& scope, convolution_geometry const& g) {
@@ -33,9 +39,8 @@ inline float* panels_of(cpu& device, std::int64_t floats) {
 }
 
 template <class T>
-void forward_with(cpu& device, gemm_kernels const& kernels, convolution_geometry const& g, T const* x, float const* w,
-                  float const* bias, T* y) {
-    constexpr int storage = storage_index<T>;
+void forward_with(cpu& device, gemm_kernels<T> const& kernels, convolution_geometry const& g, T const* x,
+                  float const* w, float const* bias, T* y) {
     auto const turn = device.exclusive();
     int const depth = g.kernel * g.kernel * g.in_channels;
     std::int64_t const tc = kernels.tile_columns;
@@ -50,18 +55,18 @@ void forward_with(cpu& device, gemm_kernels const& kernels, convolution_geometry
     job.rows = std::int64_t{1} * g.batch * g.out_height * g.out_width;
     job.columns = g.out_channels;
     job.depth = depth;
-    if (reads_in_place(storage, g.kernel, g.stride, g.pad_top, g.pad_left, g.in_channels)) {
+    if (reads_in_place<T>(g.kernel, g.stride, g.pad_top, g.pad_left, g.in_channels)) {
         job.a = reinterpret_cast<float const*>(x);
         job.a_row = g.in_channels;
     } else {
         job.walk = {g.in_height, g.in_width, g.in_channels, g.out_height, g.out_width,
                     g.stride,    -g.pad_top, -g.pad_left,   g.kernel,     g.kernel};
         job.source = x;
-        job.source_storage = storage;
+        job.gather = kernels.gather;
     }
     job.panels = packed;
     job.c = y;
-    job.c_storage = storage;
+    job.scatter = is_float<T> ? nullptr : kernels.scatter;
     job.out = {1, 1, g.out_channels, 0, 0};
     job.bias = bias;
     run_gemm(device, kernels, job);
@@ -81,9 +86,8 @@ inline data_phase phase_of(int phase, int size, int kernel, int stride, int pad)
 }
 
 template <class T>
-void backward_data_with(cpu& device, gemm_kernels const& kernels, convolution_geometry const& g, T const* dy,
+void backward_data_with(cpu& device, gemm_kernels<T> const& kernels, convolution_geometry const& g, T const* dy,
                         float const* w, T* dx, store mode) {
-    constexpr int storage = storage_index<T>;
     auto const turn = device.exclusive();
     std::int64_t const tc = kernels.tile_columns;
     std::int64_t const panels = ceil_divide(g.in_channels, tc);
@@ -114,7 +118,7 @@ void backward_data_with(cpu& device, gemm_kernels const& kernels, convolution_ge
             job.rows = std::int64_t{1} * g.batch * v.positions * h.positions;
             job.columns = g.in_channels;
             job.depth = static_cast<int>(depth);
-            if (reads_in_place(storage, g.kernel, g.stride, g.pad_top, g.pad_left, g.out_channels) &&
+            if (reads_in_place<T>(g.kernel, g.stride, g.pad_top, g.pad_left, g.out_channels) &&
                 g.in_height == g.out_height && g.in_width == g.out_width) {
                 job.a = reinterpret_cast<float const*>(dy);
                 job.a_row = g.out_channels;
@@ -122,12 +126,12 @@ void backward_data_with(cpu& device, gemm_kernels const& kernels, convolution_ge
                 job.walk = {g.out_height, g.out_width, g.out_channels, v.positions, h.positions, 1,
                             v.offset,     h.offset,    v.count,        h.count};
                 job.source = dy;
-                job.source_storage = storage;
+                job.gather = kernels.gather;
             }
             job.panels = block;
             std::ptrdiff_t const line = std::ptrdiff_t{g.in_width} * g.in_channels;
             job.c = dx + a * line + std::ptrdiff_t{b} * g.in_channels;
-            job.c_storage = storage;
+            job.scatter = is_float<T> ? nullptr : kernels.scatter;
             job.out = {v.positions, h.positions, g.in_height * line, g.stride * line,
                        std::ptrdiff_t{g.stride} * g.in_channels};
             job.accumulate = mode == store::accumulate;
@@ -139,23 +143,21 @@ void backward_data_with(cpu& device, gemm_kernels const& kernels, convolution_ge
 
 /// dbias (+)= the sums of dy over its rows, in up to 32 parts added in order.
 template <class T>
-void add_rows_with(cpu& device, gemm_kernels const& kernels, std::int64_t rows, int columns, T const* dy, float* dbias,
-                   store mode) {
+void add_rows_with(cpu& device, gemm_kernels<T> const& kernels, std::int64_t rows, int columns, T const* dy,
+                   float* dbias, store mode) {
     std::int64_t const part = std::max<std::int64_t>(ceil_divide(rows, 32), 64);
     std::int64_t const parts = std::max<std::int64_t>(ceil_divide(rows, part), 1);
     auto* const sums = static_cast<float*>(
         device.scratch(device.caller(), slot_parts, static_cast<std::size_t>(parts * columns) * sizeof(float)));
     device.for_chunks(parts, [&](std::int64_t p, int) {
-        kernels.add_rows[storage_index<T>](dy + p * part * columns, std::min(part, rows - p * part), columns,
-                                           sums + p * columns);
+        kernels.add_rows(dy + p * part * columns, std::min(part, rows - p * part), columns, sums + p * columns);
     });
     kernels.add_parts(sums, columns, static_cast<int>(parts), columns, dbias, mode == store::accumulate);
 }
 
 template <class T>
-void backward_weights_with(cpu& device, gemm_kernels const& kernels, convolution_geometry const& g, T const* x,
+void backward_weights_with(cpu& device, gemm_kernels<T> const& kernels, convolution_geometry const& g, T const* x,
                            T const* dy, float* dw, float* dbias, store mode) {
-    constexpr int storage = storage_index<T>;
     auto const turn = device.exclusive();
     std::int64_t const rows = std::int64_t{1} * g.batch * g.out_height * g.out_width;
     if (dbias != nullptr) add_rows_with(device, kernels, rows, g.out_channels, dy, dbias, mode);
@@ -201,8 +203,8 @@ void backward_weights_with(cpu& device, gemm_kernels const& kernels, convolution
         while (first || p < last) {
             int const count = static_cast<int>(std::min(block, last - p));
             if (count > 0) {
-                kernels.gather[storage](walk, x, p, count, k0, k0 + columns, windows, line);
-                kernels.interleave[storage](dy + p * g.out_channels, g.out_channels, count, g.out_channels, slopes);
+                kernels.gather(walk, x, p, count, k0, k0 + columns, windows, line);
+                kernels.interleave(dy + p * g.out_channels, g.out_channels, count, g.out_channels, slopes);
             }
             gemm_block m{};
             m.rows = g.out_channels;
@@ -210,8 +212,8 @@ void backward_weights_with(cpu& device, gemm_kernels const& kernels, convolution
             m.depth = count;
             m.a = slopes;
             m.a_group = tr * count;
-            m.a_row = kernels.steps_apart ? 1 : count;
-            m.a_step = kernels.steps_apart ? tr : 1;
+            m.a_row = 1;
+            m.a_step = tr;
             m.b = windows;
             m.b_panel = tc;
             m.b_step = line;
@@ -233,12 +235,11 @@ void backward_weights_with(cpu& device, gemm_kernels const& kernels, convolution
 
 }  // namespace cpu_kernels
 
-/// See device/convolution.hpp; T is float or bf16.
+// See device/convolution.hpp; T is float or bf16.
 template <class T>
-requires(cpu_kernels::storage_index<T> >= 0) void convolution_forward(cpu& device, convolution_geometry const& g,
-                                                                      T const* x, float const* w, float const* bias,
-                                                                      T* y) {
-    auto const& kernels = cpu_kernels::gemm_kernels_of(device.level());
+void convolution_forward(cpu& device, convolution_geometry const& g, T const* x, float const* w, float const* bias,
+                         T* y) {
+    auto const& kernels = cpu_kernels::gemm_kernels_of<T>(device.level());
     verbose_scope scope(device, "convolution_forward", kernels.name, g.multiply_adds(),
                         cpu_kernels::peak_to_print(device, kernels));
     cpu_kernels::print_sizes(scope, g);
@@ -246,10 +247,9 @@ requires(cpu_kernels::storage_index<T> >= 0) void convolution_forward(cpu& devic
 }
 
 template <class T>
-requires(cpu_kernels::storage_index<T> >= 0) void convolution_backward_data(cpu& device, convolution_geometry const& g,
-                                                                            T const* dy, float const* w, T* dx,
-                                                                            store mode) {
-    auto const& kernels = cpu_kernels::gemm_kernels_of(device.level());
+void convolution_backward_data(cpu& device, convolution_geometry const& g, T const* dy, float const* w, T* dx,
+                               store mode) {
+    auto const& kernels = cpu_kernels::gemm_kernels_of<T>(device.level());
     verbose_scope scope(device, "convolution_backward_data", kernels.name, g.multiply_adds(),
                         cpu_kernels::peak_to_print(device, kernels));
     cpu_kernels::print_sizes(scope, g);
@@ -257,10 +257,9 @@ requires(cpu_kernels::storage_index<T> >= 0) void convolution_backward_data(cpu&
 }
 
 template <class T>
-requires(cpu_kernels::storage_index<T> >=
-         0) void convolution_backward_weights(cpu& device, convolution_geometry const& g, T const* x, T const* dy,
-                                              float* dw, float* dbias, store mode) {
-    auto const& kernels = cpu_kernels::gemm_kernels_of(device.level());
+void convolution_backward_weights(cpu& device, convolution_geometry const& g, T const* x, T const* dy, float* dw,
+                                  float* dbias, store mode) {
+    auto const& kernels = cpu_kernels::gemm_kernels_of<T>(device.level());
     verbose_scope scope(device, "convolution_backward_weights", kernels.name, g.multiply_adds(),
                         cpu_kernels::peak_to_print(device, kernels));
     cpu_kernels::print_sizes(scope, g);

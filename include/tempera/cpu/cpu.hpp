@@ -32,8 +32,7 @@ inline void* allocate_aligned(std::size_t bytes) {
     std::size_t const rounded = (bytes + 63) / 64 * 64;
     void* const p = rounded < bytes ? nullptr : std::aligned_alloc(64, rounded == 0 ? 64 : rounded);
     if (p == nullptr) {
-        throw error("memory of the cpu", std::to_string(bytes) + " bytes", "no room",
-                    "use a smaller batch or a smaller network");
+        throw error("memory of the cpu", {bytes, " bytes"}, "no room", "use a smaller batch or a smaller network");
     }
     return p;
 }
@@ -81,7 +80,7 @@ private:
 
     static int checked(int threads) {
         if (threads < 0 || threads > 1024) {
-            throw error("cpu", "0 (all cores) to 1024 threads", std::to_string(threads), "correct cpu{.threads}");
+            throw error("cpu", "0 (all cores) to 1024 threads", threads, "correct cpu{.threads}");
         }
         return threads == 0 ? available_threads() : threads;
     }
@@ -157,8 +156,7 @@ struct cpu {
 private:
     static void check_room(char const* where, std::int64_t count, std::int64_t room) {
         if (count > room) {
-            throw error(where, "room for " + std::to_string(count) + " elements", std::to_string(room),
-                        "make the target as large as the source");
+            throw error(where, {"room for ", count, " elements"}, room, "make the target as large as the source");
         }
     }
 };

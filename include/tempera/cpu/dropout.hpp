@@ -55,7 +55,7 @@ inline std::int32_t draws_below(double probability) {
 template <class T>
 void apply_dropout(cpu& device, std::int64_t n, float rate, random_stream const& random, T const* x, T* y, store mode) {
     if (!(rate >= 0.0F && rate < 1.0F)) {
-        throw error("dropout", "a rate of at least 0 and below 1", std::to_string(rate), "correct dropout{.rate}");
+        throw error("dropout", "a rate of at least 0 and below 1", rate, "correct dropout{.rate}");
     }
     auto const kernel = cpu_kernels::dropout_for<T>(device.level()).walk;
     std::int32_t const threshold = cpu_kernels::draws_below(static_cast<double>(rate));

@@ -15,18 +15,10 @@
 #include <cstdint>
 
 #include <tempera/cpu/cpu.hpp>
-#include <tempera/cpu/eigen_gemm.hpp>
+#include <tempera/cpu/eigen_tile.hpp>
 #include <tempera/cpu/vector.hpp>
 
 namespace tempera::cpu_kernels {
-
-/// The storage types of maps, as indices of kernel tables.
-template <class T>
-inline constexpr int storage_index = -1;
-template <>
-inline constexpr int storage_index<float> = 0;
-template <>
-inline constexpr int storage_index<bf16> = 1;
 
 /// One block of a product. a[i, k] = a[i / tile_rows * a_group + i % tile_rows * a_row + k * a_step];
 /// b[k, j] = b[j / tile_columns * b_panel + k * b_step + j % tile_columns]; row i of c begins at c + c_rows[i].
@@ -52,24 +44,34 @@ struct window_walk {
     int window_height, window_width;
 };
 
-struct gemm_kernels {
+/// Copies windows of a map of some element type to lines of floats; and lines of floats to a map.
+using gather_function = void (*)(window_walk const&, void const* x, std::int64_t position, int rows, int first,
+                                 int last, float* to, std::ptrdiff_t line);
+using scatter_function = void (*)(float const* from, std::ptrdiff_t line, int rows, int columns, void* to,
+                                  std::ptrdiff_t const* to_rows, bool accumulate);
+
+/// What one instruction set provides for products of floats.
+struct gemm_tiles {
     char const* name;
     int tile_rows, tile_columns;
-    bool steps_apart;    ///< how `interleave` lays out a group: [k][row], else [row][k]
     int depth_block;     ///< longest stretch of k at a time
     int flops_per_spin;  ///< of one step of `spin`
     void (*multiply)(gemm_block const&);
-    void (*gather[2])(window_walk const&, void const* x, std::int64_t position, int rows, int first, int last,
-                      float* to, std::ptrdiff_t line);
     void (*pack)(float const* from, std::ptrdiff_t step_k, std::ptrdiff_t step_n, int depth, int columns, float* to,
                  std::ptrdiff_t panel);
-    void (*interleave[2])(void const* from, std::ptrdiff_t line, int depth, int rows, float* to);
-    void (*scatter[2])(float const* from, std::ptrdiff_t line, int rows, int columns, void* to,
-                       std::ptrdiff_t const* to_rows, bool accumulate);
+    void (*interleave_floats)(float const* from, std::ptrdiff_t line, int depth, int rows, float* to);
     void (*add_parts)(float const* from, std::ptrdiff_t stride, int parts, std::int64_t count, float* y,
                       bool accumulate);
-    void (*add_rows[2])(void const* x, std::int64_t rows, int columns, float* sums);
     float (*spin)(std::int64_t steps);
+};
+
+/// The same with the copies from and to maps of T.
+template <class T>
+struct gemm_kernels : gemm_tiles {
+    gather_function gather;
+    void (*interleave)(T const* from, std::ptrdiff_t line, int depth, int rows, float* to);
+    scatter_function scatter;
+    void (*add_rows)(T const* x, std::int64_t rows, int columns, float* sums);
 };
 
 }  // namespace tempera::cpu_kernels
@@ -79,12 +81,13 @@ struct gemm_kernels {
 
 namespace tempera::cpu_kernels {
 
-inline gemm_kernels const& gemm_kernels_of(isa level) {
-    return choose(level, portable::gemm_table, avx2::gemm_table, avx512::gemm_table);
+template <class T>
+gemm_kernels<T> const& gemm_kernels_of(isa level) {
+    return choose(level, portable::gemm_table<T>, avx2::gemm_table<T>, avx512::gemm_table<T>);
 }
 
 /// GFLOP/s of multiply-adds in registers on all threads of a device, the best of a few short rounds.
-inline double measured_peak(cpu& device, gemm_kernels const& kernels) {
+inline double measured_peak(cpu& device, gemm_tiles const& kernels) {
     constexpr std::int64_t steps = 400'000;
     double best = 0;
     for (int round = 0; round < 5; ++round) {
@@ -101,7 +104,7 @@ inline double measured_peak(cpu& device, gemm_kernels const& kernels) {
 }
 
 /// The peak for a verbose line: measured once per device, 0 when nothing is printed.
-inline double peak_to_print(cpu& device, gemm_kernels const& kernels) {
+inline double peak_to_print(cpu& device, gemm_tiles const& kernels) {
     if (device.verbose() && device.engine.peak == 0) device.engine.peak = measured_peak(device, kernels);
     return device.engine.peak;
 }
@@ -124,10 +127,10 @@ struct gemm_job {
     bool a_transposed = false;  ///< a[m, k] = a[k * a_row + m]
     window_walk walk{};
     void const* source = nullptr;
-    int source_storage = 0;
+    gather_function gather = nullptr;
     float const* panels = nullptr;  ///< b, packed: depth * tile_columns floats a panel
     void* c = nullptr;
-    int c_storage = 0;
+    scatter_function scatter = nullptr;  ///< null: c is float, written in place
     output_rows out{};
     float const* bias = nullptr;
     bool accumulate = false;
@@ -142,7 +145,7 @@ inline std::int64_t line_of(std::int64_t depth) {
     return line % 512 == 0 ? line + 16 : line;
 }
 
-inline void run_gemm(cpu& device, gemm_kernels const& kernels, gemm_job const& job) {
+inline void run_gemm(cpu& device, gemm_tiles const& kernels, gemm_job const& job) {
     if (job.rows == 0 || job.columns == 0) return;
     std::int64_t const tr = kernels.tile_rows;
     std::int64_t const tc = kernels.tile_columns;
@@ -161,7 +164,7 @@ inline void run_gemm(cpu& device, gemm_kernels const& kernels, gemm_job const& j
     std::int64_t const panels_per_group = ceil_divide(panels, groups);
 
     bool const copies = job.a == nullptr || job.a_transposed;
-    bool const direct = job.c_storage == 0;
+    bool const direct = job.scatter == nullptr;
     std::int64_t const group_columns = panels_per_group * tc;
     std::size_t const row_floats = static_cast<std::size_t>(copies ? block * line + 64 : 0);
     std::size_t const sum_floats = static_cast<std::size_t>(direct ? 0 : block * group_columns);
@@ -210,14 +213,14 @@ inline void run_gemm(cpu& device, gemm_kernels const& kernels, gemm_job const& j
                 g.a_group = tr * job.a_row;
                 g.a_step = 1;
             } else if (job.a_transposed) {
-                kernels.interleave[0](job.a + k0 * job.a_row + m0, job.a_row, depth, rows, copied);
+                kernels.interleave_floats(job.a + k0 * job.a_row + m0, job.a_row, depth, rows, copied);
                 g.a = copied;
-                g.a_row = kernels.steps_apart ? 1 : depth;
+                g.a_row = 1;
                 g.a_group = tr * depth;
-                g.a_step = kernels.steps_apart ? tr : 1;
+                g.a_step = tr;
             } else {
                 if (depth > 0) {
-                    kernels.gather[job.source_storage](job.walk, job.source, m0, rows, k0, k0 + depth, copied, line);
+                    job.gather(job.walk, job.source, m0, rows, k0, k0 + depth, copied, line);
                 }
                 g.a = copied;
                 g.a_row = line;
@@ -235,7 +238,7 @@ inline void run_gemm(cpu& device, gemm_kernels const& kernels, gemm_job const& j
             k0 += depth;
         } while (k0 < job.depth);
         if (!direct) {
-            kernels.scatter[job.c_storage](sums, group_columns, rows, columns, job.c, offsets, job.accumulate);
+            job.scatter(sums, group_columns, rows, columns, job.c, offsets, job.accumulate);
         }
     });
 }

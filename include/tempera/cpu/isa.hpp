@@ -62,13 +62,12 @@ inline isa isa_named(std::string_view word, isa machine) {
     for (isa const level : {isa::portable, isa::avx2, isa::avx512}) {
         if (word != name_of(level)) continue;
         if (level > machine) {
-            throw error("TEMPERA_ISA",
-                        "an instruction set of this machine (at most " + std::string(name_of(machine)) + ")",
-                        std::string(word), "unset it to use the best one");
+            throw error("TEMPERA_ISA", {"an instruction set of this machine (at most ", name_of(machine), ")"}, word,
+                        "unset it to use the best one");
         }
         return level;
     }
-    throw error("TEMPERA_ISA", "portable, avx2 or avx512", "'" + std::string(word) + "'",
+    throw error("TEMPERA_ISA", "portable, avx2 or avx512", {"'", word, "'"},
                 "unset it to use the best one of this machine");
 }
 

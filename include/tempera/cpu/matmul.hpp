@@ -10,7 +10,7 @@ namespace tempera {
 
 namespace cpu_kernels {
 
-inline void matmul_with(cpu& device, gemm_kernels const& kernels, matmul_geometry const& g, float const* a,
+inline void matmul_with(cpu& device, gemm_kernels<float> const& kernels, matmul_geometry const& g, float const* a,
                         float const* b, float* c, store mode) {
     if (g.m == 0 || g.n == 0) return;
     auto const turn = device.exclusive();
@@ -39,6 +39,7 @@ inline void matmul_with(cpu& device, gemm_kernels const& kernels, matmul_geometr
     } else {
         job.walk = {1, g.m, g.k, 1, g.m, 1, 0, 0, 1, 1};
         job.source = a;
+        job.gather = kernels.gather;
     }
     job.panels = packed;
     job.c = c;
@@ -50,7 +51,7 @@ inline void matmul_with(cpu& device, gemm_kernels const& kernels, matmul_geometr
 }  // namespace cpu_kernels
 
 inline void matmul(cpu& device, matmul_geometry const& g, float const* a, float const* b, float* c, store mode) {
-    auto const& kernels = cpu_kernels::gemm_kernels_of(device.level());
+    auto const& kernels = cpu_kernels::gemm_kernels_of<float>(device.level());
     verbose_scope scope(device, "matmul", kernels.name, std::int64_t{1} * g.m * g.n * g.k,
                         cpu_kernels::peak_to_print(device, kernels));
     scope.sizes("%d x %d x %d%s%s", g.m, g.n, g.k, g.transpose_a ? " a^T" : "", g.transpose_b ? " b^T" : "");

@@ -60,8 +60,7 @@ inline int count_labels(char const* where, int rows, int classes, std::int32_t c
     int labeled = 0;
     for (int i = 0; i < rows; ++i) {
         if (labels[i] < -1 || labels[i] >= classes) {
-            throw error(where, "labels from -1 (none) to " + std::to_string(classes - 1),
-                        std::to_string(labels[i]) + " in row " + std::to_string(i),
+            throw error(where, {"labels from -1 (none) to ", classes - 1}, {labels[i], " in row ", i},
                         "check the labels and the number of classes");
         }
         labeled += labels[i] >= 0;

@@ -27,13 +27,13 @@ inline char const* advice_for(cudaError_t status) {
 inline void check(cudaError_t status, char const* call) {
     if (status == cudaSuccess) return;
     static_cast<void>(cudaGetLastError());  // a failure that was reported does not haunt the next call
-    throw error(std::string("gpu, ") + call, "success",
-                std::string(cudaGetErrorName(status)) + " (" + cudaGetErrorString(status) + ")", advice_for(status));
+    throw error({"gpu, ", call}, "success", {cudaGetErrorName(status), " (", cudaGetErrorString(status), ")"},
+                advice_for(status));
 }
 
 inline void check(cublasStatus_t status, char const* call) {
     if (status == CUBLAS_STATUS_SUCCESS) return;
-    throw error(std::string("gpu, ") + call, "success", cublasGetStatusString(status),
+    throw error({"gpu, ", call}, "success", cublasGetStatusString(status),
                 "check that the libraries of CUDA and the driver fit together");
 }
 

@@ -63,8 +63,7 @@ public:
             std::size_t left = 0;
             std::size_t all = 0;
             cuda_kernels::check(cudaMemGetInfo(&left, &all), "cudaMemGetInfo");
-            throw error(name() + " memory", std::to_string(bytes) + " bytes",
-                        std::to_string(left) + " free of " + std::to_string(all),
+            throw error({name(), " memory"}, {bytes, " bytes"}, {left, " free of ", all},
                         cuda_kernels::advice_for(status));
         }
         cuda_kernels::check(status, "cudaMalloc");
@@ -161,9 +160,9 @@ private:
         cuda_kernels::check(cudaRuntimeGetVersion(&runtime), "cudaRuntimeGetVersion");
         if (driver == 0)
             throw error(name(), "an NVIDIA driver", "none on this machine",
-                        "use cpu, or install the driver that fits CUDA " + version(runtime));
+                        {"use cpu, or install the driver that fits CUDA ", version(runtime)});
         if (driver / 1000 < runtime / 1000)
-            throw error(name(), "a driver for CUDA " + version(runtime), "one for CUDA " + version(driver),
+            throw error(name(), {"a driver for CUDA ", version(runtime)}, {"one for CUDA ", version(driver)},
                         cuda_kernels::advice_for(cudaErrorInsufficientDriver));
     }
 
@@ -176,8 +175,7 @@ private:
         }
         cuda_kernels::check(status, "cudaGetDeviceCount");
         if (index_ < 0 || index_ >= count)
-            throw error(name(), "an index from 0 to " + std::to_string(count - 1), std::to_string(index_),
-                        "CUDA_VISIBLE_DEVICES may hide devices");
+            throw error(name(), {"an index from 0 to ", count - 1}, index_, "CUDA_VISIBLE_DEVICES may hide devices");
         int major = 0;
         int minor = 0;
         cuda_kernels::check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, index_),
@@ -185,8 +183,7 @@ private:
         cuda_kernels::check(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, index_),
                             "cudaDeviceGetAttribute");
         if (major < oldest_major)
-            throw error(name(), "compute capability 8.0 or newer",
-                        std::to_string(major) + "." + std::to_string(minor), "use cpu, or a newer GPU");
+            throw error(name(), "compute capability 8.0 or newer", {major, ".", minor}, "use cpu, or a newer GPU");
     }
 
     int index_;

@@ -43,8 +43,8 @@ struct gpu {
 private:
     void check_room(char const* call, std::int64_t count, std::int64_t room) const {
         if (count > room)
-            throw error(context.name() + ", " + call, "room for " + std::to_string(count) + " elements",
-                        std::to_string(room), "make the target as large as the source");
+            throw error({context.name(), ", ", call}, {"room for ", count, " elements"}, room,
+                        "make the target as large as the source");
     }
     template <class T>
     void transfer(std::remove_const_t<T>* target, T* source, std::int64_t count, cudaMemcpyKind direction) {

@@ -21,8 +21,8 @@ inline loss_sums fetch_sums(gpu& device, float const* scratch) {
 /// Throws error when rows had labels that no class has.
 inline void require_labels(loss_sums const& sums, char const* where, int classes) {
     if (sums.bad > 0)
-        throw error(where, "labels from -1 (none) to " + std::to_string(classes - 1),
-                    "others in " + std::to_string(static_cast<std::int64_t>(sums.bad)) + " rows",
+        throw error(where, {"labels from -1 (none) to ", classes - 1},
+                    {"others in ", static_cast<std::int64_t>(sums.bad), " rows"},
                     "check the labels and the number of classes");
 }
 

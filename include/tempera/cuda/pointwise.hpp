@@ -82,7 +82,7 @@ void gate_backward(gpu& device, gate_geometry const& g, T const* x, float const*
 template <gpu_element T>
 void apply_dropout(gpu& device, std::int64_t n, float rate, random_stream const& random, T const* x, T* y, store mode) {
     if (!(rate >= 0 && rate < 1))
-        throw error("dropout", "a rate of at least 0 and below 1", std::to_string(rate), "correct dropout{.rate}");
+        throw error("dropout", "a rate of at least 0 and below 1", rate, "correct dropout{.rate}");
     cuda_kernels::dropout(device.context.stream(), n, rate, random, x, y, mode);
 }
 inline void drop_block_mask(gpu& device, drop_block_geometry const& g, random_stream const& random, float* mask) {

@@ -106,29 +106,26 @@ constexpr shape augmented_shape(augmentation const& a, shape source) {
 
 /// Throws error when a setting is out of its range or does not fit images of `source`.
 inline void check(augmentation const& a, shape source) {
-    auto const require = [](bool good, char const* what, char const* expected, std::string const& found) {
-        if (!good) throw error(std::string("augmentation: ") + what, expected, found, "correct this setting");
+    auto const require = [](bool good, char const* what, char const* expected, phrase const& found) {
+        if (!good) throw error({"augmentation: ", what}, expected, found, "correct this setting");
     };
-    auto const number = [](float x) { return std::to_string(x); };
-    auto const range = [&](float low, float high) { return number(low) + " to " + number(high); };
     auto const chance = [&](float p, char const* what) {
-        require(p >= 0 && p <= 1, what, "a probability from 0 to 1", number(p));
+        require(p >= 0 && p <= 1, what, "a probability from 0 to 1", p);
     };
     auto const strength = [&](float s, float most, char const* what, char const* expected) {
-        require(s >= 0 && s <= most, what, expected, number(s));
+        require(s >= 0 && s <= most, what, expected, s);
     };
     require(a.height >= 0 && a.width >= 0 && a.height <= 1 << 15 && a.width <= 1 << 15, "size", "sides from 0 to 32768",
-            std::to_string(a.height) + " x " + std::to_string(a.width));
+            {a.height, " x ", a.width});
     crop_settings const& c = a.crop;
-    require(c.area_min > 0 && c.area_min <= c.area_max && c.area_max <= 1, "crop area",
-            "0 < area_min <= area_max <= 1", range(c.area_min, c.area_max));
+    require(c.area_min > 0 && c.area_min <= c.area_max && c.area_max <= 1, "crop area", "0 < area_min <= area_max <= 1",
+            {c.area_min, " to ", c.area_max});
     require(c.aspect_min > 0 && c.aspect_min <= c.aspect_max, "crop aspect", "0 < aspect_min <= aspect_max",
-            range(c.aspect_min, c.aspect_max));
+            {c.aspect_min, " to ", c.aspect_max});
     require(c.min_object_covered >= 0 && c.min_object_covered <= 1, "min_object_covered", "a fraction from 0 to 1",
-            number(c.min_object_covered));
-    require(c.attempts >= 1, "attempts", "at least 1", std::to_string(c.attempts));
-    require(c.proportion > 0 && c.proportion <= 1, "proportion", "a fraction above 0 and at most 1",
-            number(c.proportion));
+            c.min_object_covered);
+    require(c.attempts >= 1, "attempts", "at least 1", c.attempts);
+    require(c.proportion > 0 && c.proportion <= 1, "proportion", "a fraction above 0 and at most 1", c.proportion);
     chance(a.flip, "flip");
     chance(a.jitter.probability, "jitter");
     chance(a.grayscale, "grayscale");
@@ -138,12 +135,11 @@ inline void check(augmentation const& a, shape source) {
     strength(a.jitter.saturation, 1, "saturation", "0 to 1");
     strength(a.jitter.hue, 0.5F, "hue", "0 to 0.5");
     require(a.blur.sigma_min > 0 && a.blur.sigma_min <= a.blur.sigma_max, "blur sigma", "0 < sigma_min <= sigma_max",
-            range(a.blur.sigma_min, a.blur.sigma_max));
-    require(a.blur.radius >= -1 && a.blur.radius <= 1 << 10, "blur radius", "-1 to 1024",
-            std::to_string(a.blur.radius));
+            {a.blur.sigma_min, " to ", a.blur.sigma_max});
+    require(a.blur.radius >= -1 && a.blur.radius <= 1 << 10, "blur radius", "-1 to 1024", a.blur.radius);
     bool const colors = a.grayscale > 0 || (a.jitter.probability > 0 && (a.jitter.saturation > 0 || a.jitter.hue > 0));
     require(!colors || source.channels == 1 || source.channels == 3, "saturation, hue and grayscale",
-            "images of 1 or 3 channels", std::to_string(source.channels) + " channels");
+            "images of 1 or 3 channels", {source.channels, " channels"});
 }
 
 }  // namespace tempera

@@ -33,8 +33,8 @@ constexpr int blur_radius(int height) { return height / 10 / 2; }
 inline void gaussian_blur(view<float> image, int radius, float sigma, blur_workspace& work) {
     using namespace pixels;
     if (radius < 0 || !(sigma > 0))
-        throw error("gaussian_blur", "a radius of at least 0 and sigma above 0",
-                    "radius " + std::to_string(radius) + ", sigma " + std::to_string(sigma), "check the blur settings");
+        throw error("gaussian_blur", "a radius of at least 0 and sigma above 0", {"radius ", radius, ", sigma ", sigma},
+                    "check the blur settings");
     int const taps = 2 * radius + 1, height = image.dims.h, channels = image.dims.c;
     std::int64_t const row_size = std::int64_t{1} * image.dims.w * channels;
     std::int64_t const margin = std::int64_t{1} * radius * channels;

@@ -37,7 +37,7 @@ namespace pixels {
 /// Whether an operation on colours applies: yes for three channels, no for one.
 inline bool has_colors(view<float const> image, char const* operation) {
     if (image.dims.c != 1 && image.dims.c != 3)
-        throw error(operation, "1 or 3 channels", std::to_string(image.dims.c), "switch it off for such images");
+        throw error(operation, "1 or 3 channels", image.dims.c, "switch it off for such images");
     return image.dims.c == 3;
 }
 

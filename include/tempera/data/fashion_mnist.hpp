@@ -22,11 +22,11 @@ inline std::vector<std::string> fashion_mnist_classes() {
 inline image_set images_of_idx(idx_array images, idx_array const& labels, int classes, std::vector<std::string> names,
                                std::string const& where) {
     if (images.dims.size() != 3)
-        throw error(where, "images of three dimensions (number, height, width)",
-                    std::to_string(images.dims.size()), "check that images and labels are not exchanged");
+        throw error(where, "images of three dimensions (number, height, width)", images.dims.size(),
+                    "check that images and labels are not exchanged");
     if (labels.dims.size() != 1 || labels.dims[0] != images.dims[0])
-        throw error(where, std::to_string(images.dims[0]) + " labels",
-                    std::to_string(labels.values.size()) + " in " + std::to_string(labels.dims.size()) + " dimensions",
+        throw error(where, {images.dims[0], " labels"},
+                    {labels.values.size(), " in ", labels.dims.size(), " dimensions"},
                     "take images and labels of the same part of the data");
     return {shape{images.dims[1], images.dims[2], 1}, std::move(images.values),
             std::vector<std::int32_t>(labels.values.begin(), labels.values.end()), classes, std::move(names)};
@@ -38,7 +38,7 @@ inline idx_array checked(std::string const& path, char const* digest) {
     std::vector<std::uint8_t> const bytes = read_bytes(path, 1 << 23);
     std::string const found = sha256(bytes);
     if (found != digest)
-        throw error(path, std::string("the shipped file with SHA-256 ") + digest, found,
+        throw error(path, {"the shipped file with SHA-256 ", digest}, found,
                     "restore it from the repository or make it again with examples/data/make.py");
     return parse_idx(bytes, path);
 }

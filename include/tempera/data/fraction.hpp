@@ -19,8 +19,7 @@ namespace fraction_detail {
 /// Positions of a class-balanced draw, ascending. A larger draw with the same seed contains every smaller one.
 inline std::vector<int> balanced_positions(image_set const& set, int count, std::uint64_t seed) {
     if (set.empty()) throw error("balanced draw", "a set with images", "an empty one", "load the data first");
-    if (count < 1)
-        throw error("balanced draw", "at least one image", std::to_string(count), "ask for more images");
+    if (count < 1) throw error("balanced draw", "at least one image", count, "ask for more images");
     auto const classes = static_cast<std::size_t>(set.classes());
     std::vector<std::vector<int>> members(classes);
     for (int i = 0; i < set.size(); ++i)
@@ -38,10 +37,9 @@ inline std::vector<int> balanced_positions(image_set const& set, int count, std:
         int const wanted = count / set.classes() + (static_cast<int>(i) < count % set.classes() ? 1 : 0);
         auto const found = static_cast<int>(members[c].size());
         if (found < wanted)
-            throw error("balanced draw of " + std::to_string(count),
-                        std::to_string(wanted) + " labelled images of class " +
-                            set.class_name(static_cast<int>(c)),
-                        std::to_string(found), "draw fewer images or give more labels");
+            throw error({"balanced draw of ", count},
+                        {wanted, " labelled images of class ", set.class_name(static_cast<int>(c))}, found,
+                        "draw fewer images or give more labels");
         philox_stream stream = draw_stream(seed, static_cast<int>(c));
         shuffle(members[c].data(), found, stream);
         chosen.insert(chosen.end(), members[c].begin(), members[c].begin() + wanted);
@@ -61,8 +59,7 @@ inline image_set balanced_count(image_set const& set, int count, std::uint64_t s
 /// The same, with count = `fraction` of the labelled images, rounded to the nearest. 0 < fraction <= 1.
 inline image_set balanced_fraction(image_set const& set, double fraction, std::uint64_t seed) {
     if (!(fraction > 0 && fraction <= 1))
-        throw error("balanced_fraction", "a fraction above 0 and at most 1", std::to_string(fraction),
-                    "give 0.01 for one percent");
+        throw error("balanced_fraction", "a fraction above 0 and at most 1", fraction, "give 0.01 for one percent");
     auto const labels = set.labels();
     auto const labelled = labels.size() - static_cast<std::size_t>(std::count(labels.begin(), labels.end(), no_label));
     return balanced_count(set, static_cast<int>(std::lround(fraction * static_cast<double>(labelled))), seed);

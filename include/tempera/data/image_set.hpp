@@ -31,16 +31,13 @@ public:
         if (image.height < 1 || image.width < 1 || image.channels < 1)
             throw error("image_set", "images of at least 1 x 1 x 1", describe(image), "give their true shape");
         if (labels.empty()) throw error("image_set", "at least one image", "none", "check the source of the data");
-        if (classes < 1) throw error("image_set", "at least one class", std::to_string(classes), "count the classes");
+        if (classes < 1) throw error("image_set", "at least one class", classes, "count the classes");
         auto const expected = static_cast<std::int64_t>(labels.size()) * image.size();
         if (static_cast<std::int64_t>(pixels.size()) != expected)
-            throw error("image_set",
-                        std::to_string(expected) + " bytes for " + std::to_string(labels.size()) + " images of " +
-                            describe(image),
-                        std::to_string(pixels.size()), "check the shape and the number of labels");
+            throw error("image_set", {expected, " bytes for ", labels.size(), " images of ", describe(image)},
+                        pixels.size(), "check the shape and the number of labels");
         if (!names.empty() && static_cast<int>(names.size()) != classes)
-            throw error("image_set", std::to_string(classes) + " class names or none", std::to_string(names.size()),
-                        "name every class");
+            throw error("image_set", {classes, " class names or none"}, names.size(), "name every class");
         check_labels(labels, classes);
         places_.resize(labels.size());
         for (std::size_t i = 0; i < places_.size(); ++i) places_[i] = static_cast<std::int32_t>(i);
@@ -77,8 +74,7 @@ public:
         out.labels_.clear();
         for (int const i : positions) {
             if (i < 0 || i >= size())
-                throw error("image_set::subset", "positions 0 to " + std::to_string(size() - 1), std::to_string(i),
-                            "give positions of this set");
+                throw error("image_set::subset", {"positions 0 to ", size() - 1}, i, "give positions of this set");
             out.places_.push_back(place(i));
             out.labels_.push_back(label(i));
         }
@@ -88,8 +84,8 @@ public:
     /// The same images with other labels, one for each. Throws error as the constructor does.
     image_set with_labels(std::vector<std::int32_t> labels) const {
         if (labels.size() != labels_.size())
-            throw error("image_set::with_labels", std::to_string(labels_.size()) + " labels",
-                        std::to_string(labels.size()), "give one label per image");
+            throw error("image_set::with_labels", {labels_.size(), " labels"}, labels.size(),
+                        "give one label per image");
         check_labels(labels, classes_);
         image_set out = *this;
         out.labels_ = std::move(labels);
@@ -103,8 +99,7 @@ private:
     static void check_labels(std::span<std::int32_t const> labels, int classes) {
         for (std::size_t i = 0; i < labels.size(); ++i)
             if (labels[i] < no_label || labels[i] >= classes)
-                throw error("image_set", "labels 0 to " + std::to_string(classes - 1) + " or -1 for none",
-                            std::to_string(labels[i]) + " at image " + std::to_string(i),
+                throw error("image_set", {"labels 0 to ", classes - 1, " or -1 for none"}, {labels[i], " at image ", i},
                             "check the labels and the number of classes");
     }
 

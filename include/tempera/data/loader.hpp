@@ -209,25 +209,23 @@ private:
     }
 
     void check_options() const {
-        auto const require = [](bool good, char const* what, std::string const& expected, std::string const& found,
+        auto const require = [](bool good, char const* what, phrase const& expected, phrase const& found,
                                 char const* advice) {
-            if (!good) throw error(std::string("loader: ") + what, expected, found, advice);
+            if (!good) throw error({"loader: ", what}, expected, found, advice);
         };
         loader_options const& o = options_;
         require(!set_.empty(), "set", "at least one image", "none", "load the data first");
-        require(o.batch >= 1, "batch", "at least 1", std::to_string(o.batch), "correct this option");
-        require(o.views >= 1 && o.views <= 1024, "views", "1 to 1024", std::to_string(o.views), "correct this option");
-        require(o.threads >= 0 && o.threads <= 256, "threads", "0 to 256", std::to_string(o.threads),
-                "correct this option");
-        require(o.ahead >= 1 && o.ahead <= 1024, "ahead", "1 to 1024", std::to_string(o.ahead), "correct this option");
-        require(o.epochs >= 1, "epochs", "at least 1", std::to_string(o.epochs), "correct this option");
-        require(o.steps >= 0, "steps", "at least 0", std::to_string(o.steps), "correct this option");
-        require(o.first_step >= 0, "first_step", "at least 0", std::to_string(o.first_step), "correct this option");
+        require(o.batch >= 1, "batch", "at least 1", o.batch, "correct this option");
+        require(o.views >= 1 && o.views <= 1024, "views", "1 to 1024", o.views, "correct this option");
+        require(o.threads >= 0 && o.threads <= 256, "threads", "0 to 256", o.threads, "correct this option");
+        require(o.ahead >= 1 && o.ahead <= 1024, "ahead", "1 to 1024", o.ahead, "correct this option");
+        require(o.epochs >= 1, "epochs", "at least 1", o.epochs, "correct this option");
+        require(o.steps >= 0, "steps", "at least 0", o.steps, "correct this option");
+        require(o.first_step >= 0, "first_step", "at least 0", o.first_step, "correct this option");
         require(std::int64_t{o.batch} * o.views < std::int64_t{1} << 31, "batch", "fewer than 2^31 rows",
-                std::to_string(std::int64_t{o.batch} * o.views), "take a smaller batch");
-        require(!o.drop_last || set_.size() >= o.batch, "batch",
-                "at most the " + std::to_string(set_.size()) + " images of the set", std::to_string(o.batch),
-                "take a smaller batch or set drop_last = false");
+                std::int64_t{o.batch} * o.views, "take a smaller batch");
+        require(!o.drop_last || set_.size() >= o.batch, "batch", {"at most the ", set_.size(), " images of the set"},
+                o.batch, "take a smaller batch or set drop_last = false");
         check(o.augment, set_.image_shape());
     }
 

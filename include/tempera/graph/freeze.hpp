@@ -42,7 +42,7 @@ struct frozen_list {
     constexpr frozen_list(frozen part) : count(1) { parts[0] = part; }
     constexpr frozen_list(std::initializer_list<frozen> list) {
         if (list.size() > capacity)
-            throw error("frozen_list", "at most 8 parts", std::to_string(list.size()), "freeze a prefix that holds several");
+            throw error("frozen_list", "at most 8 parts", list.size(), "freeze a prefix that holds several");
         for (frozen const& f : list) parts[count++] = f;
     }
     /// Null when the name is trained.

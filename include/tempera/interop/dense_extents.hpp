@@ -23,7 +23,7 @@ extents dense_extents(char const* where, Size const* shape, Stride const* stride
         return text + "}";
     };
     if (count != 1 && count != 2 && count != 4)
-        throw error(where, "4 dimensions (n, h, w, c), 2 (rows, columns) or 1", std::to_string(count),
+        throw error(where, "4 dimensions (n, h, w, c), 2 (rows, columns) or 1", count,
                     "reshape the array: one image is {1, h, w, c}");
     std::int64_t dense[4]{};
     std::int64_t size = 1;
@@ -41,7 +41,7 @@ extents dense_extents(char const* where, Size const* shape, Stride const* stride
     }
     for (std::size_t i = 0; strides != nullptr && !empty && i < count; ++i)
         if (shape[i] != 1 && static_cast<std::int64_t>(strides[i]) != dense[i])
-            throw error(where, "the strides " + spell(dense) + " of dense rows", spell(strides),
+            throw error(where, {"the strides ", spell(dense), " of dense rows"}, spell(strides),
                         "copy the array into a row-major one with the channels last");
     auto const at = [shape](std::size_t i) { return static_cast<int>(shape[i]); };
     if (count == 4) return {at(0), at(1), at(2), at(3)};

@@ -118,19 +118,19 @@ view<T> view_of(Tensor const& t, device_kind device = device_kind::cpu) {
     char const* const where = "view_of(DLPack)";
     dlpack::data_type const wanted = dlpack_detail::data_type_of<T>();
     if (t.dtype.code != wanted.code || t.dtype.bits != wanted.bits || t.dtype.lanes != 1)
-        throw error(where, "elements of type " + dlpack_detail::spell(wanted.code, wanted.bits, 1),
+        throw error(where, {"elements of type ", dlpack_detail::spell(wanted.code, wanted.bits, 1)},
                     dlpack_detail::spell(t.dtype.code, t.dtype.bits, t.dtype.lanes), "convert the tensor first");
     auto const type = static_cast<std::int32_t>(t.device.device_type);
     if (!dlpack_detail::lies_on(type, device))
         throw error(where, device == device_kind::cpu ? "memory of the host" : "memory of a CUDA device",
-                    "DLPack's device type " + std::to_string(type), "move the tensor to the model's device");
+                    {"DLPack's device type ", type}, "move the tensor to the model's device");
     if (t.ndim < 1 || t.ndim > 4 || t.shape == nullptr)
-        throw error(where, "4, 2 or 1 dimensions", std::to_string(t.ndim), "reshape the tensor");
+        throw error(where, "4, 2 or 1 dimensions", t.ndim, "reshape the tensor");
     extents const dims = detail::dense_extents(where, t.shape, t.strides, static_cast<std::size_t>(t.ndim));
     auto* const data = static_cast<char*>(t.data) + t.byte_offset;
     if (reinterpret_cast<std::uintptr_t>(data) % alignof(T) != 0)
-        throw error(where, "memory aligned to " + std::to_string(alignof(T)) + " bytes",
-                    "byte_offset " + std::to_string(t.byte_offset), "copy the tensor");
+        throw error(where, {"memory aligned to ", alignof(T), " bytes"}, {"byte_offset ", t.byte_offset},
+                    "copy the tensor");
     return {reinterpret_cast<T*>(data), dims};
 }
 
@@ -148,7 +148,7 @@ public:
         if (managed == nullptr) throw error("dlpack_import", "a managed tensor", "a null pointer", "check the producer");
         if constexpr (requires { managed->version.major; }) {
             if (managed->version.major != 1)
-                throw error("dlpack_import", "DLPack of version 1", std::to_string(managed->version.major),
+                throw error("dlpack_import", "DLPack of version 1", managed->version.major,
                             "ask the producer for a tensor of version 1");
             if (!std::is_const_v<T> && (managed->flags & dlpack::read_only) != 0)
                 throw error("dlpack_import", "memory that may be written", "a read-only tensor",

@@ -35,13 +35,13 @@ extents extents_of(Dense const& m) {
     auto const limit = static_cast<Eigen::Index>(std::numeric_limits<int>::max());
     auto const spelled = [](Eigen::Index a, Eigen::Index b) { return std::to_string(a) + " and " + std::to_string(b); };
     if (m.rows() > limit || m.cols() > limit)
-        throw error("view_of(Eigen)", "at most " + std::to_string(limit) + " rows and columns",
-                    spelled(m.rows(), m.cols()), "take a block of rows at a time");
+        throw error("view_of(Eigen)", {"at most ", limit, " rows and columns"}, spelled(m.rows(), m.cols()),
+                    "take a block of rows at a time");
     // a column vector's row-major strides are (1, ignored), whatever its order is
     Eigen::Index const row = m.cols() == 1 ? (Dense::IsRowMajor ? m.outerStride() : m.innerStride()) : m.outerStride();
     bool const dense = (m.cols() <= 1 || m.innerStride() == 1) && (m.rows() <= 1 || row == m.cols());
     if (!dense)
-        throw error("view_of(Eigen)", "strides " + spelled(m.cols(), 1) + " (dense rows)",
+        throw error("view_of(Eigen)", {"strides ", spelled(m.cols(), 1), " (dense rows)"},
                     spelled(row, m.innerStride()), "copy the block into a matrix of its own");
     return {static_cast<int>(m.rows()), 1, 1, static_cast<int>(m.cols())};
 }

@@ -95,8 +95,8 @@ private:
         int const reason = errno;
         ::close(handle);
         if (flushed != 0 && reason != EINVAL)  // EINVAL: this file system does not offer it
-            throw error("cannot flush the folder of " + path_ + ": " + std::strerror(reason) +
-                        "; the new file is in place, but may not survive a power cut: check the disk");
+            throw error(phrase{"cannot flush the folder of ", path_, ": ", std::strerror(reason),
+                               "; the new file is in place, but may not survive a power cut: check the disk"});
     }
     void discard() noexcept {
         if (file_ >= 0) ::close(file_);
@@ -111,9 +111,10 @@ private:
     }
     [[noreturn]] void fail(char const* action, int reason) const {
         bool const full = reason == ENOSPC || reason == EDQUOT || reason == EFBIG;
-        throw error("cannot " + std::string(action) + " " + path_ + ": " + std::strerror(reason) +
-                    (full ? "; free some space or choose another disk" : "; check the folder and its permissions") +
-                    ". What was at that path is unchanged.");
+        throw error(
+            phrase{"cannot ", action, " ", path_, ": ", std::strerror(reason),
+                   (full ? "; free some space or choose another disk" : "; check the folder and its permissions"),
+                   ". What was at that path is unchanged."});
     }
 
     std::string path_;

@@ -28,14 +28,10 @@ inline std::vector<std::uint8_t> read_bytes(std::string const& path, std::int64_
     // A directory opens, and claims the largest size there is.
     if (size < 0 || size == std::numeric_limits<long>::max())
         throw error(path, "a file of known size", "something else", "give a regular file");
-    if (size > limit)
-        throw error(path, "at most " + std::to_string(limit) + " bytes", std::to_string(size),
-                    "check that this is the right file");
+    if (size > limit) throw error(path, {"at most ", limit, " bytes"}, size, "check that this is the right file");
     std::vector<std::uint8_t> bytes(static_cast<std::size_t>(size));
     std::size_t const got = bytes.empty() ? 0 : std::fread(bytes.data(), 1, bytes.size(), file.get());
-    if (got != bytes.size())
-        throw error(path, std::to_string(size) + " bytes", std::to_string(got) + " before reading failed",
-                    "check the disk");
+    if (got != bytes.size()) throw error(path, {size, " bytes"}, {got, " before reading failed"}, "check the disk");
     return bytes;
 }
 

@@ -35,7 +35,7 @@ inline std::vector<std::uint8_t> read_gzip(std::string const& path, std::int64_t
             // One byte above the limit shows that there is more.
             std::size_t const most = static_cast<std::size_t>(limit) + 1;
             if (out.size() == most)
-                throw error(path, "at most " + std::to_string(limit) + " bytes when unpacked", "more",
+                throw error(path, {"at most ", limit, " bytes when unpacked"}, "more",
                             "check that this is the right file");
             out.resize(std::min(most, std::max<std::size_t>(out.size() * 2, packed.size() * 4 + 4096)));
         }
@@ -46,15 +46,15 @@ inline std::vector<std::uint8_t> read_gzip(std::string const& path, std::int64_t
         filled += room - stream.avail_out;
         if (state != Z_OK && state != Z_STREAM_END)
             throw error(path, "an intact gzip file",
-                        state == Z_BUF_ERROR ? "one that is cut off"
-                                             : stream.msg != nullptr ? stream.msg : "damaged content",
+                        state == Z_BUF_ERROR    ? "one that is cut off"
+                        : stream.msg != nullptr ? stream.msg
+                                                : "damaged content",
                         "fetch it again");
     }
     if (static_cast<std::int64_t>(filled) > limit)
-        throw error(path, "at most " + std::to_string(limit) + " bytes when unpacked", "more",
-                    "check that this is the right file");
+        throw error(path, {"at most ", limit, " bytes when unpacked"}, "more", "check that this is the right file");
     if (stream.avail_in != 0)
-        throw error(path, "one gzip stream", std::to_string(stream.avail_in) + " bytes after it",
+        throw error(path, "one gzip stream", {stream.avail_in, " bytes after it"},
                     "the file has surplus bytes: fetch it again");
     out.resize(filled);
     return out;

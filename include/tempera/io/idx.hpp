@@ -30,15 +30,14 @@ inline idx_array parse_idx(std::span<std::uint8_t const> bytes, std::string cons
                     bytes.size() < 4 ? std::to_string(bytes.size()) + " bytes" : "other bytes",
                     "check that this is the right file and that it is unpacked");
     if (bytes[2] != 0x08)
-        throw error(where, "an idx file of unsigned bytes (type 8)", "type " + std::to_string(bytes[2]),
+        throw error(where, "an idx file of unsigned bytes (type 8)", {"type ", bytes[2]},
                     "convert it to unsigned bytes");
     std::size_t const rank = bytes[3];
-    if (rank < 1 || rank > 4)
-        throw error(where, "one to four dimensions", std::to_string(rank), "check that the file is intact");
+    if (rank < 1 || rank > 4) throw error(where, "one to four dimensions", rank, "check that the file is intact");
     std::size_t const header = 4 + 4 * rank;
     if (bytes.size() < header)
-        throw error(where, "a header of " + std::to_string(header) + " bytes",
-                    std::to_string(bytes.size()) + " bytes", "the file is cut off: fetch it again");
+        throw error(where, {"a header of ", header, " bytes"}, {bytes.size(), " bytes"},
+                    "the file is cut off: fetch it again");
 
     idx_array array;
     std::int64_t size = 1;
@@ -47,16 +46,16 @@ inline idx_array parse_idx(std::span<std::uint8_t const> bytes, std::string cons
         std::int64_t const extent = std::int64_t{b[0]} << 24 | std::int64_t{b[1]} << 16 | std::int64_t{b[2]} << 8 | b[3];
         // Every factor is at least 1, so the product may be cut off as soon as it passes the limit.
         if (extent < 1 || extent > idx_limit / size)
-            throw error(where, "dimensions of at least 1 and at most " + std::to_string(idx_limit) + " elements",
-                        "dimension " + std::to_string(d) + " of " + std::to_string(extent),
-                        "check that the file is intact");
+            throw error(where, {"dimensions of at least 1 and at most ", idx_limit, " elements"},
+                        {"dimension ", d, " of ", extent}, "check that the file is intact");
         size *= extent;
         array.dims.push_back(static_cast<int>(extent));
     }
     auto const found = static_cast<std::int64_t>(bytes.size() - header);
     if (found != size)
-        throw error(where, std::to_string(size) + " bytes after the header", std::to_string(found),
-                    found < size ? "the file is cut off: fetch it again" : "the file has surplus bytes: fetch it again");
+        throw error(
+            where, {size, " bytes after the header"}, found,
+            found < size ? "the file is cut off: fetch it again" : "the file has surplus bytes: fetch it again");
     array.values.assign(bytes.begin() + static_cast<std::ptrdiff_t>(header), bytes.end());
     return array;
 }

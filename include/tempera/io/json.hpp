@@ -79,8 +79,8 @@ public:
         std::set<std::string, std::less<>> names;
         for (bool first = true; !closes('}', first); first = false) {
             std::string name = string();
-            if (!names.insert(name).second) fail("different names in an object", "\"" + name + "\" twice");
-            if (names.size() > limits_.elements) fail(at_most(limits_.elements, "members"), "more");
+            if (!names.insert(name).second) fail("different names in an object", {"\"", name, "\" twice"});
+            if (names.size() > limits_.elements) fail({"at most ", limits_.elements, " members"}, "more");
             expect(':', "':' after a name");
             member(std::move(name));
         }
@@ -93,7 +93,7 @@ public:
         enter('[', "an array");
         std::size_t count = 0;
         for (bool first = true; !closes(']', first); first = false) {
-            if (++count > limits_.elements) fail(at_most(limits_.elements, "elements"), "more");
+            if (++count > limits_.elements) fail({"at most ", limits_.elements, " elements"}, "more");
             element();
         }
         --depth_;
@@ -111,7 +111,8 @@ public:
             if (c == '"') break;
             if (c == '\\') append_escape(out);
             else out += c;
-            if (out.size() > limits_.string_bytes) fail(at_most(limits_.string_bytes, "bytes in a string"), "more");
+            if (out.size() > limits_.string_bytes)
+                fail({"at most ", limits_.string_bytes, " bytes in a string"}, "more");
         }
         if (!is_utf8(out)) fail("valid UTF-8", "other bytes");
         return out;
@@ -157,8 +158,7 @@ public:
         }
         double value = 0;
         auto const parsed = std::from_chars(text_.data() + begin, text_.data() + position_, value);
-        if (parsed.ec != std::errc{})
-            fail("a number that a double can hold", std::string(text_.substr(begin, position_ - begin)));
+        if (parsed.ec != std::errc{}) fail("a number that a double can hold", text_.substr(begin, position_ - begin));
         return value;
     }
 
@@ -197,13 +197,12 @@ public:
     }
 
     /// Throws error at the current byte.
-    [[noreturn]] void fail(std::string const& expected, std::string const& found) const {
-        throw error(where_ + ", byte " + std::to_string(position_), expected, found, "write the file again");
+    [[noreturn]] void fail(phrase const& expected, phrase const& found) const {
+        throw error({where_, ", byte ", position_}, expected, found, "write the file again");
     }
 
 private:
     static bool is_digit(char c) { return c >= '0' && c <= '9'; }
-    static std::string at_most(std::size_t n, char const* what) { return "at most " + std::to_string(n) + " " + what; }
     bool next_is(char c) const { return position_ < text_.size() && text_[position_] == c; }
 
     void skip_space() {
@@ -213,7 +212,7 @@ private:
     std::string found() const {
         if (position_ == text_.size()) return "the end";
         auto const u = static_cast<unsigned char>(text_[position_]);
-        return u >= 0x20 && u < 0x7f ? std::string("'") + text_[position_] + "'" : "byte " + std::to_string(u);
+        return u >= 0x20 && u < 0x7f ? phrase{"'", text_.substr(position_, 1), "'"}.text() : phrase{"byte ", u}.text();
     }
     void expect(char c, char const* what) {
         skip_space();
@@ -228,7 +227,7 @@ private:
     }
     void enter(char open, char const* what) {
         expect(open, what);
-        if (++depth_ > limits_.depth) fail("at most " + std::to_string(limits_.depth) + " nested levels", "more");
+        if (++depth_ > limits_.depth) fail({"at most ", limits_.depth, " nested levels"}, "more");
     }
     /// Reads the closing bracket (true), or the comma before every element but the first (false).
     bool closes(char close, bool first) {

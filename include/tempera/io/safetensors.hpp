@@ -65,8 +65,8 @@ public:
         std::string first;
         for (std::size_t i = 0; i < std::min<std::size_t>(entries_.size(), 3); ++i)
             first += " \"" + entries_[i].name + '"';
-        throw error(where_, "an entry \"" + std::string(name) + "\"",
-                    std::to_string(entries_.size()) + " others" + (first.empty() ? "" : ", such as" + first),
+        throw error(where_, {"an entry \"", name, "\""},
+                    {entries_.size(), " others", (first.empty() ? "" : ", such as" + first)},
                     "check that the file belongs to this network");
     }
     /// Copies the elements of an entry. Throws error unless it holds exactly out.size() elements of type T.
@@ -74,10 +74,8 @@ public:
     void copy(std::string_view name, std::span<T> out) const {
         safetensors_entry const& entry = (*this)[name];
         if (entry.type != dtype_of<T> || entry.bytes.size() != out.size_bytes())
-            throw error(where_ + ", entry \"" + entry.name + "\"",
-                        std::to_string(out.size()) + " elements of " + std::string(name_of(dtype_of<T>)),
-                        std::to_string(entry.count()) + " of " + std::string(name_of(entry.type)),
-                        "check that the file belongs to this network");
+            throw error({where_, ", entry \"", entry.name, "\""}, {out.size(), " elements of ", name_of(dtype_of<T>)},
+                        {entry.count(), " of ", name_of(entry.type)}, "check that the file belongs to this network");
         if (!out.empty()) std::memcpy(out.data(), entry.bytes.data(), out.size_bytes());
     }
 
@@ -88,14 +86,13 @@ private:
 
     void parse() {
         auto const size = static_cast<std::int64_t>(content_.size());
-        if (size < 8) fail("at least 8 bytes", std::to_string(size));
+        if (size < 8) fail("at least 8 bytes", size);
         std::uint64_t length = 0;
         std::memcpy(&length, content_.data(), 8);
         if (length > static_cast<std::uint64_t>(safetensors_header_limit))
-            fail("a header of at most " + std::to_string(safetensors_header_limit) + " bytes", std::to_string(length));
+            fail({"a header of at most ", safetensors_header_limit, " bytes"}, length);
         auto const header_size = static_cast<std::int64_t>(length);
-        if (header_size > size - 8)
-            fail("a header of " + std::to_string(header_size) + " bytes", std::to_string(size - 8) + " bytes in all");
+        if (header_size > size - 8) fail({"a header of ", header_size, " bytes"}, {size - 8, " bytes in all"});
         std::string_view const header(reinterpret_cast<char const*>(content_.data()) + 8,
                                       static_cast<std::size_t>(length));
         if (header.empty() || header.front() != '{') fail("a header that starts with '{'", "something else");
@@ -139,24 +136,21 @@ private:
                     if (offsets.size() > 2) fail_entry(entry, "two offsets", "more");
                 });
             } else {
-                fail_entry(entry, "dtype, shape and data_offsets", "\"" + key + "\"");
+                fail_entry(entry, "dtype, shape and data_offsets", {"\"", key, "\""});
             }
         });
         auto const known = dtype_named(type);
-        if (!known) fail_entry(entry, "a known dtype such as F32", "\"" + type + "\"");
+        if (!known) fail_entry(entry, "a known dtype such as F32", {"\"", type, "\""});
         if (!has_shape || offsets.size() != 2)
             fail_entry(entry, "a shape and two offsets", has_shape ? "no offsets" : "no shape");
         entry.type = *known;
         range const at{offsets[0], offsets[1]};
         auto const size = static_cast<std::int64_t>(payload_.size());
         if (at.begin > at.end || at.end > size)
-            fail_entry(entry, "offsets within the " + std::to_string(size) + " bytes of data",
-                       std::to_string(at.begin) + " to " + std::to_string(at.end));
+            fail_entry(entry, {"offsets within the ", size, " bytes of data"}, {at.begin, " to ", at.end});
         std::int64_t const bytes = tensor_bytes(entry.type, entry.dims);
         if (bytes < 0) fail_entry(entry, "a shape whose size fits 63 bits", "a larger one");
-        if (bytes != at.end - at.begin)
-            fail_entry(entry, std::to_string(bytes) + " bytes, as dtype and shape say",
-                       std::to_string(at.end - at.begin));
+        if (bytes != at.end - at.begin) fail_entry(entry, {bytes, " bytes, as dtype and shape say"}, at.end - at.begin);
         entry.bytes = payload_.subspan(static_cast<std::size_t>(at.begin), static_cast<std::size_t>(bytes));
         entries_.push_back(std::move(entry));
     }
@@ -172,13 +166,13 @@ private:
         std::int64_t end = 0;
         for (std::size_t i = 0; i < entries_.size(); ++i) {
             if (offset_of(entries_[i]) != end)
-                fail_entry(entries_[i], "data at offset " + std::to_string(end) + ", where the entry before ends",
-                           "offset " + std::to_string(offset_of(entries_[i])));
+                fail_entry(entries_[i], {"data at offset ", end, ", where the entry before ends"},
+                           {"offset ", offset_of(entries_[i])});
             end += static_cast<std::int64_t>(entries_[i].bytes.size());
             by_name_.emplace(entries_[i].name, i);
         }
         if (end != static_cast<std::int64_t>(payload_.size()))
-            fail(std::to_string(end) + " bytes of data, as the header says", std::to_string(payload_.size()));
+            fail({end, " bytes of data, as the header says"}, payload_.size());
     }
 
     void verify() {
@@ -188,17 +182,16 @@ private:
         metadata_.erase(stored);
         std::string const found = safetensors_checksum(entries_, metadata_);
         if (found == expected) return;
-        throw error(where_, "checksum " + expected, found,
-                    "the file is damaged, or a program changed it and kept the metadata entry \"" +
-                        std::string(safetensors_checksum_key) + "\": take another copy, or drop that entry");
+        throw error(where_, {"checksum ", expected}, found,
+                    {"the file is damaged, or a program changed it and kept the metadata entry \"",
+                     safetensors_checksum_key, "\": take another copy, or drop that entry"});
     }
 
-    [[noreturn]] void fail(std::string const& expected, std::string const& found) const {
+    [[noreturn]] void fail(phrase const& expected, phrase const& found) const {
         throw error(where_, expected, found, "check that it is a whole safetensors file, or take another copy");
     }
-    [[noreturn]] void fail_entry(safetensors_entry const& entry, std::string const& expected,
-                                 std::string const& found) const {
-        throw error(where_ + ", entry \"" + entry.name + "\"", expected, found, "write the file again");
+    [[noreturn]] void fail_entry(safetensors_entry const& entry, phrase const& expected, phrase const& found) const {
+        throw error({where_, ", entry \"", entry.name, "\""}, expected, found, "write the file again");
     }
 
     std::string where_;
@@ -219,22 +212,21 @@ inline safetensors_file read_safetensors(std::string const& path) {
 inline void write_safetensors(std::string const& path, std::vector<safetensors_entry> entries,
                               safetensors_metadata const& metadata = {}) {
     if (entries.size() > safetensors_entry_limit)
-        throw error(path, "at most " + std::to_string(safetensors_entry_limit) + " entries",
-                    std::to_string(entries.size()), "write several files");
+        throw error(path, {"at most ", safetensors_entry_limit, " entries"}, entries.size(), "write several files");
     if (metadata.count(safetensors_checksum_key) != 0)
-        throw error(path, "metadata of the caller's own", std::string(safetensors_checksum_key),
-                    "leave the entry to the writer");
+        throw error(path, "metadata of the caller's own", safetensors_checksum_key, "leave the entry to the writer");
     std::set<std::string_view> names{"__metadata__"};
     for (auto const& entry : entries) {
-        std::string const where = path + ", entry \"" + entry.name + "\"";
-        if (!names.insert(entry.name).second) throw error(where, "a name of its own", "one taken", "rename it");
-        if (!is_utf8(entry.name)) throw error(where, "a name in UTF-8", "other bytes", "rename it");
+        auto const refuse = [&](phrase const& expected, phrase const& found, char const* advice) {
+            throw error({path, ", entry \"", entry.name, "\""}, expected, found, advice);
+        };
+        if (!names.insert(entry.name).second) refuse("a name of its own", "one taken", "rename it");
+        if (!is_utf8(entry.name)) refuse("a name in UTF-8", "other bytes", "rename it");
         if (entry.dims.size() > safetensors_rank_limit)
-            throw error(where, "at most 32 dimensions", std::to_string(entry.dims.size()), "reshape it");
+            refuse("at most 32 dimensions", entry.dims.size(), "reshape it");
         std::int64_t const bytes = tensor_bytes(entry.type, entry.dims);
         if (bytes < 0 || bytes != static_cast<std::int64_t>(entry.bytes.size()))
-            throw error(where, std::to_string(bytes) + " bytes, as dtype and shape say",
-                        std::to_string(entry.bytes.size()), "give a shape that fits the values");
+            refuse({bytes, " bytes, as dtype and shape say"}, entry.bytes.size(), "give a shape that fits the values");
     }
     // The order in which a reader meets them: empty ones share offset 0 and go by name.
     std::sort(entries.begin(), entries.end(), [](auto const& a, auto const& b) {
@@ -264,8 +256,8 @@ inline void write_safetensors(std::string const& path, std::vector<safetensors_e
     header += '}';
     header.resize((header.size() + 7) / 8 * 8, ' ');
     if (static_cast<std::int64_t>(header.size()) > safetensors_header_limit)
-        throw error(path, "a header of at most " + std::to_string(safetensors_header_limit) + " bytes",
-                    std::to_string(header.size()), "shorten names and metadata");
+        throw error(path, {"a header of at most ", safetensors_header_limit, " bytes"}, header.size(),
+                    "shorten names and metadata");
 
     atomic_file file(path);
     std::uint64_t const length = header.size();

@@ -23,7 +23,7 @@ struct cross_entropy {
     loss_value operator()(Device& device, output_views const& outputs, targets const& target,
                           gradient_views const& gradients, float weight = 1, store mode = store::write) const {
         if (!(label_smoothing >= 0 && label_smoothing < 1)) {
-            throw error("cross_entropy", "a label smoothing from 0 to below 1", std::to_string(label_smoothing),
+            throw error("cross_entropy", "a label smoothing from 0 to below 1", label_smoothing,
                         "usual values are 0 and 0.1");
         }
         auto const logits = select_output(device, "cross_entropy", output, outputs, gradients, mode);

@@ -26,15 +26,15 @@ struct distillation {
     loss_value operator()(Device& device, output_views const& outputs, targets const& target,
                           gradient_views const& gradients, float weight = 1, store mode = store::write) const {
         if (!(temperature > 0)) {
-            throw error("distillation", "a temperature above 0", std::to_string(temperature),
+            throw error("distillation", "a temperature above 0", temperature,
                         "published values are 1 (into a smaller network) and 0.1 (self-distillation)");
         }
         if (!(alpha >= 0 && alpha <= 1)) {
-            throw error("distillation", "alpha from 0 to 1", std::to_string(alpha), "1 is the distillation term alone");
+            throw error("distillation", "alpha from 0 to 1", alpha, "1 is the distillation term alone");
         }
         auto const logits = select_output(device, "distillation", output, outputs, gradients, mode);
         if (target.teacher_logits.data == nullptr || !(target.teacher_logits.dims == logits.values.dims)) {
-            throw error("distillation", "teacher logits " + text_of(logits.values.dims),
+            throw error("distillation", {"teacher logits ", text_of(logits.values.dims)},
                         target.teacher_logits.data == nullptr ? "none" : text_of(target.teacher_logits.dims),
                         "teacher and student need the same rows and classes");
         }

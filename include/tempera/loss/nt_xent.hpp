@@ -25,11 +25,11 @@ struct nt_xent {
     loss_value operator()(Device& device, output_views const& outputs, targets const&, gradient_views const& gradients,
                           float weight = 1, store mode = store::write) const {
         if (!(temperature > 0)) {
-            throw error("nt_xent", "a temperature above 0", std::to_string(temperature), "the published value is 0.1");
+            throw error("nt_xent", "a temperature above 0", temperature, "the published value is 0.1");
         }
         auto const embedding = select_output(device, "nt_xent", output, outputs, gradients, mode);
         if (embedding.rows() % 2 != 0) {
-            throw error("nt_xent", "an even number of rows, view a then view b", std::to_string(embedding.rows()),
+            throw error("nt_xent", "an even number of rows, view a then view b", embedding.rows(),
                         "pass both views of every image in one batch");
         }
         contrastive_geometry const g{embedding.rows() / 2, embedding.channels(), temperature, normalize};

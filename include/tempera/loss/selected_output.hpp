@@ -7,6 +7,7 @@
 
 #include <tempera/core/error.hpp>
 #include <tempera/core/loss_value.hpp>
+#include <tempera/core/spelling.hpp>
 #include <tempera/core/text.hpp>
 #include <tempera/device/store.hpp>
 
@@ -21,11 +22,6 @@ struct selected_output {
     int channels() const { return values.dims.c; }
 };
 
-inline std::string text_of(extents const& e) {
-    return "{" + std::to_string(e.n) + ", " + std::to_string(e.h) + ", " + std::to_string(e.w) + ", " +
-           std::to_string(e.c) + "}";
-}
-
 /// Index of the output named `name`, the last one where the name is empty. Throws error when there is none.
 inline std::size_t index_of_output(char const* where, name_text const& name, output_views const& outputs) {
     if (outputs.size() == 0) throw error(where, "at least one output", "none", "pass what forward returned");
@@ -35,7 +31,7 @@ inline std::size_t index_of_output(char const* where, name_text const& name, out
         if (outputs[i].name == name.text()) return i;
         known += (i == 0 ? "" : ", ") + std::string(outputs[i].name);
     }
-    throw error(where, "one of the outputs " + known, "\"" + std::string(name.text()) + "\"", "correct .output");
+    throw error(where, {"one of the outputs ", known}, {"\"", name.text(), "\""}, "correct .output");
 }
 
 /// The output that a loss reads. With store::write the gradients of all other outputs are set to zero.
@@ -47,23 +43,20 @@ selected_output select_output(Device& device, char const* where, name_text const
     selected_output found{outputs[chosen].values, {}};
     extents const& d = found.values.dims;
     if (found.values.data == nullptr || d.n < 1 || d.h != 1 || d.w != 1 || d.c < 1) {
-        throw error(where, "an output {n, 1, 1, channels} with n >= 1",
-                    "\"" + std::string(outputs[chosen].name) + "\" " + text_of(d),
+        throw error(where, "an output {n, 1, 1, channels} with n >= 1", {"\"", outputs[chosen].name, "\" ", text_of(d)},
                     "pool or flatten the output first, or name another one in .output");
     }
     if (gradients.size() == 0) return found;
     if (gradients.size() != outputs.size()) {
-        throw error(where, std::to_string(outputs.size()) + " gradients, one per output",
-                    std::to_string(gradients.size()),
+        throw error(where, {outputs.size(), " gradients, one per output"}, gradients.size(),
                     "leave out all of them for the value alone, or give unwanted ones null data");
     }
     for (std::size_t i = 0; i < gradients.size(); ++i) {
         view<float> const& g = gradients[i].values;
         if (g.data == nullptr) continue;
         if (!(g.dims == outputs[i].values.dims)) {
-            throw error(where, "a gradient of shape " + text_of(outputs[i].values.dims),
-                        "\"" + std::string(gradients[i].name) + "\" " + text_of(g.dims),
-                        "give it the shape of its output");
+            throw error(where, {"a gradient of shape ", text_of(outputs[i].values.dims)},
+                        {"\"", gradients[i].name, "\" ", text_of(g.dims)}, "give it the shape of its output");
         }
         if (i == chosen) {
             found.gradient = g;
@@ -77,8 +70,8 @@ selected_output select_output(Device& device, char const* where, name_text const
 /// Throws error unless there is one label per row.
 inline void check_labels(char const* where, view<std::int32_t const> const& labels, int rows) {
     if (labels.data == nullptr || labels.size() != rows) {
-        throw error(where, std::to_string(rows) + " labels, one per row of the output",
-                    labels.data == nullptr ? "none" : std::to_string(labels.size()),
+        throw error(where, {rows, " labels, one per row of the output"},
+                    labels.data == nullptr ? word("none") : word(labels.size()),
                     "give every row a label, -1 where it has none");
     }
 }

@@ -20,7 +20,7 @@ struct ema {
     template <class Device>
     void operator()(Device& device, std::int64_t n, float const* w, float* average) const {
         if (!(decay >= 0 && decay <= 1)) {
-            throw error("ema", "a decay from 0 to 1", std::to_string(decay), "the published value is 0.999");
+            throw error("ema", "a decay from 0 to 1", decay, "the published value is 0.999");
         }
         apply_ema(device, n, decay, w, average);
     }

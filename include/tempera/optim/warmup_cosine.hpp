@@ -22,11 +22,10 @@ struct warmup_cosine {
     /// Throws error unless 0 <= warmup_steps < total_steps and step >= 0.
     float operator()(std::int64_t step) const {
         if (warmup_steps < 0 || warmup_steps >= total_steps) {
-            throw error("warmup_cosine", "0 <= warmup_steps < total_steps",
-                        std::to_string(warmup_steps) + " of " + std::to_string(total_steps),
+            throw error("warmup_cosine", "0 <= warmup_steps < total_steps", {warmup_steps, " of ", total_steps},
                         "shorten the warm-up or train for more steps");
         }
-        if (step < 0) throw error("warmup_cosine", "a step from 0", std::to_string(step), "count steps from 0");
+        if (step < 0) throw error("warmup_cosine", "a step from 0", step, "count steps from 0");
         if (step < warmup_steps) {
             return static_cast<float>(static_cast<double>(peak) * static_cast<double>(step) /
                                       static_cast<double>(warmup_steps));

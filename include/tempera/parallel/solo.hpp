@@ -21,7 +21,7 @@ struct solo {
     template <class Device>
     void all_gather(Device& device, view<float const> mine, view<float> all) const {
         if (mine.size() != all.size()) {
-            throw error("solo.all_gather", std::to_string(mine.size()) + " elements", std::to_string(all.size()),
+            throw error("solo.all_gather", {mine.size(), " elements"}, all.size(),
                         "make the target size() times as large as the source");
         }
         if (mine.data != all.data) copy(device, mine.size(), mine.data, all.data, store::write);

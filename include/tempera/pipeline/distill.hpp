@@ -17,8 +17,8 @@ training_history distill(basic_model<D, P>& student, basic_model<D, TeacherPreci
                          Loss const& loss, Optimizer const& optimizer, train_options const& options) {
     auto const classes = [](auto const& m) { return m.plan().values[m.plan().outputs[m.plan().outputs.size() - 1].value]; };
     if (!(classes(student) == classes(teacher)))
-        throw error("distill", "a student of the teacher's " + std::to_string(classes(teacher).channels) + " classes",
-                    std::to_string(classes(student).channels), "give both classifiers the same .classes");
+        throw error("distill", {"a student of the teacher's ", classes(teacher).channels, " classes"},
+                    classes(student).channels, "give both classifiers the same .classes");
     if (!(student.plan().input() == teacher.plan().input()))
         throw error("distill", "student and teacher of the same input shape", "different ones",
                     "they see the same augmented images");

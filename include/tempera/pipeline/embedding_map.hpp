@@ -140,8 +140,7 @@ inline namespace TEMPERA_TAG(EIGEN_MAX_ALIGN_BYTES) {  // files with other Eigen
 inline std::vector<std::array<float, 2>> embedding_map(view<float const> rows,
                                                        embedding_map_options const& options = {}) {
     if (rows.dims.n > embedding_map_limit)
-        throw error("embedding_map", "at most " + std::to_string(embedding_map_limit) + " rows",
-                    std::to_string(rows.dims.n), "draw a sample of them");
+        throw error("embedding_map", {"at most ", embedding_map_limit, " rows"}, rows.dims.n, "draw a sample of them");
     if (rows.empty()) return {};
     return map_detail::map_of(rows, options);
 }

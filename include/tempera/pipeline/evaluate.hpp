@@ -90,8 +90,8 @@ embeddings embed(basic_model<D, P>& model, image_set const& set, std::string_vie
 /// query itself (same place in the same embeddings) is skipped.
 inline std::vector<std::vector<int>> nearest_neighbours(embeddings const& among, embeddings const& queries, int count) {
     if (among.channels != queries.channels)
-        throw error("nearest_neighbours", "embeddings of " + std::to_string(queries.channels) + " channels",
-                    std::to_string(among.channels), "embed both sets with the same output of the same model");
+        throw error("nearest_neighbours", {"embeddings of ", queries.channels, " channels"}, among.channels,
+                    "embed both sets with the same output of the same model");
     auto const inverse_norm = [](float const* x, int n) {
         double sum = 0;
         for (int c = 0; c < n; ++c) sum += static_cast<double>(x[c]) * static_cast<double>(x[c]);

@@ -41,8 +41,7 @@ linear_evaluation_result<D> linear_evaluation(basic_model<D, P>& encoder, image_
         output_views const outputs = encoder.predict(images(batch.images));
         loss_value const v = out.probe->train(outputs["encoder"], labels(batch.labels), rate(batch.step));
         if (!std::isfinite(v.loss))
-            throw error(stage + ", step " + std::to_string(batch.step), "a finite loss", std::to_string(v.loss),
-                        "lower the learning rate");
+            throw error({stage, ", step ", batch.step}, "a finite loss", v.loss, "lower the learning rate");
         meter.step(v, batch.count);
         std::int64_t const done = batch.step + 1, per_epoch = batches.steps_per_epoch();
         bool const last = done == batches.steps();

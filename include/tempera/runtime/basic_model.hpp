@@ -12,6 +12,7 @@
 
 #include <tempera/core/loss_value.hpp>
 #include <tempera/core/manifest.hpp>
+#include <tempera/core/spelling.hpp>
 #include <tempera/device/device.hpp>
 #include <tempera/graph/schedule_of.hpp>
 #include <tempera/runtime/backward.hpp>
@@ -159,8 +160,9 @@ private:
     void bind(view<float const> batch, schedule const& s, bool training) {
         shape const in = plan_.input();
         if (!(batch.dims.sample() == in) || batch.data == nullptr || batch.dims.n < 1 || batch.dims.n > options_.max_batch)
-            throw error("model input", "a batch of 1.." + std::to_string(options_.max_batch) + " samples " + spell_shape(in),
-                        batch.data == nullptr ? "no data" : std::to_string(batch.dims.n) + " samples " + spell_shape(batch.dims.sample()),
+            throw error("model input", {"a batch of 1..", options_.max_batch, " samples ", text_of(in)},
+                        batch.data == nullptr ? "no data"
+                                              : phrase{batch.dims.n, " samples ", text_of(batch.dims.sample())}.text(),
                         "check the view's extents, or raise model_options::max_batch");
         bool const direct = Precision == precision::float32 || in.is_vector();
         std::uint32_t const run = binding_.run;
@@ -197,7 +199,7 @@ private:
             if (own.data == nullptr) continue;
             view<float> const given = from[gradient_entries_[i].name];
             if (!(given.dims == own.dims) || given.data == nullptr)
-                throw error("backward", "a gradient for output \"" + std::string(gradient_entries_[i].name) + "\" of its shape",
+                throw error("backward", {"a gradient for output \"", gradient_entries_[i].name, "\" of its shape"},
                             given.data == nullptr ? "none" : "another shape", "pass output_gradients() to the loss");
             if (given.data != own.data)
                 copy(*device_, own.size(), static_cast<float const*>(given.data), own.data, store::write);
@@ -237,10 +239,6 @@ private:
             output_entries_.push_back({o.name.text(), {nullptr, none}});
             gradient_entries_.push_back({o.name.text(), {nullptr, none}});
         }
-    }
-
-    static std::string spell_shape(shape s) {
-        return "{" + std::to_string(s.height) + ", " + std::to_string(s.width) + ", " + std::to_string(s.channels) + "}";
     }
 
     std::vector<float> download(buffer<float> const& from) const {

@@ -83,8 +83,9 @@ inline loaded_tensors take_tensors(std::string const& where, tensor_sources cons
         out.report.matched.push_back(name);
         auto const wanted = dims_of(e);
         if (found->second.dims != wanted) {
-            misshapen.push_back(name + " is " + detail::spell_dims(found->second.dims) + ", the model has " +
-                                detail::spell_dims(wanted));
+            misshapen.push_back(phrase{name, " is ", detail::spell_dims(found->second.dims), ", the model has ",
+                                       detail::spell_dims(wanted)}
+                                    .text());
             continue;
         }
         float* const target = (is_statistic(e.role) ? out.statistics.data() : out.parameters.data()) + e.offset;
@@ -100,9 +101,10 @@ inline loaded_tensors take_tensors(std::string const& where, tensor_sources cons
                     "use the network that the tensors were trained with");
     bool const differs = !out.report.fresh.empty() || !out.report.unused.empty();
     if ((!partial && differs) || out.report.matched.empty())
-        throw error(where, "exactly the model's " + std::to_string(to.size()) + " entries",
-                    "missing " + detail::spell_names(out.report.fresh) + "; unknown " + detail::spell_names(out.report.unused),
-                    "use the same network, or load_matching to take what matches by name");
+        throw error(
+            where, {"exactly the model's ", to.size(), " entries"},
+            {"missing ", detail::spell_names(out.report.fresh), "; unknown ", detail::spell_names(out.report.unused)},
+            "use the same network, or load_matching to take what matches by name");
     return out;
 }
 
@@ -141,7 +143,7 @@ inline tensor_sources read_tensors(std::string const& path) {
             file.copy<bf16>(e.name, narrow);
             for (std::size_t i = 0; i < narrow.size(); ++i) s.values[i] = static_cast<float>(narrow[i]);
         } else {
-            throw error(path + ", entry \"" + e.name + "\"", "F32 or BF16", std::string(name_of(e.type)),
+            throw error({path, ", entry \"", e.name, "\""}, "F32 or BF16", name_of(e.type),
                         "convert the tensor before loading it");
         }
     }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include <tempera/core/error.hpp>
+#include <tempera/core/spelling.hpp>
 #include <tempera/graph/plan.hpp>
 
 namespace tempera {
@@ -17,14 +18,12 @@ inline std::string describe(diagnosis const& d) {
     bool const about_names = d.what == fault::duplicate_name || d.what == fault::path_too_long;
     bool const about_shapes = d.what == fault::operands_differ || d.what == fault::kernel_larger_than_input ||
                               d.what == fault::expects_a_vector;
-    auto spell = [about_shapes](shape s) {
-        if (!about_shapes) return std::to_string(s.channels);
-        return "{" + std::to_string(s.height) + ", " + std::to_string(s.width) + ", " + std::to_string(s.channels) + "}";
-    };
-    std::string const what(name_of(d.what)), path(d.where.text());
-    if (about_names) return what + ": " + path;
-    return what + " at " + std::string(name_of(d.op)) + (path.empty() ? "" : ", " + path) + ": expected " +
-           spell(d.expected) + ", found " + spell(d.got);
+    auto const spell = [about_shapes](shape s) { return about_shapes ? text_of(s) : phrase(s.channels).text(); };
+    std::string const path(d.where.text());
+    if (about_names) return phrase{name_of(d.what), ": ", path}.text();
+    return phrase{name_of(d.what),   " at ",     name_of(d.op), path.empty() ? "" : ", ", path, ": expected ",
+                  spell(d.expected), ", found ", spell(d.got)}
+        .text();
 }
 
 /// A plan made at run time; owns what its view points to.
@@ -37,7 +36,7 @@ public:
     dynamic_plan(Network const& network, shape sample) {
         auto const traced = std::make_unique<trace>();
         trace_network(*traced, network, sample);
-        if (traced->bad.what != fault::none) throw error("network: " + describe(traced->bad));
+        if (traced->bad.what != fault::none) throw error(phrase{"network: ", describe(traced->bad)});
         ops.resize(size(traced->op_count));
         values.resize(size(traced->op_count));
         tensors.resize(size(traced->tensor_count));

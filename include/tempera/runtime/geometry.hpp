@@ -79,7 +79,7 @@ inline std::string spell(plan_view const& p, op const& o) {
 /// Batch statistics of one value are meaningless (variance 0).
 inline void require_rows(plan_view const& p, op const& o, batch_norm_geometry const& g) {
     if (g.rows > 1) return;
-    throw error(spell(p, o), "at least 2 values per channel for batch statistics", std::to_string(g.rows),
+    throw error(spell(p, o), "at least 2 values per channel for batch statistics", g.rows,
                 "train with a larger batch, or freeze this part with bn::moving");
 }
 

@@ -22,7 +22,7 @@ struct name_list {
     constexpr name_list(char const* name) : count(1) { names[0] = name_text(name); }
     constexpr name_list(std::initializer_list<char const*> list) {
         if (list.size() > max_outputs)
-            throw error("name_list", "at most 8 names", std::to_string(list.size()), "name each output once");
+            throw error("name_list", "at most 8 names", list.size(), "name each output once");
         for (char const* name : list) names[count++] = name_text(name);
     }
 };
@@ -46,8 +46,7 @@ inline schedule_options schedule_options_of(plan_view const& plan, model_options
     o.frozen = m.frozen;
     o.recompute = m.recompute;
     o.fuse = m.fuse;
-    if (m.max_batch < 1)
-        throw error("model_options", "max_batch of at least 1", std::to_string(m.max_batch), "set .max_batch");
+    if (m.max_batch < 1) throw error("model_options", "max_batch of at least 1", m.max_batch, "set .max_batch");
     for (int i = 0; i < m.loss_outputs.count; ++i) {
         std::uint32_t bit = 0;
         std::string known;
@@ -56,8 +55,8 @@ inline schedule_options schedule_options_of(plan_view const& plan, model_options
             known += (k > 0 ? ", " : "") + std::string(plan.outputs[k].name.text());
         }
         if (bit == 0)
-            throw error("model_options.loss_outputs", "outputs among " + known,
-                        "\"" + std::string(m.loss_outputs.names[i].text()) + "\"", "name an output of the network");
+            throw error("model_options.loss_outputs", {"outputs among ", known},
+                        {"\"", m.loss_outputs.names[i].text(), "\""}, "name an output of the network");
         o.loss_outputs |= bit;
     }
     for (int i = 0; i < m.frozen.count; ++i) {
@@ -65,8 +64,7 @@ inline schedule_options schedule_options_of(plan_view const& plan, model_options
         for (op const& x : plan.ops) found = found || (x.tensors > 0 && m.frozen.parts[i].holds(plan.path_of(x.scope).text()));
         if (!found)
             throw error("model_options.frozen", "a prefix of some tensor's name",
-                        "\"" + std::string(m.frozen.parts[i].prefix.text()) + "\" (" +
-                            std::string(name_of(fault::unknown_frozen_prefix)) + ")",
+                        {"\"", m.frozen.parts[i].prefix.text(), "\" (", name_of(fault::unknown_frozen_prefix), ")"},
                         "print summary(plan) to see the names");
     }
     return o;

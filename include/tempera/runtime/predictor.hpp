@@ -62,8 +62,8 @@ public:
             shared& s = *shared_;
             plan_view const plan = s.network.plan.view();
             if (!(batch.dims.sample() == plan.input()) || batch.data == nullptr || batch.dims.n < 1 || batch.dims.n > s.max_batch)
-                throw error("predictor input", "a batch of 1.." + std::to_string(s.max_batch) + " samples of the network's shape",
-                            std::to_string(batch.dims.n) + " samples, or another shape", "check the view's extents");
+                throw error("predictor input", {"a batch of 1..", s.max_batch, " samples of the network's shape"},
+                            {batch.dims.n, " samples, or another shape"}, "check the view's extents");
             bool const direct = Precision == precision::float32 || plan.input().is_vector();
             binding b{.plan = plan,
                       .steps = &s.steps,
@@ -93,8 +93,7 @@ public:
 
 private:
     static int checked(int max_batch) {
-        if (max_batch < 1)
-            throw error("predictor", "max_batch of at least 1", std::to_string(max_batch), "pass the largest batch");
+        if (max_batch < 1) throw error("predictor", "max_batch of at least 1", max_batch, "pass the largest batch");
         return max_batch;
     }
     std::shared_ptr<shared> shared_;

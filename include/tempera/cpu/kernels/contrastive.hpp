@@ -1,91 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
-// Tiles of NT-Xent: 96 x 96 similarities at a time. Included once per instruction set (see target.hpp).
+// NT-Xent around its products: 112 x 112 similarities at a time. Included once per instruction set (see target.hpp).
 // What the arrays of contrastive_work hold is told in cpu/contrastive.hpp.
 
-constexpr int contrastive_tall = width == 16 ? 12 : 6;  // rows of a product's register tile
-constexpr int contrastive_wide = 2 * width;             // its columns
-
-/// c[rows, columns] (+)= factor sum_k a(row, k) b[k, column]; a(row, k) = a[row lda + k], or a[k lda + row] when
-/// Transposed; b in panels of contrastive_wide columns, each b_panel floats after the last. Rows and columns are
-/// rounded up to whole register tiles: a, b and c must have room.
-template <bool Transposed, bool Adds>
-static void contrastive_product(int rows, int columns, int depth, float const* a, int lda, float const* b, int b_panel,
-                                float factor, float* c, int ldc) {
-    for (int j = 0; j < columns; j += contrastive_wide) {
-        for (int i = 0; i < rows; i += contrastive_tall) {
-            float const* pa = Transposed ? a + i : a + i * lda;
-            float const* pb = b + j / contrastive_wide * b_panel;
-            vf sum[contrastive_tall][2];
-#pragma GCC unroll 12
-            for (int r = 0; r < contrastive_tall; ++r) sum[r][0] = sum[r][1] = vzero();
-            for (int k = 0; k < depth; ++k) {
-                vf const b0 = vload(pb);
-                vf const b1 = vload(pb + width);
-#pragma GCC unroll 12
-                for (int r = 0; r < contrastive_tall; ++r) {
-                    vf const x = vset(Transposed ? pa[r] : pa[r * lda]);
-                    sum[r][0] = vfma(x, b0, sum[r][0]);
-                    sum[r][1] = vfma(x, b1, sum[r][1]);
-                }
-                pa += Transposed ? lda : 1;
-                pb += contrastive_wide;
-            }
-            vf const f = vset(factor);
-#pragma GCC unroll 12
-            for (int r = 0; r < contrastive_tall; ++r) {
-                float* const to = c + (i + r) * ldc + j;
-                vstore(to, Adds ? vfma(f, sum[r][0], vload(to)) : f * sum[r][0]);
-                vstore(to + width, Adds ? vfma(f, sum[r][1], vload(to + width)) : f * sum[r][1]);
-            }
-        }
-    }
-}
-
-/// Fills block `block` of the workspace from its rows of h: unit rows u, their transpose and their copy in panels,
-/// zeros where rows and columns are rounded up.
-static void contrastive_pack(contrastive_work const& w, float const* h, int block) {
+/// Unit rows u of block `block` from its rows of h; zeros in the padded columns and rows.
+static void contrastive_unit_rows(contrastive_work const& w, float const* h, int block) {
     int const rows = w.rows_of(block);
     std::int64_t const first = std::int64_t{1} * block * contrastive_block;
     float const* from = h + w.first_row(block) * w.channels;
-    float* const u = w.u + first * w.padded;
-    float* const across = w.across + first * w.channels;
-    float* const along = w.along == nullptr ? nullptr : w.along + first * w.padded;
     for (int i = 0; i < contrastive_block; ++i) {
-        float* const row = u + i * w.padded;
+        float* const row = w.u + (first + i) * w.padded;
         for (int c = 0; c < w.padded; ++c) row[c] = 0;
-        if (i < rows) {
-            float factor = 1;
-            if (w.normalize) {
-                vf squares = vzero();
-                for (int c = 0; c < w.channels; c += width) {
-                    vf const x = w.channels - c >= width ? vload(from + c) : vload_n(from + c, w.channels - c);
-                    squares = vfma(x, x, squares);
-                }
-                float const length = vsum(squares);
-                factor = 1.0F / __builtin_sqrtf(length > 1e-12F ? length : 1e-12F);
-                w.inverse_norm[first + i] = factor;
+        if (i >= rows) continue;
+        float factor = 1;
+        if (w.normalize) {
+            vf squares = vzero();
+            for (int c = 0; c < w.channels; c += width) {
+                vf const x = w.channels - c >= width ? vload(from + c) : vload_n(from + c, w.channels - c);
+                squares = vfma(x, x, squares);
             }
-            for (int c = 0; c < w.channels; ++c) row[c] = from[c] * factor;
-            from += w.channels;
+            float const length = vsum(squares);
+            factor = 1.0F / __builtin_sqrtf(length > 1e-12F ? length : 1e-12F);
+            w.inverse_norm[first + i] = factor;
         }
-        float* const column = across + i / contrastive_wide * w.channels * contrastive_wide + i % contrastive_wide;
-        for (int c = 0; c < w.channels; ++c) column[c * contrastive_wide] = row[c];
-        if (along == nullptr) continue;
-        for (int c = 0; c < w.padded; c += width) {
-            float* const piece =
-                along + c / contrastive_wide * contrastive_block * contrastive_wide + i * contrastive_wide;
-            vstore(piece + c % contrastive_wide, vload(row + c));
-            vstore(w.dz + (first + i) * w.padded + c, vzero());
-        }
+        for (int c = 0; c < w.channels; ++c) row[c] = from[c] * factor;
+        from += w.channels;
     }
-}
-
-/// tile = u_I u_J' / temperature.
-static void contrastive_similarities(contrastive_work const& w, int block_i, int block_j, float* tile) {
-    float const* const u = w.u + std::int64_t{1} * block_i * contrastive_block * w.padded;
-    float const* const across = w.across + std::int64_t{1} * block_j * contrastive_block * w.channels;
-    contrastive_product<false, false>(w.rows_of(block_i), w.rows_of(block_j), w.channels, u, w.padded, across,
-                                      w.channels * contrastive_wide, w.inverse_temperature, tile, contrastive_block);
 }
 
 /// Row `row` of a tile joins the other view's softmax of row i: its largest entry with its index, its sums.
@@ -173,9 +112,7 @@ static void contrastive_shifted_sums(contrastive_work const& w, std::int64_t fir
 }
 
 /// First pass: a pair's similarities join the sums of negatives of all their rows. Positives are set apart.
-__attribute__((flatten)) static void contrastive_statistics(contrastive_work const& w, int block_i, int block_j,
-                                                            float* tile) {
-    contrastive_similarities(w, block_i, block_j, tile);
+static void contrastive_statistics(contrastive_work const& w, int block_i, int block_j, float* tile) {
     int const rows = w.rows_of(block_i);
     int const columns = w.rows_of(block_j);
     int const blocks = w.blocks_of_view();
@@ -197,11 +134,9 @@ __attribute__((flatten)) static void contrastive_statistics(contrastive_work con
     else contrastive_shifted_sums(w, first_i, first_j, rows, rounded, tile);
 }
 
-/// Second pass: dz_I += W u_J and dz_J += W' u_I with W_ij = exp(S_ij - lse_i) + exp(S_ij - lse_j), minus 2 where i
-/// and j are two views of one image.
-__attribute__((flatten)) static void contrastive_gradient(contrastive_work const& w, int block_i, int block_j,
-                                                          float* tile) {
-    contrastive_similarities(w, block_i, block_j, tile);
+/// Second pass: S_ij becomes W_ij = exp(S_ij - lse_i) + exp(S_ij - lse_j), minus 2 where i and j are two views of one
+/// image.
+static void contrastive_weights(contrastive_work const& w, int block_i, int block_j, float* tile) {
     int const rows = w.rows_of(block_i);
     int const columns = w.rows_of(block_j);
     std::int64_t const first_i = std::int64_t{1} * block_i * contrastive_block;
@@ -222,12 +157,6 @@ __attribute__((flatten)) static void contrastive_gradient(contrastive_work const
         if (block_i == block_j) row[i] = 0;
         if (block_i + w.blocks_of_view() == block_j) row[i] = w.pull[first_i + i] + w.pull[first_j + i];
     }
-    int const panel = contrastive_block * contrastive_wide;
-    contrastive_product<false, true>(rows, w.channels, columns, tile, contrastive_block, w.along + first_j * w.padded,
-                                     panel, 1, w.dz + first_i * w.padded, w.padded);
-    if (block_i == block_j) return;
-    contrastive_product<true, true>(columns, w.channels, rows, tile, contrastive_block, w.along + first_i * w.padded,
-                                    panel, 1, w.dz + first_j * w.padded, w.padded);
 }
 
 /// dh (+)= factor dz, through the normalisation: (dz - u (u . dz)) / |h|.
@@ -262,5 +191,5 @@ static void contrastive_finish(contrastive_work const& w, float* dh, float facto
     }
 }
 
-static constexpr contrastive_kernels contrastive_table{contrastive_wide, contrastive_pack, contrastive_statistics,
-                                                       contrastive_gradient, contrastive_finish};
+static constexpr contrastive_kernels contrastive_table{contrastive_unit_rows, contrastive_statistics,
+                                                       contrastive_weights, contrastive_finish};

@@ -3,7 +3,7 @@
 // target.hpp); the structs and the table are declared in gemm.hpp.
 //
 //   tile<Rows, Vectors>   c[i, j] (+)= bias[j] + sum_k a[i, k] b[k, j], sums in registers
-//                         avx2 6 x 16 (12 of 16 registers), avx512 14 x 32 (28 of 32), portable: Eigen instead
+//                         avx2 6 x 16 (12 of 16 registers), avx512 14 x 32 (28 of 32), portable 4 x 8 by Eigen
 //   multiply              a block: tiles of tile_rows x tile_columns, smaller ones at the edges
 //   gather                rows of windows: what a convolution multiplies, a few rows at a time
 //   pack                  b into panels of tile_columns columns, zeros after the last
@@ -13,48 +13,21 @@
 // pixel): rows and steps of a are any distances. A base pointer for every five rows and the distance times 1, 2, 3, 4
 // address the rows, so that no compiler runs out of integer registers: checked with objdump, no spills.
 
-#if TEMPERA_VECTOR_FLOATS == 16
+#if TEMPERA_TARGET == 0
+constexpr int tile_rows = eigen_tile_rows;
+#elif TEMPERA_VECTOR_FLOATS == 16
 constexpr int tile_rows = 14;
-#elif TEMPERA_VECTOR_FLOATS == 8
+#else
 constexpr int tile_rows = 6;
 #endif
-#if TEMPERA_TARGET == 0
-constexpr int tile_rows = 64;
-constexpr int tile_columns = 64;
-#else
 constexpr int tile_vectors = 2;
 constexpr int tile_columns = tile_vectors * width;
-#endif
 
 #if defined(__clang__)
 #define TEMPERA_UNROLL _Pragma("unroll")
 #else
 #define TEMPERA_UNROLL _Pragma("GCC unroll 32")
 #endif
-
-#if TEMPERA_TARGET == 0
-
-static void multiply(gemm_block const& g) {
-    float product[tile_rows * tile_columns];
-    for (int j = 0; j < g.columns; j += tile_columns) {
-        int const columns = g.columns - j < tile_columns ? g.columns - j : tile_columns;
-        for (int i = 0; i < g.rows; i += tile_rows) {
-            int const rows = g.rows - i < tile_rows ? g.rows - i : tile_rows;
-            eigen_product(rows, columns, g.depth, g.a + i / tile_rows * g.a_group, g.a_row,
-                          g.b + j / tile_columns * g.b_panel, g.b_step, product);
-            for (int r = 0; r < rows; ++r) {
-                float* const c = g.c + g.c_rows[i + r] + j;
-                for (int n = 0; n < columns; ++n) {
-                    float v = product[r * columns + n];
-                    if (g.bias != nullptr) v += g.bias[j + n];
-                    c[n] = g.accumulate ? c[n] + v : v;
-                }
-            }
-        }
-    }
-}
-
-#else
 
 struct tile_operands {
     float const* a;
@@ -80,6 +53,18 @@ __attribute__((noinline)) static void store_lanes(tile_operands const& t, float 
         }
     }
 }
+
+#if TEMPERA_TARGET == 0
+
+template <int Rows, int Vectors>
+static void tile(tile_operands const& t) {
+    static_assert(Vectors == tile_vectors && tile_columns == eigen_tile_columns);
+    float lanes[Rows * tile_columns];
+    eigen_tile<Rows>(t.depth, t.a, t.a_row, t.a_step, t.b, t.b_step, lanes);
+    store_lanes(t, lanes, Rows);
+}
+
+#else
 
 template <int Rows, int Vectors>
 static void tile(tile_operands const& t) {
@@ -136,16 +121,23 @@ static void tile(tile_operands const& t) {
     store_lanes(t, lanes, Rows);
 }
 
+#endif
+
 template <int Vectors>
 static int tile_of(tile_operands const& t, int rows) {
     if constexpr (tile_rows >= 14) {
         if (rows >= 14) return tile<14, Vectors>(t), 14;
     }
-    if (rows >= 6) return tile<6, Vectors>(t), 6;
+    if constexpr (tile_rows >= 6) {
+        if (rows >= 6) return tile<6, Vectors>(t), 6;
+    }
     if (rows >= 4) return tile<4, Vectors>(t), 4;
     if (rows >= 2) return tile<2, Vectors>(t), 2;
     return tile<1, Vectors>(t), 1;
 }
+
+/// Where columns end within the first vector, half a tile would do nothing; Eigen's is not divided.
+constexpr int narrow_vectors = TEMPERA_TARGET == 0 ? tile_vectors : 1;
 
 static void multiply_tiles(gemm_block const& g, int first_row, int last_row, int column) {
     int const columns = g.columns - column < tile_columns ? g.columns - column : tile_columns;
@@ -164,7 +156,7 @@ static void multiply_tiles(gemm_block const& g, int first_row, int last_row, int
                               bias,
                               columns,
                               g.accumulate};
-        i += columns <= width ? tile_of<1>(t, last_row - i) : tile_of<tile_vectors>(t, last_row - i);
+        i += columns <= width ? tile_of<narrow_vectors>(t, last_row - i) : tile_of<tile_vectors>(t, last_row - i);
     }
 }
 
@@ -179,8 +171,6 @@ static void multiply(gemm_block const& g) {
         for (int j = 0; j < g.columns; j += tile_columns) multiply_tiles(g, 0, g.rows, j);
     }
 }
-
-#endif
 
 /// Copies count elements as floats. May write up to `width` floats after the last.
 template <class T>
@@ -291,15 +281,8 @@ static void pack(float const* from, std::ptrdiff_t step_k, std::ptrdiff_t step_n
 
 /// to[group][k][row]: rows of from[k, row] (lines `line` elements apart) in groups of tile_rows, groups
 /// depth * tile_rows floats apart. May write up to `width` floats after the last group.
-/// Portable: to[group][row][k], so that Eigen meets one layout only.
 template <class T>
-static void interleave(void const* source, std::ptrdiff_t line, int depth, int rows, float* to) {
-    T const* const from = static_cast<T const*>(source);
-#if TEMPERA_TARGET == 0
-    for (int k = 0; k < depth; ++k) {
-        for (int i = 0; i < rows; ++i) to[std::ptrdiff_t{i} * depth + k] = sload(from + k * line + i);
-    }
-#else
+static void interleave(T const* from, std::ptrdiff_t line, int depth, int rows, float* to) {
     for (int i = 0; i < rows; i += tile_rows, to += std::ptrdiff_t{depth} * tile_rows) {
         if (tile_rows <= width && i + width <= rows) {  // whole vectors, the overhang overwritten by the next step
             for (int k = 0; k < depth; ++k) vstore(to + k * tile_rows, vload(from + k * line + i));
@@ -308,7 +291,6 @@ static void interleave(void const* source, std::ptrdiff_t line, int depth, int r
             for (int k = 0; k < depth; ++k) copy_run(from + k * line + i, to + k * tile_rows, count);
         }
     }
-#endif
 }
 
 /// y = x, or y = y + x, element by element; to[i] from lines of a float block, each line to its own place.
@@ -344,8 +326,7 @@ static void add_parts(float const* from, std::ptrdiff_t stride, int parts, std::
 
 /// sums[c] = sum over rows of x[row, c].
 template <class T>
-static void add_rows(void const* source, std::int64_t rows, int columns, float* sums) {
-    T const* const x = static_cast<T const*>(source);
+static void add_rows(T const* x, std::int64_t rows, int columns, float* sums) {
     int j = 0;
     for (; j + width <= columns; j += width) {
         vf s = vzero();
@@ -380,17 +361,20 @@ static float spin(std::int64_t steps) {
 
 #undef TEMPERA_UNROLL
 
-static constexpr gemm_kernels gemm_table {
+template <class T>
+inline constexpr gemm_kernels<T> gemm_table{{
 #if TEMPERA_TARGET == 3
-    "avx512 14x32",
+                                                "avx512 14x32",
 #elif TEMPERA_TARGET == 2
-    "avx2 6x16",
+                                                "avx2 6x16",
 #elif TEMPERA_TARGET == 0
-    "portable Eigen",
+                                                "portable Eigen",
 #else
-    "emulated 14x32",
+                                                "emulated 14x32",
 #endif
-        tile_rows, tile_columns, TEMPERA_TARGET != 0, TEMPERA_TARGET == 0 ? 256 : 1152, width * 24, &multiply,
-        {&gather<float>, &gather<bf16>}, &pack, {&interleave<float>, &interleave<bf16>},
-        {&scatter<float>, &scatter<bf16>}, &add_parts, {&add_rows<float>, &add_rows<bf16>}, &spin
-};
+                                                tile_rows, tile_columns, TEMPERA_TARGET == 0 ? 256 : 1152, width * 24,
+                                                multiply, pack, interleave<float>, add_parts, spin},
+                                            gather<T>,
+                                            interleave<T>,
+                                            scatter<T>,
+                                            add_rows<T>};

@@ -83,8 +83,8 @@ public:
             std::size_t const n = series.xs.size();
             bool const banded = !series.low.empty() || !series.high.empty();
             if (series.ys.size() != n || (banded && (series.low.size() != n || series.high.size() != n)))
-                throw error("report chart \"" + panel.title + "\", series \"" + series.name + "\"",
-                            std::to_string(n) + " values for as many positions", std::to_string(series.ys.size()),
+                throw error({"report chart \"", panel.title, "\", series \"", series.name, "\""},
+                            {n, " values for as many positions"}, series.ys.size(),
                             "give xs, ys and bands of one length");
             series_.push_back(thinned(series, wide_ ? 240 : 120));
         }

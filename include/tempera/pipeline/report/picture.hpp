@@ -29,8 +29,7 @@ struct picture {
         if (h < 1 || w < 1 || h > 4096 || w > 4096 || (c != 1 && c != 3) ||
             pixels.size() != static_cast<std::size_t>(h) * static_cast<std::size_t>(w) * static_cast<std::size_t>(c))
             throw error("picture", "1 or 3 channels of 1x1 to 4096x4096 pixels",
-                        std::to_string(h) + "x" + std::to_string(w) + "x" + std::to_string(c) + " with " +
-                            std::to_string(pixels.size()) + " values",
+                        {h, "x", w, "x", c, " with ", pixels.size(), " values"},
                         "give height, width, channels and as many values");
     }
     /// The first image of a batch of {n,h,w,1 or 3} bytes in host memory.

@@ -79,7 +79,7 @@ private:
         std::string const full = kind + report_detail::slug(id);
         for (auto const& taken : ids_)
             if (taken == full || full == kind)
-                throw error("report", "an id of its own", "\"" + id + "\"", "name it otherwise");
+                throw error("report", "an id of its own", {"\"", id, "\""}, "name it otherwise");
         ids_.push_back(full);
     }
 

@@ -37,14 +37,12 @@ public:
     scatter_drawing(report_scatter const& figure, report_scatter::panel const& panel, double width, double height)
         : names_(figure.class_names), panel_(panel), width_(width), height_(height), by_class_(names_.size()) {
         if (panel.classes.size() != panel.points.size())
-            throw error("report map \"" + figure.title + "\"",
-                        std::to_string(panel.points.size()) + " classes, one per point",
-                        std::to_string(panel.classes.size()), "give the class of each point");
+            throw error({"report map \"", figure.title, "\""}, {panel.points.size(), " classes, one per point"},
+                        panel.classes.size(), "give the class of each point");
         for (std::size_t i = 0; i < panel.points.size(); ++i) {
             int const c = panel.classes[i];
             if (c < 0 || static_cast<std::size_t>(c) >= names_.size())
-                throw error("report map \"" + figure.title + "\"",
-                            "classes from 0 to " + std::to_string(names_.size()) + " - 1", std::to_string(c),
+                throw error({"report map \"", figure.title, "\""}, {"classes from 0 to ", names_.size(), " - 1"}, c,
                             "name every class");
             if (std::isfinite(panel.points[i][0]) && std::isfinite(panel.points[i][1]))
                 by_class_[static_cast<std::size_t>(c)].push_back(panel.points[i]);

@@ -86,9 +86,8 @@ inline std::string table_head(report_table const& table) {
 inline std::string table_html(report_table const& table, int number) {
     for (auto const& row : table.rows)
         if (row.size() != table.columns.size())
-            throw error("report table \"" + table.title + "\"",
-                        std::to_string(table.columns.size()) + " cells in each row", std::to_string(row.size()),
-                        "fill every cell");
+            throw error({"report table \"", table.title, "\""}, {table.columns.size(), " cells in each row"},
+                        row.size(), "fill every cell");
     std::vector<std::size_t> best(table.columns.size(), table.rows.size());
     for (std::size_t c = 0; c < best.size(); ++c)
         if (table.columns[c].mark_largest) best[c] = largest_row(table, c);
