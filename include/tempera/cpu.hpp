@@ -10,7 +10,6 @@
 #include <tempera/cpu/cpu.hpp>
 #include <tempera/cpu/distillation.hpp>
 #include <tempera/cpu/dropout.hpp>
-#include <tempera/cpu/eigen_tile.hpp>
 #include <tempera/cpu/finite.hpp>
 #include <tempera/cpu/gate.hpp>
 #include <tempera/cpu/gemm.hpp>

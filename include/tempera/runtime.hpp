@@ -4,6 +4,7 @@
 
 #include <tempera/runtime/basic_model.hpp>
 #include <tempera/runtime/checkpoint.hpp>
+#include <tempera/runtime/compiled_steps.hpp>
 #include <tempera/runtime/dynamic_model.hpp>
 #include <tempera/runtime/dynamic_plan.hpp>
 #include <tempera/runtime/fold.hpp>

@@ -9,7 +9,7 @@ rm -rf "$scratch"
 mkdir -p "$scratch"
 
 case $way in
-    find_package | pkg_config | cuda) "$cmake" --install "$build" --prefix "$scratch/prefix" >"$scratch/install.log" ;;
+    find_package | pkg_config | compiled | cuda) "$cmake" --install "$build" --prefix "$scratch/prefix" >"$scratch/install.log" ;;
 esac
 if [ "$way" = pkg_config ]; then
     command -v pkg-config >/dev/null || { echo "SKIPPED: no pkg-config"; exit 0; }

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # A project that uses ours, in each way that the README names; the installed ones from a copy under the build folder.
-foreach(way find_package add_subdirectory fetch_content pkg_config)
+foreach(way find_package compiled add_subdirectory fetch_content pkg_config)
   tempera_add_script("a consumer by ${way}" consumer.sh ${way} "${CMAKE_COMMAND}" "${PROJECT_BINARY_DIR}"
                      "${CMAKE_CURRENT_BINARY_DIR}/consumer" "${CMAKE_CXX_COMPILER}")
 endforeach()

@@ -64,9 +64,7 @@ namespace tempera {
 namespace cpu_kernels {
 
 template <class T>
-batch_norm_kernels<T> const& batch_norm_for(isa level) {
-    return choose(level, portable::batch_norm_table<T>, avx2::batch_norm_table<T>, avx512::batch_norm_table<T>);
-}
+batch_norm_kernels<T> const& batch_norm_for(isa level) TEMPERA_TABLE(batch_norm_table<T>)
 
 }  // namespace cpu_kernels
 

@@ -82,8 +82,11 @@ struct contrastive_kernels {
 namespace tempera {
 namespace cpu_kernels {
 
-/// Lays the arrays of the workspace out from `memory` (null: only counts) and returns their bytes.
-inline std::size_t place(contrastive_work& w, bool gradient, std::byte* memory) {
+template <class Table = contrastive_kernels>
+Table const& contrastive_for(isa level) TEMPERA_TABLE(contrastive_table)
+
+    /// Lays the arrays of the workspace out from `memory` (null: only counts) and returns their bytes.
+    inline std::size_t place(contrastive_work& w, bool gradient, std::byte* memory) {
     std::size_t used = 0;
     auto take = [&]<class T>(T*& array, std::int64_t per_index) {
         array = memory == nullptr ? nullptr : reinterpret_cast<T*>(memory + used);
@@ -209,8 +212,7 @@ inline loss_value contrastive_cross_entropy(cpu& device, contrastive_geometry co
     std::int64_t const rows = std::int64_t{2} * g.pairs;
     verbose_scope const scope(device, "contrastive_cross_entropy", name_of(device.level()).data(),
                               rows * rows * g.channels * (dh == nullptr ? 1 : 4) / 2);
-    contrastive_kernels const& k =
-        choose(device.level(), portable::contrastive_table, avx2::contrastive_table, avx512::contrastive_table);
+    auto const& k = contrastive_for(device.level());
 
     gemm_tiles const& gemm = gemm_kernels_of<float>(device.level());
     auto const& plain = pointwise_for<float>(device.level());

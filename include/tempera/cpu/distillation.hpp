@@ -14,7 +14,7 @@ inline loss_value distillation_cross_entropy(cpu& device, distillation_geometry 
                                              float* dstudent, store mode) {
     using namespace cpu_kernels;
     verbose_scope const scope(device, "distillation_cross_entropy", name_of(device.level()).data());
-    auto const& k = softmax_for(device);
+    auto const& k = softmax_for(device.level());
     bool const uses_labels = g.alpha < 1;
     int const labeled = uses_labels ? count_labels("distillation_cross_entropy", g.rows, g.classes, labels) : 0;
     auto const tau = static_cast<double>(g.temperature);

@@ -2,6 +2,7 @@
 // Includes TEMPERA_KERNEL_FILE once per instruction set, then undefines it. See target.hpp.
 // Tests that define TEMPERA_EMULATED_TARGET get the region "emulated" too.
 
+#if defined(TEMPERA_KERNELS_HERE)
 #define TEMPERA_TARGET 0
 #include <tempera/cpu/begin_target.hpp>
 #include TEMPERA_KERNEL_FILE
@@ -25,6 +26,7 @@
 #include <tempera/cpu/begin_target.hpp>
 #include TEMPERA_KERNEL_FILE
 #include <tempera/cpu/end_target.hpp>
+#endif
 #endif
 
 #undef TEMPERA_KERNEL_FILE

@@ -20,10 +20,16 @@ struct finite_kernels {
 #include <tempera/cpu/each_target.hpp>
 
 namespace tempera {
+namespace cpu_kernels {
+
+template <class Table = finite_kernels>
+Table const& finite_for(isa level) TEMPERA_TABLE(finite_table)
+
+}  // namespace cpu_kernels
 
 inline bool all_finite(cpu& device, std::int64_t n, float const* x) {
     using namespace cpu_kernels;
-    auto const& k = choose(device.level(), portable::finite_table, avx2::finite_table, avx512::finite_table);
+    auto const& k = finite_for(device.level());
     constexpr std::int64_t step = 65536;
     std::atomic<bool> good{true};
     device.for_chunks((n + step - 1) / step, [&](std::int64_t chunk, int) {

@@ -15,7 +15,6 @@
 #include <cstdint>
 
 #include <tempera/cpu/cpu.hpp>
-#include <tempera/cpu/eigen_tile.hpp>
 #include <tempera/cpu/vector.hpp>
 
 namespace tempera::cpu_kernels {
@@ -76,18 +75,19 @@ struct gemm_kernels : gemm_tiles {
 
 }  // namespace tempera::cpu_kernels
 
+#if defined(TEMPERA_KERNELS_HERE)
+#include <tempera/cpu/eigen_tile.hpp>
+#endif
 #define TEMPERA_KERNEL_FILE <tempera/cpu/kernels/gemm.hpp>
 #include <tempera/cpu/each_target.hpp>
 
 namespace tempera::cpu_kernels {
 
 template <class T>
-gemm_kernels<T> const& gemm_kernels_of(isa level) {
-    return choose(level, portable::gemm_table<T>, avx2::gemm_table<T>, avx512::gemm_table<T>);
-}
+gemm_kernels<T> const& gemm_kernels_of(isa level) TEMPERA_TABLE(gemm_table<T>)
 
-/// GFLOP/s of multiply-adds in registers on all threads of a device, the best of a few short rounds.
-inline double measured_peak(cpu& device, gemm_tiles const& kernels) {
+    /// GFLOP/s of multiply-adds in registers on all threads of a device, the best of a few short rounds.
+    inline double measured_peak(cpu& device, gemm_tiles const& kernels) {
     constexpr std::int64_t steps = 400'000;
     double best = 0;
     for (int round = 0; round < 5; ++round) {

@@ -29,9 +29,7 @@ namespace tempera {
 namespace cpu_kernels {
 
 template <class T>
-l2_normalize_kernels<T> const& l2_normalize_for(isa level) {
-    return choose(level, portable::l2_normalize_table<T>, avx2::l2_normalize_table<T>, avx512::l2_normalize_table<T>);
-}
+l2_normalize_kernels<T> const& l2_normalize_for(isa level) TEMPERA_TABLE(l2_normalize_table<T>)
 
 }  // namespace cpu_kernels
 

@@ -52,12 +52,11 @@ namespace cpu_kernels {
 
 inline constexpr std::int64_t optimizer_chunk_size = 16384;
 
-inline optimizer_kernels const& optimizers_for(cpu const& device) {
-    return choose(device.level(), portable::optimizer_table, avx2::optimizer_table, avx512::optimizer_table);
-}
+template <class Table = optimizer_kernels>
+Table const& optimizers_for(isa level) TEMPERA_TABLE(optimizer_table)
 
-/// The chunks of all ranges in order, in the caller's scratch memory; the caller holds device.exclusive().
-inline std::span<optimizer_chunk> optimizer_chunks(cpu& device, std::span<update_range const> ranges) {
+    /// The chunks of all ranges in order, in the caller's scratch memory; the caller holds device.exclusive().
+    inline std::span<optimizer_chunk> optimizer_chunks(cpu& device, std::span<update_range const> ranges) {
     std::size_t count = 0;
     for (update_range const& r : ranges)
         count += static_cast<std::size_t>((r.count + optimizer_chunk_size - 1) / optimizer_chunk_size);
@@ -98,7 +97,7 @@ inline void apply_lars(cpu& device, lars_update const& u, std::span<update_range
                        float const* g, float* momentum) {
     using namespace cpu_kernels;
     verbose_scope const scope(device, "apply_lars", name_of(device.level()).data());
-    auto const& kernels = optimizers_for(device);
+    auto const& kernels = optimizers_for(device.level());
     auto const turn = device.exclusive();
     auto const chunks = optimizer_chunks(device, ranges);
     auto const count = static_cast<std::int64_t>(chunks.size());
@@ -129,7 +128,7 @@ inline void apply_sgd(cpu& device, sgd_update const& u, std::span<update_range c
                       float* momentum) {
     using namespace cpu_kernels;
     verbose_scope const scope(device, "apply_sgd", name_of(device.level()).data());
-    auto const& kernels = optimizers_for(device);
+    auto const& kernels = optimizers_for(device.level());
     auto const turn = device.exclusive();
     auto const chunks = optimizer_chunks(device, ranges);
     float const into = u.classic_momentum ? u.learning_rate : 1.0F;
@@ -149,7 +148,7 @@ inline void apply_adam(cpu& device, adam_update const& u, std::span<update_range
                        float const* g, float* first, float* second) {
     using namespace cpu_kernels;
     verbose_scope const scope(device, "apply_adam", name_of(device.level()).data());
-    auto const& kernels = optimizers_for(device);
+    auto const& kernels = optimizers_for(device.level());
     auto const turn = device.exclusive();
     auto const chunks = optimizer_chunks(device, ranges);
     auto const t = static_cast<double>(u.step);
@@ -166,7 +165,7 @@ inline void apply_adam(cpu& device, adam_update const& u, std::span<update_range
 inline void apply_ema(cpu& device, std::int64_t n, float decay, float const* w, float* average) {
     using namespace cpu_kernels;
     verbose_scope const scope(device, "apply_ema", name_of(device.level()).data());
-    auto const& kernels = optimizers_for(device);
+    auto const& kernels = optimizers_for(device.level());
     device.for_chunks((n + optimizer_chunk_size - 1) / optimizer_chunk_size, [&](std::int64_t i, int) {
         std::int64_t const begin = i * optimizer_chunk_size;
         std::int64_t const left = n - begin;

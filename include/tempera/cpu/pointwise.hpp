@@ -38,9 +38,7 @@ namespace tempera {
 namespace cpu_kernels {
 
 template <class T>
-pointwise_kernels<T> const& pointwise_for(isa level) {
-    return choose(level, portable::pointwise_table<T>, avx2::pointwise_table<T>, avx512::pointwise_table<T>);
-}
+pointwise_kernels<T> const& pointwise_for(isa level) TEMPERA_TABLE(pointwise_table<T>)
 
 }  // namespace cpu_kernels
 

@@ -39,12 +39,11 @@ struct softmax_kernels {
 namespace tempera {
 namespace cpu_kernels {
 
-inline softmax_kernels const& softmax_for(cpu const& device) {
-    return choose(device.level(), portable::softmax_table, avx2::softmax_table, avx512::softmax_table);
-}
+template <class Table = softmax_kernels>
+Table const& softmax_for(isa level) TEMPERA_TABLE(softmax_table)
 
-/// What a chunk of rows adds to a loss.
-struct row_totals {
+    /// What a chunk of rows adds to a loss.
+    struct row_totals {
     double loss = 0;
     double entropy = 0;
     std::int64_t correct = 0;
@@ -121,7 +120,7 @@ inline loss_value softmax_cross_entropy(cpu& device, int rows, int classes, floa
                                         store mode) {
     using namespace cpu_kernels;
     verbose_scope const scope(device, "softmax_cross_entropy", name_of(device.level()).data());
-    auto const& k = softmax_for(device);
+    auto const& k = softmax_for(device.level());
     int const labeled = count_labels("softmax_cross_entropy", rows, classes, labels);
     double const share = labeled > 0 ? 1.0 / labeled : 0.0;
     float const c = static_cast<float>(static_cast<double>(weight) * share);
@@ -141,7 +140,7 @@ inline loss_value softmax_cross_entropy(cpu& device, int rows, int classes, floa
 inline std::int64_t count_correct(cpu& device, int rows, int classes, float const* logits, std::int32_t const* labels,
                                   int top) {
     using namespace cpu_kernels;
-    auto const& k = softmax_for(device);
+    auto const& k = softmax_for(device.level());
     count_labels("count_correct", rows, classes, labels);
     return for_rows(device, rows, classes,
                     [&](int i, float*, row_totals& totals) {

@@ -8,7 +8,8 @@
 //     struct relu_kernels { void (*forward)(...); };                 // what a region provides, in cpu_kernels
 //     #define TEMPERA_KERNEL_FILE <tempera/cpu/kernels/relu.hpp>
 //     #include <tempera/cpu/each_target.hpp>
-//     ... choose(device.level(), portable::relu_table, avx2::relu_table, avx512::relu_table)
+//     template <class T>
+//     relu_kernels<T> const& relu_for(isa level) TEMPERA_TABLE(relu_table<T>)
 //
 // A kernel file lies inside namespace tempera::cpu_kernels::<instruction set> and uses vector types, raw pointers and
 // functions of that namespace only. All its functions are static, or templates. No std, no Eigen, no lambda, no
@@ -16,16 +17,26 @@
 // copy of it, and an older machine would crash in it. On other processors than x86-64 the names avx2 and avx512
 // stand for portable.
 
+// Files that link tempera::compiled define TEMPERA_COMPILED: they see the tables' declarations, and the one file that
+// compiles the kernels for them (compiled.cpp) defines TEMPERA_COMPILING too.
+
 #include <cstddef>
 #include <cstdint>
-
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
 
 #include <tempera/core/precision.hpp>
 #include <tempera/cpu/isa.hpp>
 #include <tempera/device/store.hpp>
+
+#if !defined(TEMPERA_COMPILED) || defined(TEMPERA_COMPILING) || defined(TEMPERA_EMULATED_TARGET)
+#define TEMPERA_KERNELS_HERE
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+#define TEMPERA_TABLE(table) \
+    { return choose(level, portable::table, avx2::table, avx512::table); }
+#else
+#define TEMPERA_TABLE(table) ;
+#endif
 
 namespace tempera::cpu_kernels {
 

@@ -6,6 +6,7 @@
 
 #include <tempera/cpu.hpp>
 #include <tempera/runtime/basic_model.hpp>
+#include <tempera/runtime/compiled_steps.hpp>
 #include <tempera/runtime/dynamic_plan.hpp>
 
 namespace tempera {

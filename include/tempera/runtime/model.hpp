@@ -5,6 +5,7 @@
 #include <tempera/cpu.hpp>
 #include <tempera/graph/plan_of.hpp>
 #include <tempera/runtime/basic_model.hpp>
+#include <tempera/runtime/compiled_steps.hpp>
 
 namespace tempera {
 

@@ -10,6 +10,7 @@
 
 #include <tempera/cpu.hpp>
 #include <tempera/runtime/basic_model.hpp>
+#include <tempera/runtime/compiled_steps.hpp>
 #include <tempera/runtime/fold.hpp>
 
 namespace tempera {

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+// What a step of a model on the cpu runs, compiled once by tempera::compiled and only declared for its users.
+
+#include <tempera/cpu.hpp>
+#include <tempera/runtime/basic_model.hpp>
+
+#if defined(TEMPERA_COMPILED)
+#if defined(TEMPERA_COMPILING)
+#define TEMPERA_INSTANCE template
+#else
+#define TEMPERA_INSTANCE extern template
+#endif
+
+namespace tempera {
+
+TEMPERA_INSTANCE void detail::forward_step<float, precision::float32>(cpu&, binding const&, schedule_step const&);
+TEMPERA_INSTANCE void detail::forward_step<bf16, precision::bfloat16>(cpu&, binding const&, schedule_step const&);
+TEMPERA_INSTANCE void detail::backward_step<float, precision::float32>(cpu&, binding const&, schedule_step const&);
+TEMPERA_INSTANCE void detail::backward_step<bf16, precision::bfloat16>(cpu&, binding const&, schedule_step const&);
+TEMPERA_INSTANCE class basic_model<cpu, precision::float32>;
+TEMPERA_INSTANCE class basic_model<cpu, precision::bfloat16>;
+
+}  // namespace tempera
+
+#undef TEMPERA_INSTANCE
+#endif
