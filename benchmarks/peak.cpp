@@ -7,7 +7,7 @@ using namespace tempera;
 
 static void peak(benchmark::State& state) {
     cpu device{.threads = static_cast<int>(state.range(0))};
-    auto const& kernels = cpu_kernels::gemm_kernels_of(device.level());
+    auto const& kernels = cpu_kernels::gemm_kernels_of<float>(device.level());
     double best = 0;
     for (auto _ : state) best = std::max(best, cpu_kernels::measured_peak(device, kernels));
     state.counters["GFLOP/s"] = best;

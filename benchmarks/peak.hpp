@@ -44,7 +44,7 @@ struct call_times {
 /// of_peak_busy by the time the threads really had a core, which other programs on the machine disturb less.
 inline void count_arithmetic(benchmark::State& state, cpu& device, std::int64_t multiply_adds,
                              call_times const& times) {
-    auto const& kernels = cpu_kernels::gemm_kernels_of(device.level());
+    auto const& kernels = cpu_kernels::gemm_kernels_of<float>(device.level());
     double const peak = cpu_kernels::measured_peak(device, kernels);
     constexpr std::int64_t steps = 3'000'000;
     call_times alone;

@@ -5,7 +5,6 @@
 
 #include "peak.hpp"
 
-#include <chrono>
 #include <vector>
 
 #include <tempera/loss.hpp>
@@ -31,18 +30,14 @@ std::vector<float> noise(std::int64_t count) {
     return x;
 }
 
-/// Times `step` until the benchmark ends and reports the best.
+/// Times `step` until the benchmark ends; images per second are the fastest step's.
 template <class Step>
 void report(benchmark::State& state, cpu& device, int batch, std::int64_t multiply_adds, Step const& step) {
     step();  // memory is touched and weights are packed
-    double best = 1e30;
-    for (auto _ : state) {
-        auto const begin = std::chrono::steady_clock::now();
-        step();
-        best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
-    }
-    state.counters["images/s"] = batch / best;
-    bench::count_arithmetic(state, device, multiply_adds * batch, best);
+    bench::call_times times;
+    for (auto _ : state) times.measure(step);
+    state.counters["images/s"] = batch / times.wall;
+    bench::count_arithmetic(state, device, multiply_adds * batch, times);
 }
 
 template <class Network, class Loss>
