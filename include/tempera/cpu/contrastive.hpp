@@ -38,13 +38,15 @@ struct contrastive_cross {
 
 /// Working memory. Blocks 0 .. n - 1 are view a, n .. 2n - 1 view b; row r of block b has index 112 b + r.
 struct contrastive_work {
-    int pairs, channels, padded;  ///< padded: channels rounded up to whole panels
+    int pairs, channels;
+    int padded;   ///< channels rounded up to whole panels
+    int columns;  ///< the rows of a block rounded up to whole panels
     bool normalize;
     bool bounded;  ///< |S_ij| <= 60: exp(S_ij) needs no shift
     float inverse_temperature;
     float* u;             ///< {index, padded}
-    float* across;  ///< per block the transpose of u / tau, in panels of tile_columns: {112 / wide, channels, wide}
-    float* along;   ///< per block u in panels: {padded / wide, 112, wide}; null: no gradient
+    float* across;        ///< per block the transpose of u / tau in panels: {columns / wide, channels, wide}
+    float* along;         ///< per block u in panels: {padded / wide, 112, wide}; null: no gradient
     float* dz;            ///< {index, padded}
     float* inverse_norm;  ///< per index, as all below
     float* positive;      ///< S_i,pos
@@ -88,14 +90,14 @@ Table const& contrastive_for(isa level) TEMPERA_TABLE(contrastive_table)
     /// Lays the arrays of the workspace out from `memory` (null: only counts) and returns their bytes.
     inline std::size_t place(contrastive_work& w, bool gradient, std::byte* memory) {
     std::size_t used = 0;
-    auto take = [&]<class T>(T*& array, std::int64_t per_index) {
+    auto take_blocks = [&]<class T>(T*& array, std::int64_t per_block) {
         array = memory == nullptr ? nullptr : reinterpret_cast<T*>(memory + used);
-        auto const count =
-            static_cast<std::size_t>(std::int64_t{2} * w.blocks_of_view() * contrastive_block * per_index);
+        auto const count = static_cast<std::size_t>(std::int64_t{2} * w.blocks_of_view() * per_block);
         used += (count * sizeof(T) + 63) / 64 * 64;
     };
+    auto take = [&](auto*& array, std::int64_t per_index) { take_blocks(array, contrastive_block * per_index); };
     take(w.u, w.padded);
-    take(w.across, w.channels);
+    take_blocks(w.across, std::int64_t{1} * w.columns * w.channels);
     w.along = w.dz = nullptr;
     if (gradient) {
         take(w.along, w.padded);
@@ -121,7 +123,7 @@ struct contrastive_products {
     std::ptrdiff_t const* padded_lines;  ///< padded i
 
     std::int64_t row(int block) const { return std::int64_t{1} * block * contrastive_block * w.padded; }
-    float* across(int block) const { return w.across + std::int64_t{1} * block * contrastive_block * w.channels; }
+    float* across(int block) const { return w.across + std::int64_t{1} * block * w.columns * w.channels; }
     float* along(int block) const { return w.along + row(block); }
     std::ptrdiff_t across_panel() const { return std::ptrdiff_t{w.channels} * gemm.tile_columns; }
     std::ptrdiff_t along_panel() const { return std::ptrdiff_t{contrastive_block} * gemm.tile_columns; }
@@ -130,7 +132,7 @@ struct contrastive_products {
     void pack(int block, void (*scale)(float*, float, std::int64_t)) const {
         float const* const u = w.u + row(block);
         gemm.pack(u, 1, w.padded, w.channels, contrastive_block, across(block), across_panel());
-        scale(across(block), w.inverse_temperature, std::int64_t{contrastive_block} * w.channels);
+        scale(across(block), w.inverse_temperature, std::int64_t{1} * w.columns * w.channels);
         if (w.along != nullptr) gemm.pack(u, w.padded, 1, contrastive_block, w.padded, along(block), along_panel());
     }
     /// tile = u_I u_J' / tau.
@@ -222,6 +224,7 @@ inline loss_value contrastive_cross_entropy(cpu& device, contrastive_geometry co
     w.pairs = g.pairs;
     w.channels = g.channels;
     w.padded = static_cast<int>(round_up(g.channels, gemm.tile_columns));
+    w.columns = static_cast<int>(round_up(contrastive_block, gemm.tile_columns));
     w.normalize = g.normalize;
     w.inverse_temperature = 1 / g.temperature;
     w.bounded = g.normalize && w.inverse_temperature <= 60;
