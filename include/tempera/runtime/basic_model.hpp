@@ -159,11 +159,8 @@ private:
 
     void bind(view<float const> batch, schedule const& s, bool training) {
         shape const in = plan_.input();
-        if (!(batch.dims.sample() == in) || batch.data == nullptr || batch.dims.n < 1 || batch.dims.n > options_.max_batch)
-            throw error("model input", {"a batch of 1..", options_.max_batch, " samples ", text_of(in)},
-                        batch.data == nullptr ? "no data"
-                                              : phrase{batch.dims.n, " samples ", text_of(batch.dims.sample())}.text(),
-                        "check the view's extents, or raise model_options::max_batch");
+        require_batch("model input", batch, in, options_.max_batch,
+                      "check the view's extents, or raise model_options::max_batch");
         bool const direct = Precision == precision::float32 || in.is_vector();
         std::uint32_t const run = binding_.run;
         binding_ = binding{.plan = plan_,

@@ -5,6 +5,7 @@
 #include <string>
 
 #include <tempera/core/error.hpp>
+#include <tempera/core/view.hpp>
 #include <tempera/device/batch_norm.hpp>
 #include <tempera/device/convolution.hpp>
 #include <tempera/device/pointwise.hpp>
@@ -74,6 +75,17 @@ inline drop_block_geometry drop_block_of(plan_view const& p, op const& o, int ba
 inline std::string spell(plan_view const& p, op const& o) {
     std::string const path(p.path_of(o.scope).text());
     return std::string(name_of(o.kind)) + (path.empty() ? "" : " at " + path);
+}
+
+/// Throws error unless a batch holds 1 to `most` samples of the network's input shape.
+inline void require_batch(char const* where, view<float const> const& batch, shape in, int most, char const* advice) {
+    auto const samples = [](shape s) {
+        return " samples {" + std::to_string(s.height) + ", " + std::to_string(s.width) + ", " +
+               std::to_string(s.channels) + "}";
+    };
+    if (batch.data != nullptr && batch.dims.sample() == in && batch.dims.n >= 1 && batch.dims.n <= most) return;
+    throw error(where, "a batch of 1.." + std::to_string(most) + samples(in),
+                batch.data == nullptr ? "no data" : std::to_string(batch.dims.n) + samples(batch.dims.sample()), advice);
 }
 
 /// Batch statistics of one value are meaningless (variance 0).

@@ -62,9 +62,8 @@ public:
         output_views predict(view<float const> batch) {
             shared& s = *shared_;
             plan_view const plan = s.network.plan.view();
-            if (!(batch.dims.sample() == plan.input()) || batch.data == nullptr || batch.dims.n < 1 || batch.dims.n > s.max_batch)
-                throw error("predictor input", {"a batch of 1..", s.max_batch, " samples of the network's shape"},
-                            {batch.dims.n, " samples, or another shape"}, "check the view's extents");
+            require_batch("predictor input", batch, plan.input(), s.max_batch,
+                          "check the view's extents, or make a predictor of larger batches");
             bool const direct = Precision == precision::float32 || plan.input().is_vector();
             binding b{.plan = plan,
                       .steps = &s.steps,
