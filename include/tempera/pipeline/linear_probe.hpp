@@ -22,7 +22,7 @@ public:
                  model_options{.max_batch = max_batch, .seed = seed}),
           state_(model_, optimizer) {}
 
-    /// One update on rows of features {n,1,1,features} with labels. A batch without labels changes nothing.
+    /// One update on rows of features {n,1,1,features} with labels. A batch without labels has no gradient.
     loss_value train(view<float const> features, view<std::int32_t const> labels, float learning_rate) {
         output_views const outputs = model_.forward(features);
         loss_value const v =

@@ -4,6 +4,8 @@
 // batch; the loss compares the rows of its last output. Beside it an online linear probe on the output "encoder"
 // shows how linearly separable the features are; no gradient passes from it.
 
+#include <algorithm>
+#include <cstdint>
 #include <memory>
 
 #include <tempera/loss/nt_xent.hpp>
@@ -29,27 +31,30 @@ training_history pretrain(basic_model<D, P>& model, image_set const& images, Los
     for (std::int32_t const l : images.labels()) labeled = labeled || l != no_label;
     std::unique_ptr<linear_probe<D>> probe;
     double correct = 0;
-    std::int64_t batches = 0;
+    std::int64_t counted = 0;
 
     auto const gradients = [&](image_batch const& batch) {
         output_views const outputs = model.forward(to_device(batch.images));
         loss_value const v = loss(device, outputs, targets{}, model.output_gradients());
         if (!std::isfinite(v.loss)) return v;
-        if (labeled && probing.enabled) {
+        auto const known = std::count_if(batch.labels.data, batch.labels.data + batch.labels.size(),
+                                         [](std::int32_t l) { return l != no_label; });
+        if (labeled && probing.enabled && known > 0) {
             view<float const> const features = outputs["encoder"];
             if (probe == nullptr)
                 probe = std::make_unique<linear_probe<D>>(device, features.dims.c, images.classes(),
                                                                     model.options().max_batch);
-            correct += static_cast<double>(probe->train(features, labels(batch.labels), probing.learning_rate).accuracy);
-            ++batches;
+            loss_value const seen = probe->train(features, labels(batch.labels), probing.learning_rate);
+            correct += static_cast<double>(seen.accuracy) * static_cast<double>(known);
+            counted += known;
         }
         model.backward(model.output_gradients());
         return v;
     };
     auto const probe_accuracy = [&] {
-        float const mean = batches > 0 ? static_cast<float>(correct / static_cast<double>(batches)) : -1.0F;
+        float const mean = counted > 0 ? static_cast<float>(correct / static_cast<double>(counted)) : -1.0F;
         correct = 0;
-        batches = 0;
+        counted = 0;
         return mean;
     };
     return detail::train_loop(model, images, optimizer, options, {"pretrain", "contrastive accuracy"}, 2, gradients,
