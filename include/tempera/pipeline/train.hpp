@@ -40,6 +40,28 @@ struct stage_names {
     std::string_view accuracy = "accuracy";
 };
 
+/// Means of what the steps of an epoch gave.
+class epoch_means {
+public:
+    void add(loss_value const& v) {
+        loss_ += static_cast<double>(v.loss);
+        accuracy_ += static_cast<double>(v.accuracy);
+        entropy_ += static_cast<double>(v.entropy);
+        ++steps_;
+    }
+    /// The means since the last call.
+    loss_value take() {
+        auto const mean = [this](double sum) { return static_cast<float>(sum / static_cast<double>(steps_)); };
+        loss_value const v{mean(loss_), mean(accuracy_), mean(entropy_)};
+        *this = {};
+        return v;
+    }
+
+private:
+    double loss_ = 0, accuracy_ = 0, entropy_ = 0;
+    std::int64_t steps_ = 0;
+};
+
 /// What a stage does with a batch: forward, loss and backward on the model, giving the loss.
 using batch_gradients = std::function<loss_value(image_batch const&)>;
 /// Accuracy of the online probe since the last call, or -1.
@@ -60,8 +82,7 @@ training_history train_loop(basic_model<D, P>& model, image_set const& set, Opti
     progress_meter meter(o.progress, names.stage, total, names.accuracy);
 
     training_history history;
-    double loss = 0, accuracy = 0, entropy = 0;
-    std::int64_t since = 0;
+    epoch_means means;
     while (auto const batch = batches.next()) {
         loss_value const v = gradients(batch);
         if (!std::isfinite(v.loss)) {
@@ -74,24 +95,18 @@ training_history train_loop(basic_model<D, P>& model, image_set const& set, Opti
         }
         state.update(rate(batch.step));
         meter.step(v, batch.count * views);
-        loss += static_cast<double>(v.loss);
-        accuracy += static_cast<double>(v.accuracy);
-        entropy += static_cast<double>(v.entropy);
-        ++since;
+        means.add(v);
         std::int64_t const done = batch.step + 1;
         if (done % per_epoch != 0 && done != total) continue;
 
         std::int64_t const epoch = (done + per_epoch - 1) / per_epoch;
         bool const validates = !o.validation.empty() && (done == total || epoch % std::max(1, o.validate_every) == 0);
-        auto const mean = [since](double sum) { return static_cast<float>(sum / static_cast<double>(since)); };
         history_point point{.epoch = static_cast<double>(done) / static_cast<double>(per_epoch),
                             .step = done,
-                            .training = {mean(loss), mean(accuracy), mean(entropy)},
+                            .training = means.take(),
                             .probe_accuracy = probe ? probe() : -1.0F};
         if (validates) point.validation_top1 = static_cast<float>(evaluate(model, o.validation).top1);
         history.points.push_back(point);
-        loss = accuracy = entropy = 0;
-        since = 0;
         if (!o.checkpoint.empty()) model.save(o.checkpoint);
     }
     history.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
