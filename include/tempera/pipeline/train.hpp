@@ -87,11 +87,11 @@ training_history train_loop(basic_model<D, P>& model, image_set const& set, Opti
         loss_value const v = gradients(batch);
         if (!std::isfinite(v.loss)) {
             std::string const where = model.find_non_finite();
-            throw error({names.stage, ", step ", batch.step}, "a finite loss", v.loss,
-                        {(where.empty() ? "every op of the forward pass is finite: look at the loss"
-                                        : "the first value that is no number comes from " + where),
-                         "; lower the learning rate",
-                         (o.checkpoint.empty() ? "" : ", the last epoch is kept in " + o.checkpoint)});
+            throw error(names.stage + ", step " + std::to_string(batch.step), "a finite loss", std::to_string(v.loss),
+                        (where.empty() ? "every op of the forward pass is finite: look at the loss"
+                                       : "the first value that is no number comes from " + where) +
+                            "; lower the learning rate" +
+                            (o.checkpoint.empty() || history.points.empty() ? "" : ", the last epoch is kept in " + o.checkpoint));
         }
         state.update(rate(batch.step));
         meter.step(v, batch.count * views);
