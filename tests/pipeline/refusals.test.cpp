@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+// What stops a stage, and the sentence that says so: losses that are no number, sets, labels, batches and networks that
+// do not fit. What was saved before stays.
+#include <filesystem>
+#include <functional>
+#include <limits>
+
+#include "../catch.hpp"
+#include "../refusal.hpp"
+#include "../scratch_folder.hpp"
+#include "tiny.hpp"
+
+using namespace tempera;
+using tiny::image;
+
+namespace {
+
+using tiny_model = dynamic_model<cpu>;
+
+/// Where the kernel of one convolution starts among the parameters.
+std::int64_t offset_of(tiny_model const& m, std::string const& op) {
+    for (auto const& e : m.manifest())
+        if (e.name.text() == op + ".weight") return e.offset;
+    FAIL("no " << op);
+    return 0;
+}
+
+constexpr char const* poisoned_op = "encoder.stage1.block0.conv2";
+constexpr float no_number = std::numeric_limits<float>::quiet_NaN();
+
+/// Runs a stage of two steps an epoch with a kernel that is no number from update `at` on, and saves every epoch.
+struct poisoned_run {
+    template <class Stage>
+    poisoned_run(tiny_model& m, std::string const& checkpoint, std::int64_t at, Stage const& stage) {
+        std::int64_t const kernel = offset_of(m, poisoned_op);
+        train_options o{.epochs = 4, .batch = 10, .learning_rate = 0.05F, .checkpoint = checkpoint};
+        o.progress = [&](progress_event const& e) {
+            if (e.step % 2 == 0) saved = state_of(m);
+            if (e.step == at) m.parameters().data()[kernel] = no_number;
+            last = e.step;
+            parameters = bits_of(view<float const>{m.parameters().data(), {static_cast<int>(m.plan().parameters)}});
+        };
+        text = refusal([&] { stage(m, o); });
+        untouched =
+            parameters == bits_of(view<float const>{m.parameters().data(), {static_cast<int>(m.plan().parameters)}});
+    }
+    std::string text;
+    std::int64_t last = 0;
+    std::vector<std::uint32_t> saved, parameters;
+    bool untouched = false;
+};
+
+struct stage_case {
+    std::string name;
+    std::function<output_list(value)> network;
+    std::function<void(tiny_model&, train_options const&)> run;
+};
+
+/// Every stage that changes a network.
+std::vector<stage_case> stages(image_set const& set, tiny_model& teacher) {
+    return {
+        {"pretrain", tiny::contrastive,
+         [&](tiny_model& m, train_options const& o) { pretrain(m, set, nt_xent{}, lars{}, o); }},
+        {"supervised", tiny::tuned, [&](tiny_model& m, train_options const& o) { train_supervised(m, set, sgd{}, o); }},
+        {"fine-tune", tiny::tuned,
+         [&](tiny_model& m, train_options const& o) { fine_tune(m, teacher, set, sgd{}, o); }},
+        {"distill", tiny::student, [&](tiny_model& m, train_options const& o) {
+             distill(m, teacher, set, distillation{.alpha = 0.5F}, sgd{}, o);
+         }}};
+}
+
+}  // namespace
+
+TEST_CASE("a loss that is no number stops a stage and names the op; the last checkpoint stays", "[refusals]") {
+    scratch_folder const folder;
+    cpu device{.threads = 1};
+    image_set const set = tiny::images(20);
+    tiny_model teacher(device, tiny::tuned, image, {.max_batch = 20});
+    for (stage_case const& s : stages(set, teacher)) {
+        INFO(s.name);
+        std::string const path = folder / s.name;
+        tiny_model m(device, s.network, image, {.max_batch = 20});
+        poisoned_run const first(m, path, 1, s.run);
+        INFO(first.text);
+        CHECK(says(first.text, {s.name + ", step 1: expected a finite loss, found ", "nan", "comes from conv at ",
+                                poisoned_op, "lower the learning rate"}));
+        CHECK_FALSE(says(first.text, {"is kept in"}));
+        CHECK(folder.names().empty());
+        m.reset(1);
+        poisoned_run const second(m, path, 5, s.run);
+        INFO(second.text);
+        CHECK(says(second.text,
+                   {s.name + ", step 5: expected a finite loss", poisoned_op, "the last epoch is kept in " + path}));
+        CHECK(second.last == 5);
+        CHECK(second.untouched);  // no update from such a loss
+        tiny_model kept(device, s.network, image, {.max_batch = 1, .seed = 2});
+        kept.load(path);
+        CHECK(state_of(kept) == second.saved);
+        std::filesystem::remove(path);
+    }
+}
+
+TEST_CASE("a loss that is no number while the network is sound is looked for elsewhere", "[refusals]") {
+    cpu device{.threads = 1};
+    image_set const set = tiny::images(20);
+    tiny_model teacher(device, tiny::tuned, image, {.max_batch = 20}),
+        m(device, tiny::student, image, {.max_batch = 20});
+    teacher.parameters().data()[offset_of(teacher, "classifier")] = no_number;
+    CHECK(says(refusal([&] { distill(m, teacher, set, distillation{}, sgd{}, {}); }),
+               {"distill, step 0: expected a finite loss", "nan",
+                "every op of the forward pass is finite: look at the loss"}));
+    teacher.parameters().data()[offset_of(teacher, poisoned_op)] = no_number;
+    CHECK(says(refusal([&] { linear_evaluation(teacher, set, sgd{}, {}); }),
+               {"linear evaluation, step 0: expected a finite loss", "nan", "lower the learning rate"}));
+}
+
+TEST_CASE("an empty set is refused by every stage", "[refusals]") {
+    cpu device{.threads = 1};
+    image_set const set = tiny::images(10), none;
+    tiny_model teacher(device, tiny::tuned, image, {.max_batch = 20});
+    auto const refused = [](auto const& run) {
+        return says(refusal(run), {"loader: set: expected at least one image, found none; load the data first"});
+    };
+    for (stage_case const& s : stages(none, teacher)) {
+        INFO(s.name);
+        tiny_model m(device, s.network, image, {.max_batch = 20});
+        CHECK(refused([&] { s.run(m, {}); }));
+    }
+    CHECK(refused([&] { linear_evaluation(teacher, none, sgd{}, {}); }));
+    CHECK(refused([&] { evaluate(teacher, none); }));
+    CHECK(refused([&] { embed(teacher, none, "encoder"); }));
+    CHECK(says(refusal([&] { evaluate(teacher, unlabeled(set)); }),
+               {"evaluate: expected labeled images, found none; pass a set with labels"}));
+}
+
+TEST_CASE("labels beyond a network's classes are refused, and nothing is learned from them", "[refusals]") {
+    cpu device{.threads = 1};
+    image_set const set = tiny::images(20);
+    auto const four = classifier(tiny::encoder, {.classes = 4});
+    tiny_model m(device, four, image, {.max_batch = 20}), teacher(device, four, image, {.max_batch = 20, .seed = 2});
+    auto const before = m.host_parameters();
+    auto const refused = [](std::string_view where, auto const& run) {
+        std::string const text = refusal(run);
+        INFO(text);
+        CHECK(says(text, {where, ": expected labels from -1 (none) to 3, found ", " in row ",
+                          "check the labels and the number of classes"}));
+    };
+    refused("softmax_cross_entropy", [&] { train_supervised(m, set, sgd{}, {}); });
+    refused("distillation_cross_entropy", [&] { distill(m, teacher, set, distillation{.alpha = 0.5F}, sgd{}, {}); });
+    refused("count_correct", [&] { evaluate(m, set); });
+    CHECK(m.host_parameters() == before);
+    CHECK_NOTHROW(distill(m, teacher, set, distillation{}, sgd{}, {.epochs = 1}));  // reads no labels
+}
+
+TEST_CASE("a batch of one image is refused where batch norm needs more", "[refusals]") {
+    cpu device{.threads = 1};
+    image_set const set = tiny::images(10);
+    train_options const one{.epochs = 1, .batch = 1};
+    tiny_model m(device, tiny::tuned, image, {.max_batch = 1});
+    CHECK(says(refusal([&] { train_supervised(m, set, sgd{}, one); }),
+               {"norm at head.layer0.norm: expected at least 2 values per channel for batch statistics, found 1",
+                "larger batch", "bn::moving"}));
+    tiny_model frozen_head(device, tiny::tuned, image, {.max_batch = 1, .frozen = frozen("head")});
+    CHECK_NOTHROW(train_supervised(frozen_head, set, sgd{}, one));
+    tiny_model pair(device, tiny::contrastive, image, {.max_batch = 2});
+    CHECK_NOTHROW(pretrain(pair, set, nt_xent{}, lars{}, one));  // two views of it
+}
+
+TEST_CASE("batches that a model cannot hold are refused with both sizes", "[refusals]") {
+    cpu device{.threads = 1};
+    image_set const set = tiny::images(20);
+    tiny_model m(device, tiny::contrastive, image, {.max_batch = 20});
+    auto const refused = [&](train_options const& o) {
+        return refusal([&] { pretrain(m, set, nt_xent{}, lars{}, o); });
+    };
+    auto const state = state_of(m);
+    CHECK(says(refused({.batch = 11}),
+               {"model input: expected a batch of 1..20 samples {12, 12, 1}, found 22 samples {12, 12, 1}",
+                "raise model_options::max_batch"}));
+    CHECK(says(refused({.batch = 10, .augment = center_crop{.height = 8, .width = 9}}),
+               {"model input", "found 20 samples {8, 9, 1}"}));
+    CHECK(says(refused({.epochs = 0, .batch = 10}), {"loader: epochs: expected at least 1, found 0"}));
+    CHECK(says(refused({.batch = 0}), {"loader: batch: expected at least 1, found 0"}));
+    CHECK(state_of(m) == state);
+    auto const parameters = m.host_parameters();
+    CHECK(says(refused({.epochs = 2, .batch = 10, .warmup_epochs = 2}),
+               {"warmup_cosine: expected 0 <= warmup_steps < total_steps, found 4 of 4", "shorten the warm-up"}));
+    CHECK(m.host_parameters() == parameters);
+}
+
+TEST_CASE("networks that a stage cannot use are refused", "[refusals]") {
+    scratch_folder const folder;
+    cpu device{.threads = 1};
+    image_set const set = tiny::images(10);
+    tiny_model ten(device, tiny::student, image, {.max_batch = 20});
+    tiny_model four(device, classifier(tiny::encoder, {.classes = 4}), image, {.max_batch = 20});
+    tiny_model wide(device, tiny::student, {12, 14, 1}, {.max_batch = 20});
+    tiny_model nameless(device, [](value x) { return global_average_pool(conv{.filters = 4}(x)); }, image,
+                        {.max_batch = 20});
+    CHECK(says(refusal([&] { distill(four, ten, set, distillation{}, sgd{}, {}); }),
+               {"distill: expected a student of the teacher's 10 classes, found 4", ".classes"}));
+    CHECK(says(refusal([&] { distill(wide, ten, set, distillation{}, sgd{}, {}); }),
+               {"distill: expected student and teacher of the same input shape", "the same augmented images"}));
+    CHECK(says(refusal([&] { fine_tune(nameless, ten, set, sgd{}, {}); }),
+               {"load_matching: expected at least one", "names"}));
+    for (auto const& run : {std::function<void()>([&] { pretrain(nameless, set, nt_xent{}, sgd{}, {}); }),
+                            std::function<void()>([&] { linear_evaluation(nameless, set, sgd{}, {}); })})
+        CHECK(says(refusal(run), {"outputs: expected one of output, found \"encoder\""}));
+    CHECK_NOTHROW(pretrain(nameless, unlabeled(set), nt_xent{}, sgd{}, {.epochs = 1}));  // without a probe
+    std::string const nowhere = folder / "none/m";
+    CHECK(says(refusal([&] { train_supervised(ten, set, sgd{}, {.epochs = 1, .checkpoint = nowhere}); }),
+               {nowhere, "No such file", "check the folder"}));
+}
