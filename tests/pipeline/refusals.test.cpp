@@ -201,6 +201,8 @@ TEST_CASE("networks that a stage cannot use are refused", "[refusals]") {
                {"distill: expected a student of the teacher's 10 classes, found 4", ".classes"}));
     CHECK(says(refusal([&] { distill(wide, ten, set, distillation{}, sgd{}, {}); }),
                {"distill: expected student and teacher of the same input shape", "the same augmented images"}));
+    CHECK(says(refusal([&] { distill(ten, ten, set, distillation{}, sgd{}, {}); }),
+               {"distill: expected a teacher beside the student, found one model as both", "a second model"}));
     CHECK(says(refusal([&] { fine_tune(nameless, ten, set, sgd{}, {}); }),
                {"load_matching: expected at least one", "names"}));
     for (auto const& run : {std::function<void()>([&] { pretrain(nameless, set, nt_xent{}, sgd{}, {}); }),

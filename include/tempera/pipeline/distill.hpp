@@ -16,6 +16,9 @@ template <class D, precision P, precision TeacherPrecision, class Loss, class Op
 training_history distill(basic_model<D, P>& student, basic_model<D, TeacherPrecision>& teacher, image_set const& images,
                          Loss const& loss, Optimizer const& optimizer, train_options const& options) {
     auto const classes = [](auto const& m) { return m.plan().values[m.plan().outputs[m.plan().outputs.size() - 1].value]; };
+    if (static_cast<void const*>(&student) == static_cast<void const*>(&teacher))
+        throw error("distill", "a teacher beside the student", "one model as both",
+                    "for self-distillation make a second model of the same network");
     if (!(classes(student) == classes(teacher)))
         throw error("distill", {"a student of the teacher's ", classes(teacher).channels, " classes"},
                     classes(student).channels, "give both classifiers the same .classes");

@@ -22,12 +22,17 @@ public:
                  model_options{.max_batch = max_batch, .seed = seed}),
           state_(model_, optimizer) {}
 
-    /// One update on rows of features {n,1,1,features} with labels. A batch without labels has no gradient.
-    loss_value train(view<float const> features, view<std::int32_t const> labels, float learning_rate) {
+    /// Loss and gradients on rows of features {n,1,1,features} with labels. A batch without labels has no gradient.
+    loss_value gradients(view<float const> features, view<std::int32_t const> labels) {
         output_views const outputs = model_.forward(features);
         loss_value const v =
             cross_entropy{}(model_.device(), outputs, targets{.labels = labels}, model_.output_gradients());
         model_.backward(model_.output_gradients());
+        return v;
+    }
+    /// The same with an update.
+    loss_value train(view<float const> features, view<std::int32_t const> labels, float learning_rate) {
+        loss_value const v = gradients(features, labels);
         state_.update(learning_rate);
         return v;
     }

@@ -66,11 +66,13 @@ private:
 using batch_gradients = std::function<loss_value(image_batch const&)>;
 /// Accuracy of the online probe since the last call, or -1.
 using probe_reader = std::function<float()>;
+/// How held-out images are judged.
+using evaluator = std::function<evaluation(image_set const&)>;
 
 template <class D, precision P, class Optimizer>
 training_history train_loop(basic_model<D, P>& model, image_set const& set, Optimizer const& optimizer,
                             train_options const& o, stage_names names, int views, batch_gradients const& gradients,
-                            probe_reader const& probe = {}) {
+                            probe_reader const& probe = {}, evaluator const& judge = {}) {
     if (!o.stage.empty()) names.stage = o.stage;
     auto const begin = std::chrono::steady_clock::now();
     loader batches{set, loader_of(o, set, views)};
@@ -84,16 +86,19 @@ training_history train_loop(basic_model<D, P>& model, image_set const& set, Opti
     training_history history;
     epoch_means means;
     while (auto const batch = batches.next()) {
+        float const learning_rate = rate(batch.step);  // refuses a bad schedule before anything has changed
         loss_value const v = gradients(batch);
         if (!std::isfinite(v.loss)) {
             std::string const where = model.find_non_finite();
-            throw error(names.stage + ", step " + std::to_string(batch.step), "a finite loss", std::to_string(v.loss),
-                        (where.empty() ? "every op of the forward pass is finite: look at the loss"
-                                       : "the first value that is no number comes from " + where) +
-                            "; lower the learning rate" +
-                            (o.checkpoint.empty() || history.points.empty() ? "" : ", the last epoch is kept in " + o.checkpoint));
+            throw error(
+                {names.stage, ", step ", batch.step}, "a finite loss", v.loss,
+                {(where.empty() ? "every op of the forward pass is finite: look at the loss"
+                                : "the first value that is no number comes from " + where),
+                 "; lower the learning rate",
+                 (o.checkpoint.empty() || history.points.empty() ? ""
+                                                                 : ", the last epoch is kept in " + o.checkpoint)});
         }
-        state.update(rate(batch.step));
+        state.update(learning_rate);
         meter.step(v, batch.count * views);
         means.add(v);
         std::int64_t const done = batch.step + 1;
@@ -105,7 +110,10 @@ training_history train_loop(basic_model<D, P>& model, image_set const& set, Opti
                             .step = done,
                             .training = means.take(),
                             .probe_accuracy = probe ? probe() : -1.0F};
-        if (validates) point.validation_top1 = static_cast<float>(evaluate(model, o.validation).top1);
+        if (validates) {
+            evaluation const found = judge ? judge(o.validation) : evaluate(model, o.validation);
+            point.validation_top1 = static_cast<float>(found.top1);
+        }
         history.points.push_back(point);
         if (!o.checkpoint.empty()) model.save(o.checkpoint);
     }

@@ -101,13 +101,13 @@ inline loaded_tensors take_tensors(std::string const& where, tensor_sources cons
         "missing " + detail::spell_names(out.report.fresh) + "; unknown " + detail::spell_names(out.report.unused);
     if (!misshapen.empty())
         throw error(where, "tensors of the model's shapes",
-                    detail::spell_names(misshapen) + (differs && !partial ? "; " + others : ""),
+                    {detail::spell_names(misshapen), (differs && !partial ? "; " + others : "")},
                     "use the network that the tensors were trained with");
     if (partial && out.report.matched.empty())
-        throw error(where, "at least one of the model's " + std::to_string(to.size()) + " entries", others,
+        throw error(where, {"at least one of the model's ", to.size(), " entries"}, others,
                     "give the parts of both networks the same names");
     if (!partial && differs)
-        throw error(where, "exactly the model's " + std::to_string(to.size()) + " entries", others,
+        throw error(where, {"exactly the model's ", to.size(), " entries"}, others,
                     "use the same network, or load_matching to take what matches by name");
     return out;
 }

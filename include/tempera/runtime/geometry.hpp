@@ -5,6 +5,7 @@
 #include <string>
 
 #include <tempera/core/error.hpp>
+#include <tempera/core/spelling.hpp>
 #include <tempera/core/view.hpp>
 #include <tempera/device/batch_norm.hpp>
 #include <tempera/device/convolution.hpp>
@@ -79,13 +80,10 @@ inline std::string spell(plan_view const& p, op const& o) {
 
 /// Throws error unless a batch holds 1 to `most` samples of the network's input shape.
 inline void require_batch(char const* where, view<float const> const& batch, shape in, int most, char const* advice) {
-    auto const samples = [](shape s) {
-        return " samples {" + std::to_string(s.height) + ", " + std::to_string(s.width) + ", " +
-               std::to_string(s.channels) + "}";
-    };
     if (batch.data != nullptr && batch.dims.sample() == in && batch.dims.n >= 1 && batch.dims.n <= most) return;
-    throw error(where, "a batch of 1.." + std::to_string(most) + samples(in),
-                batch.data == nullptr ? "no data" : std::to_string(batch.dims.n) + samples(batch.dims.sample()), advice);
+    std::string const found = phrase{batch.dims.n, " samples ", text_of(batch.dims.sample())}.text();
+    throw error(where, {"a batch of 1..", most, " samples ", text_of(in)}, batch.data == nullptr ? "no data" : found,
+                advice);
 }
 
 /// Batch statistics of one value are meaningless (variance 0).
