@@ -71,7 +71,7 @@ std::vector<stage_case> stages(image_set const& set, tiny_model& teacher) {
 
 }  // namespace
 
-TEST_CASE("a loss that is no number stops a stage and names the op; the last checkpoint stays", "[refusals]") {
+TEST_CASE("a loss that is no number stops a stage and names the op, and the last checkpoint stays", "[refusals]") {
     scratch_folder const folder;
     cpu device{.threads = 1};
     image_set const set = tiny::images(20);

@@ -57,6 +57,10 @@ struct image_batch {
     explicit operator bool() const { return count > 0; }
 };
 
+inline void require_images(image_set const& set) {
+    if (set.empty()) throw error("loader: set", "at least one image", "none", "load the data first");
+}
+
 /// Use: loader batches{set, {.batch = 256, .views = 2, .augment = simclr_augmentation{}}};
 ///      while (auto batch = batches.next()) ...
 class loader {
@@ -214,7 +218,7 @@ private:
             if (!good) throw error({"loader: ", what}, expected, found, advice);
         };
         loader_options const& o = options_;
-        require(!set_.empty(), "set", "at least one image", "none", "load the data first");
+        require_images(set_);
         require(o.batch >= 1, "batch", "at least 1", o.batch, "correct this option");
         require(o.views >= 1 && o.views <= 1024, "views", "1 to 1024", o.views, "correct this option");
         require(o.threads >= 0 && o.threads <= 256, "threads", "0 to 256", o.threads, "correct this option");

@@ -22,6 +22,7 @@ struct linear_evaluation_result {
 template <class D, precision P>
 linear_evaluation_result<D> linear_evaluation(basic_model<D, P>& encoder, image_set const& labeled, sgd const& optimizer,
                                               train_options const& options) {
+    require_images(labeled);  // the probe takes its classes from them
     auto& device = encoder.device();
     device_batch<float, D> images(device);
     device_batch<std::int32_t, D> labels(device);
