@@ -20,6 +20,8 @@ TEMPERA_INSTANCE void detail::backward_step<float, precision::float32>(cpu&, bin
 TEMPERA_INSTANCE void detail::backward_step<bf16, precision::bfloat16>(cpu&, binding const&, schedule_step const&);
 TEMPERA_INSTANCE class basic_model<cpu, precision::float32>;
 TEMPERA_INSTANCE class basic_model<cpu, precision::bfloat16>;
+TEMPERA_INSTANCE load_report
+basic_model<cpu, precision::float32>::load_matching(basic_model<cpu, precision::float32> const&);
 
 }  // namespace tempera
 
