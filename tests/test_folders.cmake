@@ -30,6 +30,9 @@ if(emulation)
   add_library(emulated_cuda STATIC ${emulation})
   target_include_directories(emulated_cuda BEFORE PUBLIC emulation)
   target_link_libraries(emulated_cuda PUBLIC tempera_development)
+  if(TEMPERA_SANITIZED)
+    target_compile_options(emulated_cuda PRIVATE -O1)  # as tempera_compiled
+  endif()
 endif()
 
 foreach(folder IN LISTS folders)
