@@ -36,7 +36,7 @@ line() {
         if ($3 == "-") exit
         print ($1 <= $3 && ($4 == "-" || $2 <= $4)) ? "within the budget" : "over the budget of " $3 " s" ($4 == "-" ? "" : " and " $4 " MB") }')
     case $verdict in over*) over=1 ;; esac
-    echo "$found" | awk -v name="$name" -v verdict="$verdict" '{ printf "%-44s %7.2f s %6d MB  %s\n", name, $1, $2, verdict }'
+    echo "$found" | awk -v name="$name" -v verdict="$verdict" '{ printf "%-46s %7.2f s %6d MB  %s\n", name, $1, $2, verdict }'
 }
 
 for compiler in g++ clang++; do
@@ -64,7 +64,9 @@ CODE
     done
     line "examples/front_page.cpp, parsed only" - - $compiler $options -fsyntax-only examples/front_page.cpp
     line "examples/front_page.cpp -O0" - - $compiler $options -O0 -c examples/front_page.cpp -o "$work/out.o"
-    line "examples/front_page.cpp -O2" 8 800 $compiler $options -O2 -c examples/front_page.cpp -o "$work/out.o"
+    line "examples/front_page.cpp -O2, tempera::compiled" 8 800 $compiler $options -O2 -DTEMPERA_COMPILED \
+        -c examples/front_page.cpp -o "$work/out.o"
+    line "examples/front_page.cpp -O2, headers alone" 8 800 $compiler $options -O2 -c examples/front_page.cpp -o "$work/out.o"
     echo "code in it, KB by namespace:"
     nm -C -S --size-sort "$work/out.o" | awk '
         { size = 0; hex = $2; for (i = 1; i <= length(hex); ++i) size = 16 * size + index("0123456789abcdef", substr(hex, i, 1)) - 1 }

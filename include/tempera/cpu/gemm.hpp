@@ -80,6 +80,8 @@ struct gemm_kernels : gemm_tiles {
 #endif
 #define TEMPERA_KERNEL_FILE <tempera/cpu/kernels/gemm.hpp>
 #include <tempera/cpu/each_target.hpp>
+#define TEMPERA_KERNEL_FILE <tempera/cpu/kernels/gemm_copies.hpp>
+#include <tempera/cpu/each_target.hpp>
 
 namespace tempera::cpu_kernels {
 
