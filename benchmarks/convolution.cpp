@@ -67,7 +67,9 @@ void convolution(benchmark::State& state, layer const& l, direction d) {
             }
         });
     }
-    bench::count_arithmetic(state, device, l.g.multiply_adds(), times);
+    int const channels = d == direction::backward_data ? l.g.out_channels : l.g.in_channels;
+    bench::count_arithmetic(state, device, l.g.multiply_adds(), times,
+                            cpu_kernels::gemm_kernels_for<T>(device.level(), channels));
 }
 
 }  // namespace

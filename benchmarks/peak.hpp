@@ -40,11 +40,10 @@ struct call_times {
     }
 };
 
-/// Adds GFLOP/s and two fractions of the peak, which is taken now, to a finished benchmark: of_peak by wall time, and
+/// Adds GFLOP/s and two fractions of the peak of the kernels that ran, which is taken now, to a finished benchmark: of_peak by wall time, and
 /// of_peak_busy by the time the threads really had a core, which other programs on the machine disturb less.
-inline void count_arithmetic(benchmark::State& state, cpu& device, std::int64_t multiply_adds,
-                             call_times const& times) {
-    auto const& kernels = cpu_kernels::gemm_kernels_of<float>(device.level());
+inline void count_arithmetic(benchmark::State& state, cpu& device, std::int64_t multiply_adds, call_times const& times,
+                             cpu_kernels::gemm_tiles const& kernels) {
     double const peak = cpu_kernels::measured_peak(device, kernels);
     constexpr std::int64_t steps = 3'000'000;
     call_times alone;
@@ -57,6 +56,11 @@ inline void count_arithmetic(benchmark::State& state, cpu& device, std::int64_t 
     state.counters["of_peak"] = work / times.wall / peak;
     state.counters["of_peak_busy"] = work / times.per_call() / peak_busy;
     state.SetLabel(kernels.name);
+}
+
+inline void count_arithmetic(benchmark::State& state, cpu& device, std::int64_t multiply_adds,
+                             call_times const& times) {
+    count_arithmetic(state, device, multiply_adds, times, cpu_kernels::gemm_kernels_of<float>(device.level()));
 }
 
 }  // namespace tempera::bench

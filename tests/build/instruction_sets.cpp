@@ -8,6 +8,6 @@ int main() {
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) std::puts("avx2");
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
         __builtin_cpu_supports("avx512dq"))
-        std::puts("avx512");
+        std::puts(__builtin_cpu_supports("avx512bf16") ? "avx512 avx512_bf16" : "avx512");
 #endif
 }

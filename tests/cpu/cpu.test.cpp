@@ -168,7 +168,9 @@ TEST_CASE("an instruction set by name", "[cpu][isa]") {
           "TEMPERA_ISA: expected an instruction set of this machine (at most avx2), "
           "found avx512; unset it to use the best one");
     CHECK(message("AVX2", isa::avx512) ==
-          "TEMPERA_ISA: expected portable, avx2 or avx512, found 'AVX2'; "
+          "TEMPERA_ISA: expected portable, avx2, avx512 or avx512_bf16, found 'AVX2'; "
           "unset it to use the best one of this machine");
-    CHECK(cpu{}.level() <= detected_isa());
+    CHECK(isa_named("avx512_bf16", isa::avx512_bf16) == isa::avx512_bf16);
+    CHECK(fastest_isa(isa::avx2) == isa::avx2);
+    CHECK(cpu{}.level() == fastest_isa(detected_isa()));
 }

@@ -6,6 +6,7 @@
 #define TEMPERA_EMULATED_TARGET
 #include <tempera/cpu/gemm.hpp>
 
+#include <type_traits>
 #include <vector>
 
 namespace tempera::test {
@@ -16,6 +17,10 @@ std::vector<cpu_kernels::gemm_kernels<T> const*> kernel_tables() {
                                                          &cpu_kernels::emulated::gemm_table<T>};
     if (detected_isa() >= isa::avx2) all.push_back(&cpu_kernels::avx2::gemm_table<T>);
     if (detected_isa() >= isa::avx512) all.push_back(&cpu_kernels::avx512::gemm_table<T>);
+    if constexpr (std::is_same_v<T, bf16>) {
+        all.push_back(&cpu_kernels::emulated_pairs::gemm_table<T>);
+        if (detected_isa() >= isa::avx512_bf16) all.push_back(&cpu_kernels::avx512_bf16::gemm_table<T>);
+    }
     return all;
 }
 

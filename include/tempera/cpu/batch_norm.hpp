@@ -64,7 +64,7 @@ namespace tempera {
 namespace cpu_kernels {
 
 template <class T>
-batch_norm_kernels<T> const& batch_norm_for(isa level) TEMPERA_TABLE(batch_norm_table<T>)
+batch_norm_kernels<T> const& batch_norm_for(isa level) TEMPERA_TABLE(batch_norm_table<T>);
 
 }  // namespace cpu_kernels
 

@@ -85,10 +85,10 @@ namespace tempera {
 namespace cpu_kernels {
 
 template <class Table = contrastive_kernels>
-Table const& contrastive_for(isa level) TEMPERA_TABLE(contrastive_table)
+Table const& contrastive_for(isa level) TEMPERA_TABLE(contrastive_table);
 
-    /// Lays the arrays of the workspace out from `memory` (null: only counts) and returns their bytes.
-    inline std::size_t place(contrastive_work& w, bool gradient, std::byte* memory) {
+/// Lays the arrays of the workspace out from `memory` (null: only counts) and returns their bytes.
+inline std::size_t place(contrastive_work& w, bool gradient, std::byte* memory) {
     std::size_t used = 0;
     auto take_blocks = [&]<class T>(T*& array, std::int64_t per_block) {
         array = memory == nullptr ? nullptr : reinterpret_cast<T*>(memory + used);

@@ -23,9 +23,11 @@ template <class T>
 inline constexpr bool is_float = std::is_same_v<T, float>;
 
 /// Whether the rows of the product are the positions of the map themselves, and not worth copying.
+/// `channels` counts pairs where kernels take them.
 template <class T>
-bool reads_in_place(int kernel, int stride, int pad_top, int pad_left, int channels) {
-    return is_float<T> && kernel == 1 && stride == 1 && pad_top == 0 && pad_left == 0 && channels % 512 != 0;
+bool reads_in_place(gemm_kernels<T> const& kernels, int kernel, int stride, int pad_top, int pad_left, int channels) {
+    return (is_float<T> || kernels.pair == 2) && kernel == 1 && stride == 1 && pad_top == 0 && pad_left == 0 &&
+           channels % 512 != 0;
 }
 
 inline void print_sizes(verbose_scope& scope, convolution_geometry const& g) {
@@ -42,25 +44,27 @@ template <class T>
 void forward_with(cpu& device, gemm_kernels<T> const& kernels, convolution_geometry const& g, T const* x,
                   float const* w, float const* bias, T* y) {
     auto const turn = device.exclusive();
-    int const depth = g.kernel * g.kernel * g.in_channels;
+    int const channels = g.in_channels / kernels.pair;
+    int const depth = g.kernel * g.kernel * channels;
+    std::int64_t const filter = std::int64_t{depth} * kernels.pair;
     std::int64_t const tc = kernels.tile_columns;
     std::int64_t const panels = ceil_divide(g.out_channels, tc);
     float* const packed = panels_of(device, panels * tc * depth);
     device.for_chunks(panels, [&](std::int64_t p, int) {
         int const columns = static_cast<int>(std::min<std::int64_t>(tc, g.out_channels - p * tc));
-        kernels.pack(w + p * tc * depth, 1, depth, depth, columns, packed + p * tc * depth, tc * depth);
+        kernels.pack(w + p * tc * filter, 1, filter, depth, columns, packed + p * tc * depth, tc * depth);
     });
 
     gemm_job job;
     job.rows = std::int64_t{1} * g.batch * g.out_height * g.out_width;
     job.columns = g.out_channels;
     job.depth = depth;
-    if (reads_in_place<T>(g.kernel, g.stride, g.pad_top, g.pad_left, g.in_channels)) {
+    if (reads_in_place(kernels, g.kernel, g.stride, g.pad_top, g.pad_left, channels)) {
         job.a = reinterpret_cast<float const*>(x);
-        job.a_row = g.in_channels;
+        job.a_row = channels;
     } else {
-        job.walk = {g.in_height, g.in_width, g.in_channels, g.out_height, g.out_width,
-                    g.stride,    -g.pad_top, -g.pad_left,   g.kernel,     g.kernel};
+        job.walk = {g.in_height, g.in_width, channels,    g.out_height, g.out_width,
+                    g.stride,    -g.pad_top, -g.pad_left, g.kernel,     g.kernel};
         job.source = x;
         job.gather = kernels.gather;
     }
@@ -93,7 +97,8 @@ void backward_data_with(cpu& device, gemm_kernels<T> const& kernels, convolution
     std::int64_t const panels = ceil_divide(g.in_channels, tc);
     std::int64_t const taps = std::int64_t{1} * g.kernel * g.kernel;
     std::int64_t const filter = taps * g.in_channels;
-    float* const packed = panels_of(device, panels * tc * taps * g.out_channels);
+    int const channels = g.out_channels / kernels.pair;
+    float* const packed = panels_of(device, panels * tc * taps * channels);
 
     float* block = packed;
     for (int a = 0; a < g.stride; ++a) {
@@ -101,30 +106,30 @@ void backward_data_with(cpu& device, gemm_kernels<T> const& kernels, convolution
         for (int b = 0; b < g.stride; ++b) {
             data_phase const h = phase_of(b, g.in_width, g.kernel, g.stride, g.pad_left);
             std::int64_t const reached = std::int64_t{1} * v.count * h.count;
-            std::int64_t const depth = reached * g.out_channels;
-            std::int64_t const stretch = 32;  // filters at a time: their lines lie far apart in w
-            std::int64_t const stretches = ceil_divide(g.out_channels, stretch);
+            std::int64_t const depth = reached * channels;
+            std::int64_t const stretch = 32 / kernels.pair;  // 32 filters at a time: their lines lie far apart in w
+            std::int64_t const stretches = ceil_divide(channels, stretch);
             device.for_chunks(reached * stretches, [&](std::int64_t chunk, int) {
                 std::int64_t const tap = chunk / stretches;
                 std::int64_t const o = chunk % stretches * stretch;
                 std::int64_t const r = v.last - tap / h.count * g.stride;
                 std::int64_t const s = h.last - tap % h.count * g.stride;
-                int const filters = static_cast<int>(std::min(stretch, g.out_channels - o));
-                kernels.pack(w + o * filter + (r * g.kernel + s) * g.in_channels, filter, 1, filters, g.in_channels,
-                             block + (tap * g.out_channels + o) * tc, depth * tc);
+                int const filters = static_cast<int>(std::min(stretch, channels - o));
+                kernels.pack(w + o * kernels.pair * filter + (r * g.kernel + s) * g.in_channels, filter, 1, filters,
+                             g.in_channels, block + (tap * channels + o) * tc, depth * tc);
             });
 
             gemm_job job;
             job.rows = std::int64_t{1} * g.batch * v.positions * h.positions;
             job.columns = g.in_channels;
             job.depth = static_cast<int>(depth);
-            if (reads_in_place<T>(g.kernel, g.stride, g.pad_top, g.pad_left, g.out_channels) &&
+            if (reads_in_place(kernels, g.kernel, g.stride, g.pad_top, g.pad_left, channels) &&
                 g.in_height == g.out_height && g.in_width == g.out_width) {
                 job.a = reinterpret_cast<float const*>(dy);
-                job.a_row = g.out_channels;
+                job.a_row = channels;
             } else {
-                job.walk = {g.out_height, g.out_width, g.out_channels, v.positions, h.positions, 1,
-                            v.offset,     h.offset,    v.count,        h.count};
+                job.walk = {g.out_height, g.out_width, channels, v.positions, h.positions, 1,
+                            v.offset,     h.offset,    v.count,  h.count};
                 job.source = dy;
                 job.gather = kernels.gather;
             }
@@ -187,8 +192,10 @@ void backward_weights_with(cpu& device, gemm_kernels<T> const& kernels, convolut
     auto* const filter_rows = reinterpret_cast<std::ptrdiff_t*>(device.scratch(
         device.caller(), slot_panels, static_cast<std::size_t>(g.out_channels) * sizeof(std::ptrdiff_t)));
     for (int o = 0; o < g.out_channels; ++o) filter_rows[o] = std::ptrdiff_t{o} * depth;
-    window_walk const walk{g.in_height, g.in_width, g.in_channels, g.out_height, g.out_width,
-                           g.stride,    -g.pad_top, -g.pad_left,   g.kernel,     g.kernel};
+    window_walk const walk{g.in_height,  g.in_width,  g.in_channels / kernels.pair,
+                           g.out_height, g.out_width, g.stride,
+                           -g.pad_top,   -g.pad_left, g.kernel,
+                           g.kernel};
 
     device.for_chunks(groups * splits, [&](std::int64_t chunk, int worker) {
         std::int64_t const s = chunk / groups;
@@ -203,15 +210,15 @@ void backward_weights_with(cpu& device, gemm_kernels<T> const& kernels, convolut
         while (first || p < last) {
             int const count = static_cast<int>(std::min(block, last - p));
             if (count > 0) {
-                kernels.gather(walk, x, p, count, k0, k0 + columns, windows, line);
+                kernels.gather_steps(walk, x, p, count, k0, k0 + columns, windows, line);
                 kernels.interleave(dy + p * g.out_channels, g.out_channels, count, g.out_channels, slopes);
             }
             gemm_block m{};
             m.rows = g.out_channels;
             m.columns = columns;
-            m.depth = count;
+            m.depth = static_cast<int>(ceil_divide(count, kernels.pair));
             m.a = slopes;
-            m.a_group = tr * count;
+            m.a_group = tr * m.depth;
             m.a_row = 1;
             m.a_step = tr;
             m.b = windows;
@@ -239,7 +246,7 @@ void backward_weights_with(cpu& device, gemm_kernels<T> const& kernels, convolut
 template <class T>
 void convolution_forward(cpu& device, convolution_geometry const& g, T const* x, float const* w, float const* bias,
                          T* y) {
-    auto const& kernels = cpu_kernels::gemm_kernels_of<T>(device.level());
+    auto const& kernels = cpu_kernels::gemm_kernels_for<T>(device.level(), g.in_channels);
     verbose_scope scope(device, "convolution_forward", kernels.name, g.multiply_adds(),
                         cpu_kernels::peak_to_print(device, kernels));
     cpu_kernels::print_sizes(scope, g);
@@ -249,7 +256,7 @@ void convolution_forward(cpu& device, convolution_geometry const& g, T const* x,
 template <class T>
 void convolution_backward_data(cpu& device, convolution_geometry const& g, T const* dy, float const* w, T* dx,
                                store mode) {
-    auto const& kernels = cpu_kernels::gemm_kernels_of<T>(device.level());
+    auto const& kernels = cpu_kernels::gemm_kernels_for<T>(device.level(), g.out_channels);
     verbose_scope scope(device, "convolution_backward_data", kernels.name, g.multiply_adds(),
                         cpu_kernels::peak_to_print(device, kernels));
     cpu_kernels::print_sizes(scope, g);
@@ -259,7 +266,7 @@ void convolution_backward_data(cpu& device, convolution_geometry const& g, T con
 template <class T>
 void convolution_backward_weights(cpu& device, convolution_geometry const& g, T const* x, T const* dy, float* dw,
                                   float* dbias, store mode) {
-    auto const& kernels = cpu_kernels::gemm_kernels_of<T>(device.level());
+    auto const& kernels = cpu_kernels::gemm_kernels_for<T>(device.level(), g.in_channels);
     verbose_scope scope(device, "convolution_backward_weights", kernels.name, g.multiply_adds(),
                         cpu_kernels::peak_to_print(device, kernels));
     cpu_kernels::print_sizes(scope, g);

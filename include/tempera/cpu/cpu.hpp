@@ -58,8 +58,9 @@ public:
     tempera::pool& pool() { return pool_; }
     tempera::pool const& pool() const { return pool_; }
 
-    /// GFLOP/s of all threads in registers, once something has measured it; for TEMPERA_VERBOSE.
-    double peak = 0;
+    /// GFLOP/s of all threads in registers, once something has measured it, for floats and for bf16 pairs; for
+    /// TEMPERA_VERBOSE.
+    double peak[2]{};
 
     void* scratch(int worker, int slot, std::size_t bytes) {
         block& b = scratch_[static_cast<std::size_t>(worker * scratch_slots + slot)];

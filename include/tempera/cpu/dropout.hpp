@@ -40,10 +40,10 @@ namespace tempera {
 namespace cpu_kernels {
 
 template <class T>
-dropout_kernels<T> const& dropout_for(isa level) TEMPERA_TABLE(dropout_table<T>)
+dropout_kernels<T> const& dropout_for(isa level) TEMPERA_TABLE(dropout_table<T>);
 
-    /// A draw of 24 bits is below the probability exactly when it is below this number.
-    inline std::int32_t draws_below(double probability) {
+/// A draw of 24 bits is below the probability exactly when it is below this number.
+inline std::int32_t draws_below(double probability) {
     return static_cast<std::int32_t>(std::ceil(std::clamp(probability, 0.0, 1.0) * 16777216.0));
 }
 

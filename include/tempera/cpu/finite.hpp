@@ -23,7 +23,7 @@ namespace tempera {
 namespace cpu_kernels {
 
 template <class Table = finite_kernels>
-Table const& finite_for(isa level) TEMPERA_TABLE(finite_table)
+Table const& finite_for(isa level) TEMPERA_TABLE(finite_table);
 
 }  // namespace cpu_kernels
 

@@ -29,10 +29,10 @@ namespace tempera {
 namespace cpu_kernels {
 
 template <class T>
-gate_kernels<T> const& gate_for(isa level) TEMPERA_TABLE(gate_table<T>)
+gate_kernels<T> const& gate_for(isa level) TEMPERA_TABLE(gate_table<T>);
 
-    /// The gate of one sample as a wide row: itself, or repeated in `spare`.
-    inline float const* wide_gate(row_blocks const& cut, float const* gate, float* spare) {
+/// The gate of one sample as a wide row: itself, or repeated in `spare`.
+inline float const* wide_gate(row_blocks const& cut, float const* gate, float* spare) {
     if (cut.fold == 1) return gate;
     std::memcpy(spare, gate, static_cast<std::size_t>(cut.channels) * sizeof(float));
     repeat_columns(spare, cut.channels, cut.fold);

@@ -52,6 +52,7 @@ using scatter_function = void (*)(float const* from, std::ptrdiff_t line, int ro
 /// What one instruction set provides for products of floats.
 struct gemm_tiles {
     char const* name;
+    int pair;  ///< elements of k in one float of a and b: 1, or 2 for pairs of bf16
     int tile_rows, tile_columns;
     int depth_block;     ///< longest stretch of k at a time
     int flops_per_spin;  ///< of one step of `spin`
@@ -64,10 +65,12 @@ struct gemm_tiles {
     float (*spin)(std::int64_t steps);
 };
 
-/// The same with the copies from and to maps of T.
+/// The same with the copies from and to maps of T. In pairs, the channels of a window_walk and the lines that
+/// `interleave` and `gather_steps` make are counted in pairs.
 template <class T>
 struct gemm_kernels : gemm_tiles {
-    gather_function gather;
+    gather_function gather;        ///< windows as rows of a
+    gather_function gather_steps;  ///< windows as steps of b
     void (*interleave)(T const* from, std::ptrdiff_t line, int depth, int rows, float* to);
     scatter_function scatter;
     void (*add_rows)(T const* x, std::int64_t rows, int columns, float* sums);
@@ -82,14 +85,40 @@ struct gemm_kernels : gemm_tiles {
 #include <tempera/cpu/each_target.hpp>
 #define TEMPERA_KERNEL_FILE <tempera/cpu/kernels/gemm_copies.hpp>
 #include <tempera/cpu/each_target.hpp>
+#define TEMPERA_KERNEL_FILE <tempera/cpu/kernels/vector.hpp>
+#include <tempera/cpu/each_pairs_target.hpp>
+#define TEMPERA_KERNEL_FILE <tempera/cpu/kernels/gemm.hpp>
+#include <tempera/cpu/each_pairs_target.hpp>
+#define TEMPERA_KERNEL_FILE <tempera/cpu/kernels/gemm_pairs.hpp>
+#include <tempera/cpu/each_pairs_target.hpp>
 
 namespace tempera::cpu_kernels {
 
 template <class T>
-gemm_kernels<T> const& gemm_kernels_of(isa level) TEMPERA_TABLE(gemm_table<T>)
+gemm_kernels<T> const& gemm_kernels_of(isa level) TEMPERA_TABLE(gemm_table<T>);
 
-    /// GFLOP/s of multiply-adds in registers on all threads of a device, the best of a few short rounds.
-    inline double measured_peak(cpu& device, gemm_tiles const& kernels) {
+/// Kernels for dot products of bf16 pairs, and for float those that float has.
+template <class T>
+gemm_kernels<T> const& gemm_pairs_of(isa level);
+
+#if defined(TEMPERA_KERNELS_HERE)
+template <class T>
+gemm_kernels<T> const& gemm_pairs_of(isa level) {
+    if constexpr (sizeof(T) == sizeof(bf16)) {
+        if (level == isa::avx512_bf16) return avx512_bf16::gemm_table<T>;
+    }
+    return gemm_kernels_of<T>(level);
+}
+#endif
+
+/// The kernels of a product along `channels`, which must come in pairs where kernels take pairs.
+template <class T>
+gemm_kernels<T> const& gemm_kernels_for(isa level, int channels) {
+    return channels % 2 == 0 ? gemm_pairs_of<T>(level) : gemm_kernels_of<T>(level);
+}
+
+/// GFLOP/s of multiply-adds in registers on all threads of a device, the best of a few short rounds.
+inline double measured_peak(cpu& device, gemm_tiles const& kernels) {
     constexpr std::int64_t steps = 400'000;
     double best = 0;
     for (int round = 0; round < 5; ++round) {
@@ -107,8 +136,9 @@ gemm_kernels<T> const& gemm_kernels_of(isa level) TEMPERA_TABLE(gemm_table<T>)
 
 /// The peak for a verbose line: measured once per device, 0 when nothing is printed.
 inline double peak_to_print(cpu& device, gemm_tiles const& kernels) {
-    if (device.verbose() && device.engine.peak == 0) device.engine.peak = measured_peak(device, kernels);
-    return device.engine.peak;
+    double& peak = device.engine.peak[kernels.pair - 1];
+    if (device.verbose() && peak == 0) peak = measured_peak(device, kernels);
+    return peak;
 }
 
 /// Scratch slots of convolution and matmul.

@@ -29,7 +29,7 @@ namespace tempera {
 namespace cpu_kernels {
 
 template <class T>
-l2_normalize_kernels<T> const& l2_normalize_for(isa level) TEMPERA_TABLE(l2_normalize_table<T>)
+l2_normalize_kernels<T> const& l2_normalize_for(isa level) TEMPERA_TABLE(l2_normalize_table<T>);
 
 }  // namespace cpu_kernels
 

@@ -53,10 +53,10 @@ namespace cpu_kernels {
 inline constexpr std::int64_t optimizer_chunk_size = 16384;
 
 template <class Table = optimizer_kernels>
-Table const& optimizers_for(isa level) TEMPERA_TABLE(optimizer_table)
+Table const& optimizers_for(isa level) TEMPERA_TABLE(optimizer_table);
 
-    /// The chunks of all ranges in order, in the caller's scratch memory; the caller holds device.exclusive().
-    inline std::span<optimizer_chunk> optimizer_chunks(cpu& device, std::span<update_range const> ranges) {
+/// The chunks of all ranges in order, in the caller's scratch memory; the caller holds device.exclusive().
+inline std::span<optimizer_chunk> optimizer_chunks(cpu& device, std::span<update_range const> ranges) {
     std::size_t count = 0;
     for (update_range const& r : ranges)
         count += static_cast<std::size_t>((r.count + optimizer_chunk_size - 1) / optimizer_chunk_size);

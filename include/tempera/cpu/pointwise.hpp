@@ -38,7 +38,7 @@ namespace tempera {
 namespace cpu_kernels {
 
 template <class T>
-pointwise_kernels<T> const& pointwise_for(isa level) TEMPERA_TABLE(pointwise_table<T>)
+pointwise_kernels<T> const& pointwise_for(isa level) TEMPERA_TABLE(pointwise_table<T>);
 
 }  // namespace cpu_kernels
 

@@ -35,10 +35,10 @@ namespace tempera {
 namespace cpu_kernels {
 
 template <class T>
-pooling_kernels<T> const& pooling_for(isa level) TEMPERA_TABLE(pooling_table<T>)
+pooling_kernels<T> const& pooling_for(isa level) TEMPERA_TABLE(pooling_table<T>);
 
-    /// The arrays of a pooled sample: elements of a row and of a sample, in and out.
-    struct pool_sizes {
+/// The arrays of a pooled sample: elements of a row and of a sample, in and out.
+struct pool_sizes {
     std::int64_t in_row, out_row, in_sample, out_sample;
 
     explicit pool_sizes(pool_geometry const& g)

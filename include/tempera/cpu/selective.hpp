@@ -32,7 +32,7 @@ namespace tempera {
 namespace cpu_kernels {
 
 template <class T>
-selective_kernels<T> const& selective_for(isa level) TEMPERA_TABLE(selective_table<T>)
+selective_kernels<T> const& selective_for(isa level) TEMPERA_TABLE(selective_table<T>);
 
 }  // namespace cpu_kernels
 

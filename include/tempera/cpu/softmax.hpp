@@ -40,10 +40,10 @@ namespace tempera {
 namespace cpu_kernels {
 
 template <class Table = softmax_kernels>
-Table const& softmax_for(isa level) TEMPERA_TABLE(softmax_table)
+Table const& softmax_for(isa level) TEMPERA_TABLE(softmax_table);
 
-    /// What a chunk of rows adds to a loss.
-    struct row_totals {
+/// What a chunk of rows adds to a loss.
+struct row_totals {
     double loss = 0;
     double entropy = 0;
     std::int64_t correct = 0;

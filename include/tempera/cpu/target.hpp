@@ -9,7 +9,7 @@
 //     #define TEMPERA_KERNEL_FILE <tempera/cpu/kernels/relu.hpp>
 //     #include <tempera/cpu/each_target.hpp>
 //     template <class T>
-//     relu_kernels<T> const& relu_for(isa level) TEMPERA_TABLE(relu_table<T>)
+//     relu_kernels<T> const& relu_for(isa level) TEMPERA_TABLE(relu_table<T>);
 //
 // A kernel file lies inside namespace tempera::cpu_kernels::<instruction set> and uses vector types, raw pointers and
 // functions of that namespace only. All its functions are static, or templates. No std, no Eigen, no lambda, no
@@ -35,7 +35,7 @@
 #define TEMPERA_TABLE(table) \
     { return choose(level, portable::table, avx2::table, avx512::table); }
 #else
-#define TEMPERA_TABLE(table) ;
+#define TEMPERA_TABLE(table)
 #endif
 
 namespace tempera::cpu_kernels {
@@ -44,9 +44,11 @@ namespace portable {}
 #if defined(__x86_64__)
 namespace avx2 {}
 namespace avx512 {}
+namespace avx512_bf16 {}
 #else
 namespace avx2 = portable;
 namespace avx512 = portable;
+namespace avx512_bf16 = portable;
 #endif
 
 /// One of three tables: the dispatch of every kernel family.
@@ -54,6 +56,7 @@ template <class Table>
 constexpr Table const& choose(isa level, Table const& portable_table, Table const& avx2_table,
                               Table const& avx512_table) {
     switch (level) {
+        case isa::avx512_bf16:
         case isa::avx512: return avx512_table;
         case isa::avx2: return avx2_table;
         case isa::portable: break;

@@ -3,7 +3,8 @@
 // target.hpp); the structs are declared in gemm.hpp, the copies around it and the table lie in gemm_copies.hpp.
 //
 //   tile<Rows, Vectors>   c[i, j] (+)= bias[j] + sum_k a[i, k] b[k, j], sums in registers
-//                         avx2 6 x 16 (12 of 16 registers), avx512 14 x 32 (28 of 32), portable 4 x 8 by Eigen
+//                         avx2 6 x 16 (12 of 16 registers), avx512 14 x 32 (28 of 32), portable 4 x 8 by Eigen;
+//                         avx512_bf16: an element of a or b is a pair of bf16 for two steps of k
 //   multiply              a block: tiles of tile_rows x tile_columns, smaller ones at the edges
 //   spin                  multiply-adds in registers only, to measure the peak
 //
@@ -25,6 +26,27 @@ constexpr int tile_columns = tile_vectors * width;
 #define TEMPERA_UNROLL _Pragma("unroll")
 #else
 #define TEMPERA_UNROLL _Pragma("GCC unroll 32")
+#endif
+
+/// One element of a in all lanes, and what it adds to a sum: its product, or the sum of a pair's two products.
+#if TEMPERA_TARGET == 4 || TEMPERA_TARGET == 10
+typedef std::int32_t word __attribute__((may_alias));
+TEMPERA_INLINE vf repeat(float const* a) {
+    vi const all = vset_int(*reinterpret_cast<word const*>(a));
+    return (vf)all;
+}
+TEMPERA_INLINE vf multiply_add(vf a, vf b, vf sum) {
+#if TEMPERA_TARGET == 4
+    return _mm512_dpbf16_ps(sum, (__m512bh)a, (__m512bh)b);
+#else
+    vi const upper = vset_int(-65536);
+    vf const odd = vfma((vf)((vi)a & upper), (vf)((vi)b & upper), sum);
+    return vfma((vf)((vi)a << 16), (vf)((vi)b << 16), odd);
+#endif
+}
+#else
+TEMPERA_INLINE vf repeat(float const* a) { return vset(*a); }
+TEMPERA_INLINE vf multiply_add(vf a, vf b, vf sum) { return vfma(a, b, sum); }
 #endif
 
 struct tile_operands {
@@ -90,9 +112,9 @@ static void tile(tile_operands const& t) {
         for (int i = 0; i < Rows; ++i) {
             float const* const base = i < 5 ? a0 : i < 10 ? a5 : a10;
             int const within = i % 5;
-            vf const x = vset(within == 3 ? base[row3] : base[within * row]);
+            vf const x = repeat(within == 3 ? base + row3 : base + within * row);
             TEMPERA_UNROLL
-            for (int v = 0; v < Vectors; ++v) sum[i][v] = vfma(x, y[v], sum[i][v]);
+            for (int v = 0; v < Vectors; ++v) sum[i][v] = multiply_add(x, y[v], sum[i][v]);
         }
         a0 += t.a_step;
         if (Rows > 5) a5 += t.a_step;
@@ -177,11 +199,11 @@ static float spin(std::int64_t steps) {
     for (int i = 0; i < 12; ++i) sum[i] = vset(static_cast<float>(i));
     vf x = vset(0.5F);
     for (std::int64_t k = 0; k < steps; ++k) {
-#if defined(__x86_64__) && TEMPERA_TARGET != 9
+#if defined(__x86_64__) && TEMPERA_TARGET < 9
         __asm__("" : "+x"(x));
 #endif
         TEMPERA_UNROLL
-        for (int i = 0; i < 12; ++i) sum[i] = vfma(sum[i], x, x);
+        for (int i = 0; i < 12; ++i) sum[i] = multiply_add(x, x, sum[i]);
     }
     vf total = vzero();
     TEMPERA_UNROLL

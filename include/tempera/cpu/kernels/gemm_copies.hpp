@@ -187,8 +187,9 @@ inline constexpr gemm_kernels<T> gemm_table{{
 #else
                                                 "emulated 14x32",
 #endif
-                                                tile_rows, tile_columns, TEMPERA_TARGET == 0 ? 256 : 1152, width * 24,
-                                                multiply, pack, interleave<float>, add_parts, spin},
+                                                1, tile_rows, tile_columns, TEMPERA_TARGET == 0 ? 256 : 1152,
+                                                width * 24, multiply, pack, interleave<float>, add_parts, spin},
+                                            gather<T>,
                                             gather<T>,
                                             interleave<T>,
                                             scatter<T>,

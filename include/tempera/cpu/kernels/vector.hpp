@@ -44,7 +44,7 @@ TEMPERA_INLINE vf vload(float const* p) { return *reinterpret_cast<vf_memory con
 TEMPERA_INLINE void vstore(float* p, vf v) { *reinterpret_cast<vf_memory*>(p) = v; }
 
 TEMPERA_INLINE vf widen(vh bits) {
-#if TEMPERA_TARGET == 3
+#if TEMPERA_TARGET == 3 || TEMPERA_TARGET == 4
     return (vf)_mm512_slli_epi32(_mm512_cvtepu16_epi32((__m256i)bits), 16);
 #elif TEMPERA_TARGET == 2
     return (vf)_mm256_slli_epi32(_mm256_cvtepu16_epi32((__m128i)bits), 16);
@@ -57,7 +57,7 @@ TEMPERA_INLINE vh narrow(vf v) {
     vi const odd = (u >> 16) & 1;
     vi const nan = (u & 0x7fffffff) > 0x7f800000;
     vi const rounded = ((u | 0x400000) & nan) | ((u + 0x7fff + odd) & ~nan);
-#if TEMPERA_TARGET == 3
+#if TEMPERA_TARGET == 3 || TEMPERA_TARGET == 4
     return (vh)_mm512_cvtepi32_epi16((__m512i)(rounded >> 16));
 #elif TEMPERA_TARGET == 2
     __m256i const upper = _mm256_srli_epi32((__m256i)rounded, 16);
@@ -76,7 +76,7 @@ TEMPERA_INLINE __m256i first_lanes(int n) {
 }
 #endif
 TEMPERA_INLINE vf vload_n(float const* p, int n) {
-#if TEMPERA_TARGET == 3
+#if TEMPERA_TARGET == 3 || TEMPERA_TARGET == 4
     return _mm512_maskz_loadu_ps(static_cast<__mmask16>((1U << n) - 1U), p);
 #elif TEMPERA_TARGET == 2
     return _mm256_maskload_ps(p, first_lanes(n));
@@ -87,7 +87,7 @@ TEMPERA_INLINE vf vload_n(float const* p, int n) {
 #endif
 }
 TEMPERA_INLINE void vstore_n(float* p, vf v, int n) {
-#if TEMPERA_TARGET == 3
+#if TEMPERA_TARGET == 3 || TEMPERA_TARGET == 4
     _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1U << n) - 1U), v);
 #elif TEMPERA_TARGET == 2
     _mm256_maskstore_ps(p, first_lanes(n), v);
@@ -98,7 +98,7 @@ TEMPERA_INLINE void vstore_n(float* p, vf v, int n) {
 #endif
 }
 TEMPERA_INLINE vf vload_n(bf16 const* p, int n) {
-#if TEMPERA_TARGET == 3
+#if TEMPERA_TARGET == 3 || TEMPERA_TARGET == 4
     return widen((vh)_mm256_maskz_loadu_epi16(static_cast<__mmask16>((1U << n) - 1U), p));
 #else
     bf16 lanes[width];
@@ -107,7 +107,7 @@ TEMPERA_INLINE vf vload_n(bf16 const* p, int n) {
 #endif
 }
 TEMPERA_INLINE void vstore_n(bf16* p, vf v, int n) {
-#if TEMPERA_TARGET == 3
+#if TEMPERA_TARGET == 3 || TEMPERA_TARGET == 4
     _mm256_mask_storeu_epi16(p, static_cast<__mmask16>((1U << n) - 1U), (__m256i)narrow(v));
 #else
     bf16 lanes[width];
@@ -117,7 +117,7 @@ TEMPERA_INLINE void vstore_n(bf16* p, vf v, int n) {
 }
 
 TEMPERA_INLINE vf vfma(vf a, vf b, vf c) {
-#if TEMPERA_TARGET == 3
+#if TEMPERA_TARGET == 3 || TEMPERA_TARGET == 4
     return _mm512_fmadd_ps(a, b, c);
 #elif TEMPERA_TARGET == 2
     return _mm256_fmadd_ps(a, b, c);
@@ -126,7 +126,7 @@ TEMPERA_INLINE vf vfma(vf a, vf b, vf c) {
 #endif
 }
 TEMPERA_INLINE vf vgreater(vf x, vf y, vf a, vf b) {
-#if TEMPERA_TARGET == 3
+#if TEMPERA_TARGET == 3 || TEMPERA_TARGET == 4
     return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(x, y, _CMP_GT_OQ), b, a);
 #elif TEMPERA_TARGET == 2
     return _mm256_blendv_ps(b, a, _mm256_cmp_ps(x, y, _CMP_GT_OQ));
@@ -137,7 +137,7 @@ TEMPERA_INLINE vf vgreater(vf x, vf y, vf a, vf b) {
 }
 TEMPERA_INLINE vf vpositive(vf x, vf a, vf b) { return vgreater(x, vzero(), a, b); }
 TEMPERA_INLINE vf vmax(vf a, vf b) {
-#if TEMPERA_TARGET == 3
+#if TEMPERA_TARGET == 3 || TEMPERA_TARGET == 4
     return _mm512_max_ps(a, b);
 #elif TEMPERA_TARGET == 2
     return _mm256_max_ps(a, b);
@@ -146,7 +146,7 @@ TEMPERA_INLINE vf vmax(vf a, vf b) {
 #endif
 }
 TEMPERA_INLINE vf vmin(vf a, vf b) {
-#if TEMPERA_TARGET == 3
+#if TEMPERA_TARGET == 3 || TEMPERA_TARGET == 4
     return _mm512_min_ps(a, b);
 #elif TEMPERA_TARGET == 2
     return _mm256_min_ps(a, b);
@@ -171,7 +171,7 @@ TEMPERA_INLINE float vlargest(vf v) {
 }
 
 TEMPERA_INLINE vf vsqrt(vf x) {
-#if TEMPERA_TARGET == 3
+#if TEMPERA_TARGET == 3 || TEMPERA_TARGET == 4
     return _mm512_sqrt_ps(x);
 #elif TEMPERA_TARGET == 2
     return _mm256_sqrt_ps(x);
