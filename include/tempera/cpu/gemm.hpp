@@ -13,6 +13,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 #include <tempera/cpu/cpu.hpp>
 #include <tempera/cpu/vector.hpp>
@@ -104,9 +105,11 @@ gemm_kernels<T> const& gemm_pairs_of(isa level);
 #if defined(TEMPERA_KERNELS_HERE)
 template <class T>
 gemm_kernels<T> const& gemm_pairs_of(isa level) {
-    if constexpr (sizeof(T) == sizeof(bf16)) {
-        if (level == isa::avx512_bf16) return avx512_bf16::gemm_table<T>;
+#if defined(__x86_64__)
+    if constexpr (std::is_same_v<T, bf16>) {
+        if (level == isa::avx512_bf16) return avx512_bf16::gemm_pairs_table;
     }
+#endif
     return gemm_kernels_of<T>(level);
 }
 #endif

@@ -44,11 +44,9 @@ namespace portable {}
 #if defined(__x86_64__)
 namespace avx2 {}
 namespace avx512 {}
-namespace avx512_bf16 {}
 #else
 namespace avx2 = portable;
 namespace avx512 = portable;
-namespace avx512_bf16 = portable;
 #endif
 
 /// One of three tables: the dispatch of every kernel family.

@@ -91,17 +91,16 @@ static void gather_steps(window_walk const& w, void const* source, std::int64_t 
     }
 }
 
-template <class T>
-inline constexpr gemm_kernels<T> gemm_table{{
+static constexpr gemm_kernels<bf16> gemm_pairs_table{{
 #if TEMPERA_TARGET == 4
-                                                "avx512_bf16 14x32",
+                                                         "avx512_bf16 14x32",
 #else
-                                                "emulated pairs 14x32",
+                                                         "emulated pairs 14x32",
 #endif
-                                                2, tile_rows, tile_columns, 1152, width * 48, multiply, pack,
-                                                single::interleave<float>, single::add_parts, spin},
-                                            single::gather<float>,
-                                            gather_steps,
-                                            interleave,
-                                            single::scatter<T>,
-                                            single::add_rows<T>};
+                                                         2, tile_rows, tile_columns, 1152, width * 48, multiply, pack,
+                                                         single::interleave<float>, single::add_parts, spin},
+                                                     single::gather<float>,
+                                                     gather_steps,
+                                                     interleave,
+                                                     single::scatter<bf16>,
+                                                     single::add_rows<bf16>};
