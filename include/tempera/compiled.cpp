@@ -24,5 +24,6 @@ template contrastive_kernels const& contrastive_for<contrastive_kernels>(isa);
 template finite_kernels const& finite_for<finite_kernels>(isa);
 template optimizer_kernels const& optimizers_for<optimizer_kernels>(isa);
 template softmax_kernels const& softmax_for<softmax_kernels>(isa);
+template winograd_kernels const& winograd_for<winograd_kernels>(isa);
 
 }  // namespace tempera::cpu_kernels

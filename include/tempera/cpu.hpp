@@ -27,3 +27,4 @@
 #include <tempera/cpu/vector.hpp>
 #include <tempera/cpu/verbose.hpp>
 #include <tempera/cpu/walk.hpp>
+#include <tempera/cpu/winograd.hpp>

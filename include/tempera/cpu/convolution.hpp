@@ -13,6 +13,7 @@
 
 #include <tempera/cpu/gemm.hpp>
 #include <tempera/cpu/verbose.hpp>
+#include <tempera/cpu/winograd.hpp>
 #include <tempera/device/convolution.hpp>
 
 namespace tempera {
@@ -250,6 +251,13 @@ void convolution_forward(cpu& device, convolution_geometry const& g, T const* x,
     verbose_scope scope(device, "convolution_forward", kernels.name, g.multiply_adds(),
                         cpu_kernels::peak_to_print(device, kernels));
     cpu_kernels::print_sizes(scope, g);
+    if constexpr (cpu_kernels::is_float<T>) {
+        if (cpu_kernels::winograd_fits(device, g)) {
+            cpu_kernels::winograd_map const map{g.in_height, g.in_width,     g.in_channels, g.out_height,
+                                                g.out_width, g.out_channels, g.pad_top,     g.pad_left};
+            return cpu_kernels::winograd_convolution(device, map, g.batch, x, w, false, bias, false, y);
+        }
+    }
     cpu_kernels::forward_with(device, kernels, g, x, w, bias, y);
 }
 
@@ -260,6 +268,14 @@ void convolution_backward_data(cpu& device, convolution_geometry const& g, T con
     verbose_scope scope(device, "convolution_backward_data", kernels.name, g.multiply_adds(),
                         cpu_kernels::peak_to_print(device, kernels));
     cpu_kernels::print_sizes(scope, g);
+    if constexpr (cpu_kernels::is_float<T>) {
+        if (cpu_kernels::winograd_fits(device, g)) {
+            cpu_kernels::winograd_map const map{g.out_height, g.out_width,   g.out_channels, g.in_height,
+                                                g.in_width,   g.in_channels, 2 - g.pad_top,  2 - g.pad_left};
+            return cpu_kernels::winograd_convolution(device, map, g.batch, dy, w, true, nullptr,
+                                                     mode == store::accumulate, dx);
+        }
+    }
     cpu_kernels::backward_data_with(device, kernels, g, dy, w, dx, mode);
 }
 
@@ -270,6 +286,16 @@ void convolution_backward_weights(cpu& device, convolution_geometry const& g, T 
     verbose_scope scope(device, "convolution_backward_weights", kernels.name, g.multiply_adds(),
                         cpu_kernels::peak_to_print(device, kernels));
     cpu_kernels::print_sizes(scope, g);
+    if constexpr (cpu_kernels::is_float<T>) {
+        if (cpu_kernels::winograd_fits(device, g)) {
+            auto const turn = device.exclusive();
+            std::int64_t const rows = std::int64_t{1} * g.batch * g.out_height * g.out_width;
+            if (dbias != nullptr) cpu_kernels::add_rows_with(device, kernels, rows, g.out_channels, dy, dbias, mode);
+            cpu_kernels::winograd_map const map{g.in_height, g.in_width,     g.in_channels, g.out_height,
+                                                g.out_width, g.out_channels, g.pad_top,     g.pad_left};
+            return cpu_kernels::winograd_weights(device, map, g.batch, x, dy, dw, mode == store::accumulate);
+        }
+    }
     cpu_kernels::backward_weights_with(device, kernels, g, x, dy, dw, dbias, mode);
 }
 

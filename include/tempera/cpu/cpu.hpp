@@ -99,6 +99,7 @@ struct cpu {
 
     int threads = 0;              ///< 0: all cores that affinity and cgroup quota allow
     host_executor executor = {};  ///< threads of the host program instead of own ones
+    bool winograd = true;         ///< 3x3 convolutions by Winograd's method where it is faster (cpu/winograd.hpp)
     cpu_engine engine{threads, executor};
 
     int thread_count() const { return engine.pool().workers(); }

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+// Winograd's method against sums written out in double, beside the direct method, on every instruction set.
+
+#include <tempera/core/philox.hpp>
+#include <tempera/cpu/convolution.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <vector>
+
+#include "every_isa.hpp"
+
+using namespace tempera;
+
+namespace {
+
+struct problem {
+    convolution_geometry g;
+    std::vector<float> x, w, bias, dy;
+
+    explicit problem(convolution_geometry const& geometry) : g(geometry) {
+        philox_stream random(5);
+        auto const fill = [&](std::vector<float>& v, std::int64_t count, float scale) {
+            v.resize(static_cast<std::size_t>(count));
+            for (float& e : v) e = random.uniform(-scale, scale);
+        };
+        fill(x, g.in_size(), 1);
+        fill(w, g.weight_size(), 1 / std::sqrt(9.0F * static_cast<float>(g.in_channels)));
+        fill(bias, g.out_channels, 1);
+        fill(dy, g.out_size(), 1);
+    }
+};
+
+/// The definition, in double: y of x, and dx and dw of dy.
+struct expectation {
+    std::vector<double> y, dx, dw;
+
+    explicit expectation(problem const& p)
+        : y(static_cast<std::size_t>(p.g.out_size())), dx(static_cast<std::size_t>(p.g.in_size())), dw(p.w.size()) {
+        convolution_geometry const& g = p.g;
+        for (std::size_t i = 0; i < y.size(); ++i)
+            y[i] = static_cast<double>(p.bias[i % static_cast<std::size_t>(g.out_channels)]);
+        for (int n = 0; n < g.batch; ++n)
+            for (int i = 0; i < g.out_height; ++i)
+                for (int j = 0; j < g.out_width; ++j)
+                    for (int tap = 0; tap < 9; ++tap) {
+                        int const r = i + tap / 3 - g.pad_top, s = j + tap % 3 - g.pad_left;
+                        if (r < 0 || r >= g.in_height || s < 0 || s >= g.in_width) continue;
+                        auto const in = static_cast<std::size_t>(((n * g.in_height + r) * g.in_width + s) * g.in_channels);
+                        auto const out =
+                            static_cast<std::size_t>(((n * g.out_height + i) * g.out_width + j) * g.out_channels);
+                        for (int o = 0; o < g.out_channels; ++o)
+                            for (int c = 0; c < g.in_channels; ++c) {
+                                auto const wi = static_cast<std::size_t>((o * 9 + tap) * g.in_channels + c);
+                                auto const ci = in + static_cast<std::size_t>(c), oi = out + static_cast<std::size_t>(o);
+                                y[oi] += static_cast<double>(p.x[ci]) * static_cast<double>(p.w[wi]);
+                                dx[ci] += static_cast<double>(p.dy[oi]) * static_cast<double>(p.w[wi]);
+                                dw[wi] += static_cast<double>(p.dy[oi]) * static_cast<double>(p.x[ci]);
+                            }
+                    }
+    }
+};
+
+/// The largest difference, against the largest value.
+double worst(std::vector<float> const& found, std::vector<double> const& expected) {
+    double difference = 0, scale = 0;
+    for (std::size_t i = 0; i < found.size(); ++i) {
+        difference = std::max(difference, std::fabs(static_cast<double>(found[i]) - expected[i]));
+        scale = std::max(scale, std::fabs(expected[i]));
+    }
+    return difference / scale;
+}
+
+// even and odd maps, padding on one side, more tiles than a block, fewer, panels that are not full
+convolution_geometry const geometries[] = {{4, 16, 16, 32, 16, 16, 32, 3, 1, 1, 1}, {17, 7, 7, 64, 7, 7, 48, 3, 1, 1, 1},
+                                           {5, 13, 17, 32, 13, 17, 64, 3, 1, 1, 1}, {9, 12, 11, 48, 10, 9, 32, 3, 1, 0, 0},
+                                           {7, 14, 14, 32, 13, 14, 32, 3, 1, 1, 0}, {66, 4, 4, 80, 4, 4, 32, 3, 1, 1, 1}};
+
+}  // namespace
+
+TEST_CASE("Winograd's method agrees with sums in double, and the direct one with both", "[cpu][winograd]") {
+    every_isa([](cpu& device) {
+        for (auto const& g : geometries) {
+            CAPTURE(g.in_height, g.in_width, g.in_channels, g.out_channels, g.pad_top, g.pad_left);
+            REQUIRE(cpu_kernels::winograd_fits(device, g));
+            problem const p(g);
+            expectation const e(p);
+            std::vector<float> y(p.dy.size()), dx(p.x.size()), dw(p.w.size()), dbias(p.bias.size());
+            for (bool const winograd : {true, false}) {
+                CAPTURE(winograd);
+                double const allowed = winograd ? 1e-5 : 1e-6;
+                device.winograd = winograd;
+                convolution_forward(device, g, p.x.data(), p.w.data(), p.bias.data(), y.data());
+                convolution_backward_data(device, g, p.dy.data(), p.w.data(), dx.data(), store::write);
+                CHECK(worst(y, e.y) < allowed);
+                CHECK(worst(dx, e.dx) < allowed);
+                convolution_backward_data(device, g, p.dy.data(), p.w.data(), dx.data(), store::accumulate);
+                for (float& v : dx) v *= 0.5F;
+                CHECK(worst(dx, e.dx) < allowed);
+                convolution_backward_weights(device, g, p.x.data(), p.dy.data(), dw.data(), dbias.data(), store::write);
+                CHECK(worst(dw, e.dw) < allowed);
+                convolution_backward_weights(device, g, p.x.data(), p.dy.data(), dw.data(), dbias.data(),
+                                             store::accumulate);
+                for (float& v : dw) v *= 0.5F;
+                CHECK(worst(dw, e.dw) < allowed);
+            }
+            device.winograd = true;
+        }
+    });
+}
+
+TEST_CASE("Winograd's method gives the same bits for any number of threads", "[cpu][winograd]") {
+    problem const p(geometries[2]);
+    std::vector<float> first;
+    for (int const threads : {1, 2, 3, 5}) {
+        cpu device{.threads = threads};
+        std::vector<float> all(p.dy.size() + p.w.size());
+        convolution_forward(device, p.g, p.x.data(), p.w.data(), p.bias.data(), all.data());
+        convolution_backward_weights(device, p.g, p.x.data(), p.dy.data(), all.data() + p.dy.size(), nullptr,
+                                     store::write);
+        if (first.empty()) first = all;
+        CHECK(std::memcmp(first.data(), all.data(), all.size() * sizeof(float)) == 0);
+    }
+}
+
+TEST_CASE("Winograd's method is taken where it fits alone", "[cpu][winograd]") {
+    cpu device, direct{.winograd = false};
+    convolution_geometry const fits = geometries[0];
+    CHECK(cpu_kernels::winograd_fits(device, fits));
+    CHECK_FALSE(cpu_kernels::winograd_fits(direct, fits));
+    auto const refused = [&](auto change) {
+        convolution_geometry g = fits;
+        change(g);
+        return !cpu_kernels::winograd_fits(device, g);
+    };
+    CHECK(refused([](auto& g) { g.stride = 2; }));
+    CHECK(refused([](auto& g) { g.kernel = 5; }));
+    CHECK(refused([](auto& g) { g.in_channels = 3; }));
+    CHECK(refused([](auto& g) { g.out_channels = 33; }));
+    CHECK(refused([](auto& g) { g.batch = 1; }));
+}
