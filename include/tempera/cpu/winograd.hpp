@@ -75,7 +75,7 @@ inline bool winograd_fits(cpu const& device, convolution_geometry const& g) {
     std::int64_t const tiles = std::int64_t{g.batch} * ((g.out_height + 3) / 4) * ((g.out_width + 3) / 4);
     std::int64_t const results = std::int64_t{g.batch} * g.out_height * g.out_width;
     return device.winograd && g.kernel == 3 && g.stride == 1 && g.in_channels % width == 0 &&
-           g.out_channels % width == 0 && std::min(g.in_channels, g.out_channels) >= 32 && tiles >= 64 &&
+           g.out_channels % width == 0 && std::min(g.in_channels, g.out_channels) >= 16 && tiles >= 64 &&
            results >= 7 * tiles;
 }
 

@@ -100,6 +100,11 @@ static void tile(tile_operands const& t) {
     float const* a5 = Rows > 5 ? t.a + 5 * row : t.a;
     float const* a10 = Rows > 10 ? t.a + 10 * row : t.a;
     float const* b = t.b;
+    TEMPERA_UNROLL
+    for (int i = 0; i < Rows; ++i) {  // results arrive from memory while the sums are made
+        __builtin_prefetch(t.c + t.c_rows[i], 1);
+        if (Vectors * width > 16) __builtin_prefetch(t.c + t.c_rows[i] + 16, 1);
+    }
     for (int k = t.depth; k > 0; --k) {
         vf y[Vectors];
         TEMPERA_UNROLL
