@@ -40,11 +40,11 @@ void report(benchmark::State& state, cpu& device, int batch, std::int64_t multip
     bench::count_arithmetic(state, device, multiply_adds * batch, times);
 }
 
-template <class Network, class Loss>
+template <precision P = precision::float32, class Network, class Loss>
 void train(benchmark::State& state, Network const& network, shape image, int batch, Loss const& loss) {
     cpu device{.threads = bench::threads()};
-    dynamic_model<cpu> m(device, network, image, {.max_batch = batch});
-    optimizer_state<cpu, precision::float32, sgd> updates(m, sgd{.weight_decay = 1e-4F});
+    dynamic_model<cpu, P> m(device, network, image, {.max_batch = batch});
+    optimizer_state<cpu, P, sgd> updates(m, sgd{.weight_decay = 1e-4F});
     std::vector<float> const images = noise(batch * image.size());
     std::vector<std::int32_t> labels(static_cast<std::size_t>(batch));
     for (int i = 0; i < batch; ++i) labels[static_cast<std::size_t>(i)] = i % 10;
@@ -77,6 +77,14 @@ void train_resnet18_cifar(benchmark::State& state) {
 void train_resnet50_224(benchmark::State& state) {
     train(state, classifier(resnet50, {}), photo, static_cast<int>(state.range(0)), cross_entropy{});
 }
+void train_resnet18_cifar_bf16(benchmark::State& state) {
+    train<precision::bfloat16>(state, classifier(resnet18_cifar, {.classes = 10}), cifar,
+                               static_cast<int>(state.range(0)), cross_entropy{});
+}
+void train_resnet50_224_bf16(benchmark::State& state) {
+    train<precision::bfloat16>(state, classifier(resnet50, {}), photo, static_cast<int>(state.range(0)),
+                               cross_entropy{});
+}
 void pretrain_demo(benchmark::State& state) {
     train(state, simclr(demo_encoder, demo_head), small, static_cast<int>(state.range(0)), nt_xent{.temperature = 0.2F});
 }
@@ -95,6 +103,8 @@ void predict_resnet50_224(benchmark::State& state) {
 
 BENCHMARK(train_resnet18_cifar)->ArgName("batch")->Arg(32)->Arg(128)->UseRealTime()->Unit(benchmark::kMillisecond);
 BENCHMARK(train_resnet50_224)->ArgName("batch")->Arg(8)->Iterations(2)->UseRealTime()->Unit(benchmark::kMillisecond);
+BENCHMARK(train_resnet18_cifar_bf16)->ArgName("batch")->Arg(128)->UseRealTime()->Unit(benchmark::kMillisecond);
+BENCHMARK(train_resnet50_224_bf16)->ArgName("batch")->Arg(8)->Iterations(2)->UseRealTime()->Unit(benchmark::kMillisecond);
 BENCHMARK(pretrain_demo)->ArgName("views")->Arg(512)->UseRealTime()->Unit(benchmark::kMillisecond);
 BENCHMARK(fine_tune_demo)->ArgName("batch")->Arg(80)->Arg(256)->UseRealTime()->Unit(benchmark::kMillisecond);
 BENCHMARK(predict_resnet18_cifar)->ArgName("batch")->Arg(1)->Arg(32)->UseRealTime()->Unit(benchmark::kMillisecond);
