@@ -8,6 +8,7 @@
 #include <tempera/cpu/contrastive.hpp>
 #include <tempera/cpu/convolution.hpp>
 #include <tempera/cpu/cpu.hpp>
+#include <tempera/cpu/direct_convolution.hpp>
 #include <tempera/cpu/distillation.hpp>
 #include <tempera/cpu/dropout.hpp>
 #include <tempera/cpu/finite.hpp>

@@ -1,17 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-// Convolution on the cpu, all three directions as products of the windows of a map. See device/convolution.hpp.
-//
-//   forward            y[p, o]  = sum_k window(x, p)[k] w[o, k]            p a position of y
-//   backward data      dx[p, c] = sum_k window(dy, p)[k] w'[k, c]          stride^2 phases of positions of dx, each a
-//                      convolution of stride 1 over dy with the taps that reach the phase, in reverse order
-//   backward weights   dw[o, k] = sum_p dy[p, o] window(x, p)[k]           positions in blocks, sums in order
-//
-// Windows are copied a block at a time into a worker's scratch memory; 1x1 maps of stride 1 are read in place.
+// Convolution on the cpu (contract: device/convolution.hpp): Winograd's method where it fits, direct sums elsewhere.
 
-#include <type_traits>
+#include <cstdint>
 
-#include <tempera/cpu/gemm.hpp>
+#include <tempera/cpu/direct_convolution.hpp>
 #include <tempera/cpu/verbose.hpp>
 #include <tempera/cpu/winograd.hpp>
 #include <tempera/device/convolution.hpp>
@@ -20,283 +13,67 @@ namespace tempera {
 
 namespace cpu_kernels {
 
+/// What one call runs: the kernels, and by which method. `along`: the channels that its products sum over.
 template <class T>
-inline constexpr bool is_float = std::is_same_v<T, float>;
+struct convolution_choice {
+    convolution_choice(cpu& device, convolution_geometry const& g, int along)
+        : kernels(gemm_kernels_for<T>(device.level(), along)), winograd(is_float<T> && winograd_fits(device, g)) {}
 
-/// Whether the rows of the product are the positions of the map themselves, and not worth copying.
-/// `channels` counts pairs where kernels take them.
-template <class T>
-bool reads_in_place(gemm_kernels<T> const& kernels, int kernel, int stride, int pad_top, int pad_left, int channels) {
-    return (is_float<T> || kernels.pair == 2) && kernel == 1 && stride == 1 && pad_top == 0 && pad_left == 0 &&
-           channels % 512 != 0;
-}
+    char const* name() const { return winograd ? "winograd 4x4" : kernels.name; }
+
+    gemm_kernels<T> const& kernels;
+    bool winograd;
+};
 
 inline void print_sizes(verbose_scope& scope, convolution_geometry const& g) {
     scope.sizes("%d x %dx%dx%d -> %dx%dx%d, %dx%d/%d", g.batch, g.in_height, g.in_width, g.in_channels, g.out_height,
                 g.out_width, g.out_channels, g.kernel, g.kernel, g.stride);
 }
 
-inline float* panels_of(cpu& device, std::int64_t floats) {
-    return static_cast<float*>(
-        device.scratch(device.caller(), slot_panels, static_cast<std::size_t>(floats) * sizeof(float)));
-}
-
-template <class T>
-void forward_with(cpu& device, gemm_kernels<T> const& kernels, convolution_geometry const& g, T const* x,
-                  float const* w, float const* bias, T* y) {
-    auto const turn = device.exclusive();
-    int const channels = g.in_channels / kernels.pair;
-    int const depth = g.kernel * g.kernel * channels;
-    std::int64_t const filter = std::int64_t{depth} * kernels.pair;
-    std::int64_t const tc = kernels.tile_columns;
-    std::int64_t const panels = ceil_divide(g.out_channels, tc);
-    float* const packed = panels_of(device, panels * tc * depth);
-    device.for_chunks(panels, [&](std::int64_t p, int) {
-        int const columns = static_cast<int>(std::min<std::int64_t>(tc, g.out_channels - p * tc));
-        kernels.pack(w + p * tc * filter, 1, filter, depth, columns, packed + p * tc * depth, tc * depth);
-    });
-
-    gemm_job job;
-    job.rows = std::int64_t{1} * g.batch * g.out_height * g.out_width;
-    job.columns = g.out_channels;
-    job.depth = depth;
-    if (reads_in_place(kernels, g.kernel, g.stride, g.pad_top, g.pad_left, channels)) {
-        job.a = reinterpret_cast<float const*>(x);
-        job.a_row = channels;
-    } else {
-        job.walk = {g.in_height, g.in_width, channels,    g.out_height, g.out_width,
-                    g.stride,    -g.pad_top, -g.pad_left, g.kernel,     g.kernel};
-        job.source = x;
-        job.gather = kernels.gather;
-    }
-    job.panels = packed;
-    job.c = y;
-    job.scatter = is_float<T> ? nullptr : kernels.scatter;
-    job.out = {1, 1, g.out_channels, 0, 0};
-    job.bias = bias;
-    run_gemm(device, kernels, job);
-}
-
-/// Along one axis: positions phase, phase + stride, ... of dx receive the taps last, last - stride, ... of the kernel
-/// (count of them); the tap `last` meets dy at (position - phase) / stride + offset.
-struct data_phase {
-    int positions, last, count, offset;
-};
-
-inline data_phase phase_of(int phase, int size, int kernel, int stride, int pad) {
-    int const first = (phase + pad) % stride;
-    int const count = first < kernel ? (kernel - 1 - first) / stride + 1 : 0;
-    int const last = first + (count - 1) * stride;
-    return {size > phase ? (size - phase - 1) / stride + 1 : 0, last, count, (phase + pad - last) / stride};
-}
-
-template <class T>
-void backward_data_with(cpu& device, gemm_kernels<T> const& kernels, convolution_geometry const& g, T const* dy,
-                        float const* w, T* dx, store mode) {
-    auto const turn = device.exclusive();
-    std::int64_t const tc = kernels.tile_columns;
-    std::int64_t const panels = ceil_divide(g.in_channels, tc);
-    std::int64_t const taps = std::int64_t{1} * g.kernel * g.kernel;
-    std::int64_t const filter = taps * g.in_channels;
-    int const channels = g.out_channels / kernels.pair;
-    float* const packed = panels_of(device, panels * tc * taps * channels);
-
-    float* block = packed;
-    for (int a = 0; a < g.stride; ++a) {
-        data_phase const v = phase_of(a, g.in_height, g.kernel, g.stride, g.pad_top);
-        for (int b = 0; b < g.stride; ++b) {
-            data_phase const h = phase_of(b, g.in_width, g.kernel, g.stride, g.pad_left);
-            std::int64_t const reached = std::int64_t{1} * v.count * h.count;
-            std::int64_t const depth = reached * channels;
-            std::int64_t const stretch = 32 / kernels.pair;  // 32 filters at a time: their lines lie far apart in w
-            std::int64_t const stretches = ceil_divide(channels, stretch);
-            device.for_chunks(reached * stretches, [&](std::int64_t chunk, int) {
-                std::int64_t const tap = chunk / stretches;
-                std::int64_t const o = chunk % stretches * stretch;
-                std::int64_t const r = v.last - tap / h.count * g.stride;
-                std::int64_t const s = h.last - tap % h.count * g.stride;
-                int const filters = static_cast<int>(std::min(stretch, channels - o));
-                kernels.pack(w + o * kernels.pair * filter + (r * g.kernel + s) * g.in_channels, filter, 1, filters,
-                             g.in_channels, block + (tap * channels + o) * tc, depth * tc);
-            });
-
-            gemm_job job;
-            job.rows = std::int64_t{1} * g.batch * v.positions * h.positions;
-            job.columns = g.in_channels;
-            job.depth = static_cast<int>(depth);
-            if (reads_in_place(kernels, g.kernel, g.stride, g.pad_top, g.pad_left, channels) &&
-                g.in_height == g.out_height && g.in_width == g.out_width) {
-                job.a = reinterpret_cast<float const*>(dy);
-                job.a_row = channels;
-            } else {
-                job.walk = {g.out_height, g.out_width, channels, v.positions, h.positions, 1,
-                            v.offset,     h.offset,    v.count,  h.count};
-                job.source = dy;
-                job.gather = kernels.gather;
-            }
-            job.panels = block;
-            std::ptrdiff_t const line = std::ptrdiff_t{g.in_width} * g.in_channels;
-            job.c = dx + a * line + std::ptrdiff_t{b} * g.in_channels;
-            job.scatter = is_float<T> ? nullptr : kernels.scatter;
-            job.out = {v.positions, h.positions, g.in_height * line, g.stride * line,
-                       std::ptrdiff_t{g.stride} * g.in_channels};
-            job.accumulate = mode == store::accumulate;
-            if (depth > 0 || mode == store::write) run_gemm(device, kernels, job);
-            block += panels * tc * depth;
-        }
-    }
-}
-
-/// dbias (+)= the sums of dy over its rows, in up to 32 parts added in order.
-template <class T>
-void add_rows_with(cpu& device, gemm_kernels<T> const& kernels, std::int64_t rows, int columns, T const* dy,
-                   float* dbias, store mode) {
-    std::int64_t const part = std::max<std::int64_t>(ceil_divide(rows, 32), 64);
-    std::int64_t const parts = std::max<std::int64_t>(ceil_divide(rows, part), 1);
-    auto* const sums = static_cast<float*>(
-        device.scratch(device.caller(), slot_parts, static_cast<std::size_t>(parts * columns) * sizeof(float)));
-    device.for_chunks(parts, [&](std::int64_t p, int) {
-        kernels.add_rows(dy + p * part * columns, std::min(part, rows - p * part), columns, sums + p * columns);
-    });
-    kernels.add_parts(sums, columns, static_cast<int>(parts), columns, dbias, mode == store::accumulate);
-}
-
-template <class T>
-void backward_weights_with(cpu& device, gemm_kernels<T> const& kernels, convolution_geometry const& g, T const* x,
-                           T const* dy, float* dw, float* dbias, store mode) {
-    auto const turn = device.exclusive();
-    std::int64_t const rows = std::int64_t{1} * g.batch * g.out_height * g.out_width;
-    if (dbias != nullptr) add_rows_with(device, kernels, rows, g.out_channels, dy, dbias, mode);
-
-    // Groups of window elements of about 576, and as many splits of the rows as make 16 chunks, if the partial
-    // results stay small (8 MB). A split of at least 512 rows goes through blocks of 256 KB of windows.
-    int const depth = g.kernel * g.kernel * g.in_channels;
-    std::int64_t const tr = kernels.tile_rows;
-    std::int64_t const tc = kernels.tile_columns;
-    std::int64_t const groups = ceil_divide(depth, 576);
-    std::int64_t const group = round_up(ceil_divide(depth, groups), tc);
-    std::int64_t const weights = g.weight_size();
-    std::int64_t splits = std::min(ceil_divide(16, groups), ceil_divide(rows, 512));
-    splits = std::max<std::int64_t>(std::min(splits, (std::int64_t{1} << 21) / std::max<std::int64_t>(weights, 1)), 1);
-    std::int64_t const split = ceil_divide(rows, splits);
-    std::int64_t const line = line_of(group);
-    std::int64_t const block = std::min<std::int64_t>(
-        {round_up(std::max<std::int64_t>(split, 1), 8), 512, std::max<std::int64_t>(65536 / line, 64)});
-    std::int64_t const filters = round_up(g.out_channels, tr);
-
-    auto const bytes = [](std::int64_t floats) { return static_cast<std::size_t>(floats) * sizeof(float); };
-    device.reserve(slot_rows, bytes(block * line + 64));
-    device.reserve(slot_sums, bytes(block * filters + 64));
-    bool const accumulate = mode == store::accumulate;
-    float* const parts =
-        splits == 1 ? dw : static_cast<float*>(device.scratch(device.caller(), slot_parts, bytes(splits * weights)));
-    auto* const filter_rows = reinterpret_cast<std::ptrdiff_t*>(device.scratch(
-        device.caller(), slot_panels, static_cast<std::size_t>(g.out_channels) * sizeof(std::ptrdiff_t)));
-    for (int o = 0; o < g.out_channels; ++o) filter_rows[o] = std::ptrdiff_t{o} * depth;
-    window_walk const walk{g.in_height,  g.in_width,  g.in_channels / kernels.pair,
-                           g.out_height, g.out_width, g.stride,
-                           -g.pad_top,   -g.pad_left, g.kernel,
-                           g.kernel};
-
-    device.for_chunks(groups * splits, [&](std::int64_t chunk, int worker) {
-        std::int64_t const s = chunk / groups;
-        int const k0 = static_cast<int>(chunk % groups * group);
-        int const columns = static_cast<int>(std::min<std::int64_t>(group, depth - k0));
-        if (columns <= 0) return;
-        auto* const windows = static_cast<float*>(device.scratch(worker, slot_rows, bytes(block * line + 64)));
-        auto* const slopes = static_cast<float*>(device.scratch(worker, slot_sums, bytes(block * filters + 64)));
-        std::int64_t const last = std::min(rows, (s + 1) * split);
-        std::int64_t p = std::min(s * split, last);
-        bool first = true;
-        while (first || p < last) {
-            int const count = static_cast<int>(std::min(block, last - p));
-            if (count > 0) {
-                kernels.gather_steps(walk, x, p, count, k0, k0 + columns, windows, line);
-                kernels.interleave(dy + p * g.out_channels, g.out_channels, count, g.out_channels, slopes);
-            }
-            gemm_block m{};
-            m.rows = g.out_channels;
-            m.columns = columns;
-            m.depth = static_cast<int>(ceil_divide(count, kernels.pair));
-            m.a = slopes;
-            m.a_group = tr * m.depth;
-            m.a_row = 1;
-            m.a_step = tr;
-            m.b = windows;
-            m.b_panel = tc;
-            m.b_step = line;
-            m.c = parts + (splits == 1 ? 0 : s * weights) + k0;
-            m.c_rows = filter_rows;
-            m.accumulate = !first || (splits == 1 && accumulate);
-            kernels.multiply(m);
-            first = false;
-            p += count;
-        }
-    });
-    if (splits == 1) return;
-    std::int64_t const stretch = 4096;
-    device.for_chunks(ceil_divide(weights, stretch), [&](std::int64_t i, int) {
-        kernels.add_parts(parts + i * stretch, weights, static_cast<int>(splits),
-                          std::min(stretch, weights - i * stretch), dw + i * stretch, accumulate);
-    });
-}
-
 }  // namespace cpu_kernels
 
-// See device/convolution.hpp; T is float or bf16.
+// T is float or bf16.
 template <class T>
 void convolution_forward(cpu& device, convolution_geometry const& g, T const* x, float const* w, float const* bias,
                          T* y) {
-    auto const& kernels = cpu_kernels::gemm_kernels_for<T>(device.level(), g.in_channels);
-    verbose_scope scope(device, "convolution_forward", kernels.name, g.multiply_adds(),
-                        cpu_kernels::peak_to_print(device, kernels));
-    cpu_kernels::print_sizes(scope, g);
-    if constexpr (cpu_kernels::is_float<T>) {
-        if (cpu_kernels::winograd_fits(device, g)) {
-            cpu_kernels::winograd_map const map{g.in_height, g.in_width,     g.in_channels, g.out_height,
-                                                g.out_width, g.out_channels, g.pad_top,     g.pad_left};
-            return cpu_kernels::winograd_convolution(device, map, g.batch, x, w, false, bias, false, y);
-        }
+    using namespace cpu_kernels;
+    convolution_choice<T> const choice(device, g, g.in_channels);
+    verbose_scope scope(device, "convolution_forward", choice.name(), g.multiply_adds(),
+                        peak_to_print(device, choice.kernels));
+    print_sizes(scope, g);
+    if constexpr (is_float<T>) {
+        if (choice.winograd) return winograd_forward(device, g, x, w, bias, y);
     }
-    cpu_kernels::forward_with(device, kernels, g, x, w, bias, y);
+    forward_with(device, choice.kernels, g, x, w, bias, y);
 }
 
 template <class T>
 void convolution_backward_data(cpu& device, convolution_geometry const& g, T const* dy, float const* w, T* dx,
                                store mode) {
-    auto const& kernels = cpu_kernels::gemm_kernels_for<T>(device.level(), g.out_channels);
-    verbose_scope scope(device, "convolution_backward_data", kernels.name, g.multiply_adds(),
-                        cpu_kernels::peak_to_print(device, kernels));
-    cpu_kernels::print_sizes(scope, g);
-    if constexpr (cpu_kernels::is_float<T>) {
-        if (cpu_kernels::winograd_fits(device, g)) {
-            cpu_kernels::winograd_map const map{g.out_height, g.out_width,   g.out_channels, g.in_height,
-                                                g.in_width,   g.in_channels, 2 - g.pad_top,  2 - g.pad_left};
-            return cpu_kernels::winograd_convolution(device, map, g.batch, dy, w, true, nullptr,
-                                                     mode == store::accumulate, dx);
-        }
+    using namespace cpu_kernels;
+    convolution_choice<T> const choice(device, g, g.out_channels);
+    verbose_scope scope(device, "convolution_backward_data", choice.name(), g.multiply_adds(),
+                        peak_to_print(device, choice.kernels));
+    print_sizes(scope, g);
+    if constexpr (is_float<T>) {
+        if (choice.winograd) return winograd_backward_data(device, g, dy, w, dx, mode);
     }
-    cpu_kernels::backward_data_with(device, kernels, g, dy, w, dx, mode);
+    backward_data_with(device, choice.kernels, g, dy, w, dx, mode);
 }
 
 template <class T>
 void convolution_backward_weights(cpu& device, convolution_geometry const& g, T const* x, T const* dy, float* dw,
                                   float* dbias, store mode) {
-    auto const& kernels = cpu_kernels::gemm_kernels_for<T>(device.level(), g.in_channels);
-    verbose_scope scope(device, "convolution_backward_weights", kernels.name, g.multiply_adds(),
-                        cpu_kernels::peak_to_print(device, kernels));
-    cpu_kernels::print_sizes(scope, g);
-    if constexpr (cpu_kernels::is_float<T>) {
-        if (cpu_kernels::winograd_fits(device, g)) {
-            auto const turn = device.exclusive();
-            std::int64_t const rows = std::int64_t{1} * g.batch * g.out_height * g.out_width;
-            if (dbias != nullptr) cpu_kernels::add_rows_with(device, kernels, rows, g.out_channels, dy, dbias, mode);
-            cpu_kernels::winograd_map const map{g.in_height, g.in_width,     g.in_channels, g.out_height,
-                                                g.out_width, g.out_channels, g.pad_top,     g.pad_left};
-            return cpu_kernels::winograd_weights(device, map, g.batch, x, dy, dw, mode == store::accumulate);
-        }
+    using namespace cpu_kernels;
+    convolution_choice<T> const choice(device, g, g.in_channels);
+    verbose_scope scope(device, "convolution_backward_weights", choice.name(), g.multiply_adds(),
+                        peak_to_print(device, choice.kernels));
+    print_sizes(scope, g);
+    if (dbias != nullptr) add_rows_with(device, choice.kernels, g, dy, dbias, mode);
+    if constexpr (is_float<T>) {
+        if (choice.winograd) return winograd_backward_weights(device, g, x, dy, dw, mode);
     }
-    cpu_kernels::backward_weights_with(device, kernels, g, x, dy, dw, dbias, mode);
+    backward_weights_with(device, choice.kernels, g, x, dy, dw, mode);
 }
 
 }  // namespace tempera

@@ -163,6 +163,7 @@ inline void winograd_weights(cpu& device, winograd_map const& map, int batch, fl
                              float* dw, bool accumulate) {
     gemm_tiles const& gemm = gemm_kernels_of<float>(device.level());
     winograd_kernels const& k = winograd_for(device.level());
+    auto const turn = device.exclusive();
     std::int64_t const tiles = std::int64_t{batch} * map.across() * map.down();
     std::int64_t const blocks = ceil_divide(tiles, winograd_tiles);
     std::int64_t const plane_u = std::int64_t{map.filters} * map.channels;
@@ -221,6 +222,29 @@ inline void winograd_weights(cpu& device, winograd_map const& map, int batch, fl
         k.collect(parts + o * map.channels, map.channels, plane_u, static_cast<int>(splits), part, accumulate,
                   dw + o * 9 * map.channels);
     });
+}
+
+// The three directions of a convolution that fits; see device/convolution.hpp.
+
+inline winograd_map winograd_map_of(convolution_geometry const& g) {
+    return {g.in_height, g.in_width, g.in_channels, g.out_height, g.out_width, g.out_channels, g.pad_top, g.pad_left};
+}
+
+inline void winograd_forward(cpu& device, convolution_geometry const& g, float const* x, float const* w,
+                             float const* bias, float* y) {
+    winograd_convolution(device, winograd_map_of(g), g.batch, x, w, false, bias, false, y);
+}
+
+inline void winograd_backward_data(cpu& device, convolution_geometry const& g, float const* dy, float const* w,
+                                   float* dx, store mode) {
+    winograd_map const map{g.out_height, g.out_width,   g.out_channels, g.in_height,
+                           g.in_width,   g.in_channels, 2 - g.pad_top,  2 - g.pad_left};
+    winograd_convolution(device, map, g.batch, dy, w, true, nullptr, mode == store::accumulate, dx);
+}
+
+inline void winograd_backward_weights(cpu& device, convolution_geometry const& g, float const* x, float const* dy,
+                                      float* dw, store mode) {
+    winograd_weights(device, winograd_map_of(g), g.batch, x, dy, dw, mode == store::accumulate);
 }
 
 }  // namespace tempera::cpu_kernels
