@@ -29,7 +29,10 @@ if(clang)
 else()
   tempera_add_skipped("build: clang" "no clang++: apt-get install clang")
 endif()
-if(CUDAToolkit_NVCC_EXECUTABLE)
+# nvcc 13 with clang as its host compiler evaluates plans wrongly; docs/cuda.md asks for g++.
+if(CUDAToolkit_NVCC_EXECUTABLE AND NOT CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  tempera_add_skipped("build: nvcc" "nvcc is tested with g++ as its host compiler, in the dev build")
+elseif(CUDAToolkit_NVCC_EXECUTABLE)
   # Eigen's functions without __host__ __device__ are no fault of ours.
   tempera_compiles("surface compiles with nvcc" tests/surface.cpp "${CUDAToolkit_NVCC_EXECUTABLE}" -x cu -std=c++20
                    -ccbin "${CMAKE_CXX_COMPILER}" ${includes} -diag-suppress 20012,20014,20015 -o surface_nvcc.o)
