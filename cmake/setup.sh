@@ -22,6 +22,7 @@ packages_wanted() {
     esac
     case $1 in
         bench) echo libdlib-dev libopenblas-dev ;;
+        compare) echo python3 python3-venv ;;
         full | deps) echo libdlib-dev libopenblas-dev chromium ;;
     esac
 }
@@ -40,6 +41,7 @@ present() {
         ninja-build) command -v ninja >/dev/null || command -v make >/dev/null ;;
         clang) command -v clang++ >/dev/null ;;
         git | chromium | python3 | pkg-config) command -v "$1" >/dev/null ;;
+        python3-venv) python3 -c 'import ensurepip, venv' 2>/dev/null ;;
         binutils) command -v objdump >/dev/null ;;
         ca-certificates) [ -s /etc/ssl/certs/ca-certificates.crt ] ;;
         libeigen3-dev) header Eigen/Core ;;

@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs the comparison: for each workload a check that both sides compute the same, then rounds in which tempera and the
+modes of PyTorch take turns. 'sh cmake/run compare' calls it with the Python of build/compare."""
+
+import argparse
+import datetime
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+
+import machine
+from table import publish
+from workloads import MODES, TOLERANCES, WORKLOADS, named
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+FOLDER = os.path.join(ROOT, "build", "compare")
+PROGRAM = os.path.join(ROOT, "build", "release", "benchmarks", "compare")
+THREADS = "2"
+
+
+def environment():
+    """Two threads for both; what the compiler of PyTorch has made once is kept for the next run."""
+    return {
+        **os.environ,
+        "TEMPERA_THREADS": THREADS,
+        "OMP_NUM_THREADS": THREADS,
+        "TORCHINDUCTOR_CACHE_DIR": os.path.join(FOLDER, "inductor"),
+        "TORCHINDUCTOR_COMPILE_THREADS": "1",
+    }
+
+
+def command_of(workload, mode):
+    if mode == "tempera":
+        return [PROGRAM, workload.name]
+    return [sys.executable, os.path.join(HERE, "worker.py"), workload.name, mode]
+
+
+class Failed(Exception):
+    pass
+
+
+class Side:
+    """A process that takes steps when asked."""
+
+    def __init__(self, workload, mode):
+        self.mode = mode
+        self.errors = tempfile.TemporaryFile(mode="w+")
+        self.process = subprocess.Popen(command_of(workload, mode), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        stderr=self.errors, env=environment(), text=True)
+        self.about = self.read()
+
+    def read(self):
+        for line in self.process.stdout:
+            if line.startswith("{"):
+                return json.loads(line)
+        self.errors.seek(0)
+        lines = [line.strip() for line in self.errors.read().splitlines() if line.strip()]
+        raise Failed(lines[-1] if lines else f"ended with {self.process.wait()}")
+
+    def ask(self, line):
+        try:
+            self.process.stdin.write(line + "\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            pass
+        return self.read()
+
+    def run(self, steps):
+        return self.ask(f"run {steps}")["seconds"]
+
+    def quit(self):
+        peak = self.ask("quit")["peak_bytes"]
+        self.process.wait()
+        return peak
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        self.errors.close()
+
+
+def check(workload):
+    """Differences of the first step. Exits where one is above its tolerance: times of two programs that compute
+    different things mean nothing."""
+    folder = tempfile.mkdtemp(dir=FOLDER)
+    try:
+        subprocess.run(command_of(workload, "tempera") + ["--dump", folder], env=environment(), check=True)
+        answer = subprocess.run(command_of(workload, "eager") + ["--check", folder], env=environment(), check=True,
+                                stdout=subprocess.PIPE, text=True).stdout
+    finally:
+        shutil.rmtree(folder)
+    found = json.loads(answer.splitlines()[-1])
+    allowed = TOLERANCES["bfloat16" if workload.bfloat16 else "float32"]
+    for what, difference in found.items():
+        print(f"  {what} differs by {difference:.1e}, allowed are {allowed[what]:.0e}", flush=True)
+    wrong = [what for what, difference in found.items() if not difference <= allowed[what]]
+    if wrong:
+        raise SystemExit(f"{workload.name}: tempera and PyTorch do not compute the same: {', '.join(wrong)}")
+    return found
+
+
+def measure(workload, rounds, quick):
+    sides, times, result = [], {}, {"label": workload.label, "batch": workload.batch, "missing": {}, "modes": {}}
+    try:
+        for mode in ("tempera",) + MODES:
+            side = None
+            try:
+                side = Side(workload, mode)
+                side.run(2)  # memory is touched, weights are packed, PyTorch compiles
+                sides.append(side)
+                times[mode] = []
+            except Failed as problem:
+                if mode == "tempera":
+                    raise SystemExit(f"{workload.name}: {problem}")
+                print(f"  PyTorch {mode} is left out: {problem}", flush=True)
+                result["missing"][mode] = str(problem)
+                side and side.stop()
+        steps = workload.quick_steps if quick else workload.steps
+        before = machine.busy_seconds(side.process.pid for side in sides)
+        for number in range(rounds):
+            for side in sides if number % 2 == 0 else reversed(sides):
+                times[side.mode].append(side.run(steps))
+        result["others"] = machine.share_of_others(before, machine.busy_seconds(side.process.pid for side in sides))
+        if result["others"] > 0.05:
+            print(f"  other programs took {100 * result['others']:.0f} % of the machine meanwhile", flush=True)
+        for side in sides:
+            flat = [s for round_ in times[side.mode] for s in round_]
+            result["modes"][side.mode] = {
+                "median": statistics.median(flat), "minimum": min(flat), "maximum": max(flat),
+                "rounds": times[side.mode], "peak_bytes": side.quit(), "about": side.about,
+            }
+            m = result["modes"][side.mode]
+            print(f"  {side.mode:9s} {m['median']:9.4f} s a step ({m['minimum']:.4f} to {m['maximum']:.4f}), "
+                  f"peak {m['peak_bytes'] / 2**30:.2f} GiB", flush=True)
+    finally:
+        for side in sides:
+            side.stop()
+    theirs = {mode: m for mode, m in result["modes"].items() if mode != "tempera"}
+    if theirs:
+        ours = result["modes"]["tempera"]
+        result["best"] = min(theirs, key=lambda mode: theirs[mode]["median"])
+        best = theirs[result["best"]]
+        result["ratio"] = ours["median"] / best["median"]
+        by_round = [statistics.median(a) / statistics.median(b) for a, b in zip(ours["rounds"], best["rounds"])]
+        result["ratio_range"] = [min(by_round), max(by_round)]
+        print(f"  ratio {result['ratio']:.2f}, by rounds {min(by_round):.2f} to {max(by_round):.2f}", flush=True)
+    return result
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="sh cmake/run compare", description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="two rounds of few steps")
+    parser.add_argument("--only", action="append", metavar="WORKLOAD", help="this workload (may be repeated)")
+    parser.add_argument("--no-write", action="store_true", help="leave docs/performance.md and its chart as they are")
+    options = parser.parse_args()
+    if options.only == ["list"]:
+        print("\n".join(f"{w.name:34s} {w.label}" for w in WORKLOADS))
+        return
+    chosen = [named(name) for name in options.only] if options.only else WORKLOADS
+    rounds = 2 if options.quick else 3
+    results = {
+        "command": " ".join(["sh cmake/run compare"] + sys.argv[1:]),
+        "date": datetime.date.today().isoformat(),
+        "machine": machine.name(),
+        "threads": int(THREADS),
+        "rounds": rounds,
+        "compiler": os.environ.get("TEMPERA_COMPILER", ""),
+        "workloads": {},
+    }
+    begin = datetime.datetime.now()
+    for workload in chosen:
+        print(f"{workload.name}: {workload.label}", flush=True)
+        differences = check(workload)
+        results["workloads"][workload.name] = {**measure(workload, rounds, options.quick), "differences": differences}
+    print(f"measured in {(datetime.datetime.now() - begin).seconds} s")
+    with open(os.path.join(FOLDER, "results.json"), "w") as out:
+        json.dump(results, out, indent=1)
+    publish(results, None if options.no_write else os.path.join(ROOT, "docs"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""PyTorch's side of the workloads: what one step does, in eager mode and compiled."""
+
+import torch
+import torch.nn.functional as F
+
+from augmentation import two_views
+from lars import Lars
+from networks import Encoder, Network, load
+
+NETWORKS = {
+    "resnet50": lambda: Network(Encoder(50, "imagenet"), classes=1000),
+    "selective50": lambda: Network(Encoder(50, "resnet_d", selective=True), classes=1000),
+    "resnet18": lambda: Network(Encoder(18, "cifar"), classes=10),
+    "small": lambda: Network(Encoder(10, "small", 1, 16, 3, selective=True), head=(3, 64)),
+    "simclr18": lambda: Network(Encoder(18, "cifar"), head=(3, 128)),
+}
+
+
+def nt_xent(h, temperature):
+    """The sum of the two views' means. The row of similarities is reduced at once; the pair's own entry is a product of
+    its own, so that nothing is gathered from the large matrix."""
+    z = F.normalize(h.float(), eps=1e-6)
+    similarities = (z / temperature) @ z.t()
+    similarities = similarities.fill_diagonal_(float("-inf"))
+    positive = (z * z.roll(z.shape[0] // 2, 0)).sum(1) / temperature
+    return 2 * (torch.logsumexp(similarities, 1) - positive).mean()
+
+
+def compiled(function, mode):
+    return torch.compile(function) if mode == "compiled" else function
+
+
+def images_of(workload):
+    torch.manual_seed(1)
+    height, width, channels = workload.image
+    return torch.rand(workload.batch, channels, height, width).contiguous(memory_format=torch.channels_last)
+
+
+class Training:
+    """Forward, loss, backward and update on one batch, or on two new views of every image."""
+
+    def __init__(self, workload, mode, weights=None, rate=1e-3):
+        self.workload = workload
+        self.network = NETWORKS[workload.network]()
+        if weights:
+            load(self.network, weights)
+        self.network.to(memory_format=torch.channels_last)
+        self.labels = torch.arange(workload.batch) % 10
+        contrastive = self.network.head is not None
+        temperature = 0.2 if workload.network == "small" else 0.1
+
+        def loss_of(images):
+            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=workload.bfloat16):
+                output = self.network(images)
+            loss = nt_xent(output, temperature) if contrastive else F.cross_entropy(output.float(), self.labels)
+            return output, loss
+
+        self.loss_of = compiled(loss_of, mode)
+        norms = [p for n, p in self.network.named_parameters() if ".norm" in n]
+        others = [p for n, p in self.network.named_parameters() if ".norm" not in n]
+        if workload.kind == "pretrain":
+            self.optimizer = Lars(others, norms, rate, weight_decay=1e-4)
+            torch.manual_seed(1)
+            self.set = torch.randint(0, 256, (1024, 3, 32, 32), dtype=torch.uint8)
+            self.next_batch = self.augmented(compiled(two_views, mode))
+        else:
+            groups = [{"params": others, "weight_decay": 1e-4}, {"params": norms, "weight_decay": 0.0}]
+            self.optimizer = torch.optim.SGD(groups, lr=rate, momentum=0.9, nesterov=True, fused=True)
+            images = images_of(workload)
+            self.next_batch = lambda: images
+
+    def augmented(self, views):
+        def batch():
+            picked = torch.randint(0, len(self.set), (self.workload.batch // 2,))
+            return views(self.set[picked]).contiguous(memory_format=torch.channels_last)
+
+        return batch
+
+    def on(self, images):
+        output, loss = self.loss_of(images)
+        loss.backward()
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        return output.detach(), loss.detach()
+
+    def __call__(self):
+        self.on(self.next_batch())
+
+
+class Prediction:
+    """Inference with batch norm folded into the weights; compiled with weights frozen into the program."""
+
+    def __init__(self, workload, mode, weights=None):
+        self.workload = workload
+        network = NETWORKS[workload.network]()
+        if weights:
+            load(network, weights)
+        network.eval().to(memory_format=torch.channels_last)
+        if mode == "compiled":
+            import torch._inductor.config as inductor
+
+            inductor.freezing = True
+            self.network = torch.compile(network)
+        else:
+            self.network = folded(network)
+        self.images = images_of(workload)
+
+    @torch.no_grad()
+    def on(self, images):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.workload.bfloat16):
+            return self.network(images), None
+
+    def __call__(self):
+        self.on(self.images)
+
+
+def folded(network):
+    """Every norm that stands behind a convolution becomes part of it."""
+    from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+    for module in network.modules():
+        for name, part in list(module.named_children()):
+            if name.startswith("norm") and isinstance(part, torch.nn.BatchNorm2d):
+                number = name[len("norm"):]
+                setattr(module, f"conv{number}", fuse_conv_bn_eval(getattr(module, f"conv{number}"), part))
+                setattr(module, name, torch.nn.Identity())
+    return network.to(memory_format=torch.channels_last)
+
+
+class Loss:
+    """NT-Xent alone, value and gradient."""
+
+    def __init__(self, workload, mode):
+        torch.manual_seed(1)
+        self.loss_of = compiled(lambda h: nt_xent(h, 0.1), mode)
+        self.h = torch.rand(workload.batch, workload.image[2]) * 2 - 1
+
+    def on(self, h):
+        h = h.detach().requires_grad_()
+        loss = self.loss_of(h)
+        loss.backward()
+        return h.grad, loss.detach()
+
+    def __call__(self):
+        self.on(self.h)
+
+
+def step_of(workload, mode, weights=None, rate=1e-3):
+    if workload.kind == "loss":
+        return Loss(workload, mode)
+    if workload.kind == "predict":
+        return Prediction(workload, mode, weights)
+    return Training(workload, mode, weights, rate)

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The results as a table in markdown and as a chart of bars."""
+
+import os
+from html import escape
+
+BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
+PEAK_OF = "resnet50_train_float32"
+
+
+def seconds(m):
+    """"1.23 s (1.20 to 1.31)", in milliseconds below a tenth of a second."""
+    unit, factor, digits = ("s", 1, 2) if m["median"] >= 0.1 else ("ms", 1000, 1)
+    median, low, high = (f"{factor * m[k]:.{digits}f}" for k in ("median", "minimum", "maximum"))
+    return f"{median} {unit} ({low} to {high})"
+
+
+def cell(result, mode):
+    if mode in result["missing"]:
+        return "left out"
+    return seconds(result["modes"][mode]) if mode in result["modes"] else ""
+
+
+def rows(results):
+    yield "| workload | ratio | tempera | PyTorch, eager | PyTorch, compiled |"
+    yield "|---|---|---|---|---|"
+    for result in results["workloads"].values():
+        ratio = "" if "ratio" not in result else \
+            f"**{result['ratio']:.2f}** ({result['ratio_range'][0]:.2f} to {result['ratio_range'][1]:.2f})"
+        cells = [result["label"], ratio] + [cell(result, mode) for mode in ("tempera", "eager", "compiled")]
+        yield "| " + " | ".join(cells) + " |"
+
+
+def peak(results):
+    result = results["workloads"].get(PEAK_OF)
+    if not result:
+        return
+    yield "| peak memory | ratio | tempera | PyTorch, eager | PyTorch, compiled |"
+    yield "|---|---|---|---|---|"
+    peaks = {mode: m["peak_bytes"] for mode, m in result["modes"].items()}
+    theirs = [p for mode, p in peaks.items() if mode != "tempera" and p]
+    ratio = f"**{peaks['tempera'] / min(theirs):.2f}**" if theirs and peaks["tempera"] else ""
+    cells = [result["label"], ratio] + \
+        [f"{peaks[mode] / 2**30:.2f} GiB" if peaks.get(mode) else "" for mode in ("tempera", "eager", "compiled")]
+    yield "| " + " | ".join(cells) + " |"
+
+
+def conditions(results):
+    abouts = [m["about"] for r in results["workloads"].values() for m in r["modes"].values()]
+    theirs = next((a for a in abouts if "version" in a), {})
+    ours = next((a for a in abouts if "version" not in a), {})
+    yield f"`{results['command']}` on {results['date']}: {results['machine']}, {results['threads']} threads each,"
+    yield f"{results['rounds']} rounds. tempera: {results['compiler']}, {ours.get('instruction_set', '')} kernels."
+    if theirs:
+        yield (f"PyTorch {theirs['version']}, {theirs['instruction_set']}; importing it alone takes "
+               f"{theirs['resident_after_import'] / 2**30:.2f} GiB.")
+    others = max(r["others"] for r in results["workloads"].values())
+    yield f"Other programs took at most {100 * others:.0f} % of the machine while a workload was measured."
+    for name, result in results["workloads"].items():
+        for mode, reason in result["missing"].items():
+            yield f"Left out: {name}, {mode} ({reason})."
+
+
+def markdown(results):
+    parts = ["\n".join(conditions(results)), "\n".join(rows(results)), "\n".join(peak(results)),
+             "![Ratios of the table as bars](performance.svg)"]
+    return "\n\n".join(part for part in parts if part)
+
+
+def chart(results):
+    """One bar a workload: the ratio; the line at 1 is PyTorch."""
+    measured = [r for r in results["workloads"].values() if "ratio" in r]
+    width, left, line, top = 960, 480, 26, 40
+    scale = (width - left - 60) / max([1.2] + [r["ratio"] for r in measured])
+    height = top + line * len(measured) + 12
+    out = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" '
+           f'font-size="13">',
+           "<!-- SPDX-License-Identifier: Apache-2.0 -->",
+           f'<rect width="{width}" height="{height}" fill="#ffffff"/>',
+           f'<text x="{left}" y="16" fill="#333333">time of tempera / best time of PyTorch (shorter is faster)</text>']
+    for i, result in enumerate(measured):
+        y, ratio = top + line * i, result["ratio"]
+        color = "#2a7f62" if ratio <= 1 else "#b5651d"
+        low, high = (left + scale * x for x in result["ratio_range"])
+        out += [f'<text x="{left - 8}" y="{y + 14}" text-anchor="end" fill="#333333">{escape(result["label"])}</text>',
+                f'<rect x="{left}" y="{y + 2}" width="{scale * ratio:.1f}" height="{line - 10}" fill="{color}"/>',
+                f'<line x1="{low:.1f}" x2="{high:.1f}" y1="{y + 10}" y2="{y + 10}" stroke="#222222" stroke-width="2"/>',
+                f'<text x="{max(high, left + scale * ratio) + 6:.1f}" y="{y + 14}" fill="#333333">{ratio:.2f}</text>']
+    one = left + scale
+    out += [f'<line x1="{one:.1f}" x2="{one:.1f}" y1="{top - 8}" y2="{height - 8}" stroke="#222222" '
+            'stroke-dasharray="4 3"/>',
+            f'<text x="{one:.1f}" y="{top - 10}" text-anchor="middle" fill="#333333">PyTorch</text>', "</svg>"]
+    return "\n".join(out) + "\n"
+
+
+def publish(results, folder):
+    """Prints the table; writes it between the markers of performance.md, and the chart, where a folder is given."""
+    text = markdown(results)
+    print(text)
+    if folder is None:
+        return
+    page = os.path.join(folder, "performance.md")
+    with open(page) as file:
+        before, _, rest = file.read().partition(BEGIN)
+    _, found, after = rest.partition(END)
+    if not found:
+        raise SystemExit(f"{page} lacks the lines {BEGIN} and {END}")
+    with open(page, "w") as file:
+        file.write(f"{before}{BEGIN}\n{text}\n{END}{after}")
+    with open(os.path.join(folder, "performance.svg"), "w") as file:
+        file.write(chart(results))

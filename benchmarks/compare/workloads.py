@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is compared: one row for each workload of benchmarks/compare.cpp, with the tolerances of the check."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Workload:
+    name: str  # as benchmarks/compare.cpp has it
+    label: str
+    kind: str  # train, predict, pretrain or loss
+    network: str  # a name of steps.NETWORKS; empty for a loss alone
+    image: tuple  # height, width, channels
+    batch: int  # rows that pass the network in one step
+    steps: int  # in each round of a full run
+    quick_steps: int
+
+    @property
+    def bfloat16(self):
+        return "bfloat16" in self.name
+
+
+# Largest difference allowed: of outputs relative to the largest one, of the loss, and of the change of all weights by one
+# step (that is, of the gradient and the optimizer) relative to its length. A ReLU whose input is within rounding of 0 may
+# open on one side and stay closed on the other: against float64, changes of ResNet-18 in float32 are off by 0.7e-3 for
+# tempera and by 1.3e-3 for PyTorch.
+TOLERANCES = {
+    "float32": {"output": 1e-4, "loss": 1e-5, "change": 5e-3},
+    "bfloat16": {"output": 5e-2, "loss": 2e-2, "change": 1e-1},
+}
+
+PHOTO, CIFAR, DIGITS = (224, 224, 3), (32, 32, 3), (28, 28, 1)
+
+WORKLOADS = [
+    Workload("resnet50_train_float32", "ResNet-50, 224 x 224, batch 32: training, float32",
+             "train", "resnet50", PHOTO, 32, 1, 1),
+    Workload("resnet50_train_bfloat16", "ResNet-50, 224 x 224, batch 32: training, bfloat16",
+             "train", "resnet50", PHOTO, 32, 1, 1),
+    Workload("resnet50_predict_float32_batch32", "ResNet-50, 224 x 224, batch 32: inference, float32",
+             "predict", "resnet50", PHOTO, 32, 2, 1),
+    Workload("resnet50_predict_float32_batch1", "ResNet-50, 224 x 224, batch 1: inference, float32",
+             "predict", "resnet50", PHOTO, 1, 20, 10),
+    Workload("resnet50_predict_bfloat16_batch32", "ResNet-50, 224 x 224, batch 32: inference, bfloat16",
+             "predict", "resnet50", PHOTO, 32, 2, 1),
+    Workload("resnet50_predict_bfloat16_batch1", "ResNet-50, 224 x 224, batch 1: inference, bfloat16",
+             "predict", "resnet50", PHOTO, 1, 20, 10),
+    Workload("resnet18_train_float32", "ResNet-18, 32 x 32, batch 128: training, float32",
+             "train", "resnet18", CIFAR, 128, 2, 1),
+    Workload("resnet18_train_bfloat16", "ResNet-18, 32 x 32, batch 128: training, bfloat16",
+             "train", "resnet18", CIFAR, 128, 2, 1),
+    Workload("small_train_float32", "ResNet-10 of the demo with head, 28 x 28, 512 views: contrastive training, float32",
+             "train", "small", DIGITS, 512, 5, 3),
+    Workload("selective50_train_float32", "ResNet-50 with selective kernels, batch 32: training, float32",
+             "train", "selective50", PHOTO, 32, 1, 1),
+    Workload("selective50_train_bfloat16", "ResNet-50 with selective kernels, batch 32: training, bfloat16",
+             "train", "selective50", PHOTO, 32, 1, 1),
+    Workload("nt_xent_float32", "NT-Xent, 8192 x 128: value and gradient, float32",
+             "loss", "", (1, 1, 128), 8192, 3, 2),
+    Workload("simclr_step_float32", "SimCLR step, ResNet-18, 32 x 32, 256 images: two views to LARS, float32",
+             "pretrain", "simclr18", CIFAR, 512, 1, 1),
+]
+
+# Ways to run PyTorch, each in a process of its own; the best one counts.
+MODES = ("eager", "compiled")
+
+
+def named(name):
+    for workload in WORKLOADS:
+        if workload.name == name:
+            return workload
+    raise SystemExit(f"unknown workload '{name}'; known are: " + ", ".join(w.name for w in WORKLOADS))
