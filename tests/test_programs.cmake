@@ -15,7 +15,6 @@ foreach(program IN LISTS programs)
 endforeach()
 
 # tests/fuzz/<target>.cpp: replayed over its corpus here; with -DTEMPERA_FUZZ=ON (clang) libFuzzer drives it for a minute.
-option(TEMPERA_FUZZ "Make the fuzz targets for libFuzzer instead of replaying their corpus" OFF)
 file(GLOB targets CONFIGURE_DEPENDS fuzz/*.cpp)
 list(FILTER targets EXCLUDE REGEX "/replay\\.cpp$")
 if(targets AND NOT TEMPERA_FUZZ)
