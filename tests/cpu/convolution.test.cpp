@@ -235,6 +235,32 @@ TEST_CASE("convolution gives the same bits for any number of threads", "[cpu][co
     }
 }
 
+template <class T>
+void check_packed(cpu& device) {
+    numbers random{13};
+    for (convolution_geometry g : {convolution_geometry{3, 9, 9, 24, 9, 9, 70, 3, 1, 1, 1},
+                                   convolution_geometry{1, 8, 8, 3, 4, 4, 33, 3, 2, 1, 1},
+                                   convolution_geometry{5, 1, 1, 40, 1, 1, 10, 1, 1, 0, 0},
+                                   convolution_geometry{16, 8, 8, 32, 8, 8, 32, 3, 1, 1, 1}}) {
+        auto const x = filled<T>(g.in_size(), random, false);
+        auto const w = filled<float>(g.weight_size(), random, false);
+        auto const bias = filled<float>(g.out_channels, random, false);
+        std::vector<T> plain(static_cast<std::size_t>(g.out_size())), packed(plain.size());
+        convolution_forward(device, g, x.data(), w.data(), bias.data(), plain.data());
+        std::vector<float> panels(static_cast<std::size_t>(packed_filters<T>(device, g)));
+        pack_filters<T>(device, g, w.data(), panels.data());
+        convolution_forward(device, g, x.data(), w.data(), static_cast<float const*>(panels.data()), bias.data(),
+                            packed.data());
+        CHECK(std::memcmp(plain.data(), packed.data(), plain.size() * sizeof(T)) == 0);
+    }
+}
+
+TEST_CASE("filters packed once give the same bits", "[cpu][convolution]") {
+    cpu device{.threads = 2};
+    check_packed<float>(device);
+    check_packed<bf16>(device);
+}
+
 TEST_CASE("an empty batch writes zero weight gradients and nothing else", "[cpu][convolution]") {
     cpu device{.threads = 2};
     convolution_geometry const g{0, 8, 8, 3, 8, 8, 5, 3, 1, 1, 1};

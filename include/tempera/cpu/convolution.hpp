@@ -47,6 +47,28 @@ void convolution_forward(cpu& device, convolution_geometry const& g, T const* x,
     forward_with(device, choice.kernels, g, x, w, bias, y);
 }
 
+/// Filters that stay the same can be packed once, whatever the batch: packed_filters<T> floats.
+template <class T>
+std::int64_t packed_filters(cpu& device, convolution_geometry const& g) {
+    return cpu_kernels::packed_floats(cpu_kernels::gemm_kernels_for<T>(device.level(), g.in_channels), g);
+}
+template <class T>
+void pack_filters(cpu& device, convolution_geometry const& g, float const* w, float* packed) {
+    cpu_kernels::pack_filters(device, cpu_kernels::gemm_kernels_for<T>(device.level(), g.in_channels), g, w, packed);
+}
+/// convolution_forward with filters w that are also packed.
+template <class T>
+void convolution_forward(cpu& device, convolution_geometry const& g, T const* x, float const* w, float const* packed,
+                         float const* bias, T* y) {
+    using namespace cpu_kernels;
+    convolution_choice<T> const choice(device, g, g.in_channels);
+    if (choice.winograd) return convolution_forward(device, g, x, w, bias, y);
+    verbose_scope scope(device, "convolution_forward", choice.name(), g.multiply_adds(),
+                        peak_to_print(device, choice.kernels));
+    print_sizes(scope, g);
+    forward_packed(device, choice.kernels, g, x, packed, bias, y);
+}
+
 template <class T>
 void convolution_backward_data(cpu& device, convolution_geometry const& g, T const* dy, float const* w, T* dx,
                                store mode) {

@@ -32,21 +32,28 @@ inline float* panels_of(cpu& device, std::int64_t floats) {
         device.scratch(device.caller(), slot_panels, static_cast<std::size_t>(floats) * sizeof(float)));
 }
 
-template <class T>
-void forward_with(cpu& device, gemm_kernels<T> const& kernels, convolution_geometry const& g, T const* x,
-                  float const* w, float const* bias, T* y) {
-    auto const turn = device.exclusive();
-    int const channels = g.in_channels / kernels.pair;
-    int const depth = g.kernel * g.kernel * channels;
-    std::int64_t const filter = std::int64_t{depth} * kernels.pair;
+/// Floats of all filters in panels.
+inline std::int64_t packed_floats(gemm_tiles const& kernels, convolution_geometry const& g) {
+    return round_up(g.out_channels, kernels.tile_columns) * (g.weight_size() / g.out_channels / kernels.pair);
+}
+
+inline void pack_filters(cpu& device, gemm_tiles const& kernels, convolution_geometry const& g, float const* w,
+                         float* packed) {
+    std::int64_t const filter = g.weight_size() / g.out_channels;
     std::int64_t const tc = kernels.tile_columns;
-    std::int64_t const panels = ceil_divide(g.out_channels, tc);
-    float* const packed = panels_of(device, panels * tc * depth);
-    device.for_chunks(panels, [&](std::int64_t p, int) {
+    int const depth = static_cast<int>(filter / kernels.pair);
+    device.for_chunks(ceil_divide(g.out_channels, tc), [&](std::int64_t p, int) {
         int const columns = static_cast<int>(std::min<std::int64_t>(tc, g.out_channels - p * tc));
         kernels.pack(w + p * tc * filter, 1, filter, depth, columns, packed + p * tc * depth, tc * depth);
     });
+}
 
+template <class T>
+void forward_packed(cpu& device, gemm_kernels<T> const& kernels, convolution_geometry const& g, T const* x,
+                    float const* packed, float const* bias, T* y) {
+    auto const turn = device.exclusive();
+    int const channels = g.in_channels / kernels.pair;
+    int const depth = g.kernel * g.kernel * channels;
     gemm_job job;
     job.rows = std::int64_t{1} * g.batch * g.out_height * g.out_width;
     job.columns = g.out_channels;
@@ -66,6 +73,15 @@ void forward_with(cpu& device, gemm_kernels<T> const& kernels, convolution_geome
     job.out = {1, 1, g.out_channels, 0, 0};
     job.bias = bias;
     run_gemm(device, kernels, job);
+}
+
+template <class T>
+void forward_with(cpu& device, gemm_kernels<T> const& kernels, convolution_geometry const& g, T const* x,
+                  float const* w, float const* bias, T* y) {
+    auto const turn = device.exclusive();
+    float* const packed = panels_of(device, packed_floats(kernels, g));
+    pack_filters(device, kernels, g, w, packed);
+    forward_packed(device, kernels, g, x, packed, bias, y);
 }
 
 /// Along one axis: positions phase, phase + stride, ... of dx receive the taps last, last - stride, ... of the kernel
@@ -140,8 +156,8 @@ void backward_data_with(cpu& device, gemm_kernels<T> const& kernels, convolution
 
 /// dbias (+)= the sums of dy over its rows, in up to 32 parts added in order.
 template <class T>
-void add_rows_with(cpu& device, gemm_kernels<T> const& kernels, convolution_geometry const& g, T const* dy, float* dbias,
-                   store mode) {
+void add_rows_with(cpu& device, gemm_kernels<T> const& kernels, convolution_geometry const& g, T const* dy,
+                   float* dbias, store mode) {
     auto const turn = device.exclusive();
     std::int64_t const rows = std::int64_t{1} * g.batch * g.out_height * g.out_width;
     int const columns = g.out_channels;

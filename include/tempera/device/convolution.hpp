@@ -22,7 +22,9 @@ struct convolution_geometry {
 
     constexpr std::int64_t in_size() const { return std::int64_t{1} * batch * in_height * in_width * in_channels; }
     constexpr std::int64_t out_size() const { return std::int64_t{1} * batch * out_height * out_width * out_channels; }
-    constexpr std::int64_t weight_size() const { return std::int64_t{1} * out_channels * kernel * kernel * in_channels; }
+    constexpr std::int64_t weight_size() const {
+        return std::int64_t{1} * out_channels * kernel * kernel * in_channels;
+    }
     constexpr std::int64_t multiply_adds() const {
         return std::int64_t{1} * batch * out_height * out_width * weight_size();
     }
@@ -37,6 +39,15 @@ concept provides_convolution = requires(D& device, convolution_geometry const& g
     convolution_forward(device, g, in, w, w, out);
     convolution_backward_data(device, g, in, w, out, mode);
     convolution_backward_weights(device, g, in, in, dw, dw, mode);
+};
+
+/// A device may also keep filters that do not change in the form it multiplies with; predictors use that.
+/// packed_filters<T>(device, g): floats that they take;  pack_filters<T>(device, g, w, packed)
+/// convolution_forward(device, g, x, w, packed, bias, y)
+template <class D, class T>
+concept packs_convolution_filters = requires(D& device, convolution_geometry const& g, T const* in, T* out,
+                                             float const* w, float* packed) {
+    convolution_forward(device, g, in, w, w, w, out);
 };
 
 }  // namespace tempera

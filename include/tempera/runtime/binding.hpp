@@ -23,6 +23,7 @@ struct binding {
     std::uint64_t seed = 0;        ///< of dropout and DropBlock
     std::uint32_t run = 0;         ///< counts forward passes: fresh random masks each time
     bool accumulate = false;       ///< parameter gradients are added to what is there
+    float const* const* packed = nullptr;  ///< per op: filters in the device's form; null: pack them anew
 
     template <class T>
     T* at(int slot) const {

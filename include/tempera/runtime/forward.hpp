@@ -50,6 +50,19 @@ void forward_batch_norm(Device& device, binding const& b, schedule_step const& s
     batch_norm_apply(device, g, state_of(b, o, s), x, b.at<E>(s.in1), s.relu, b.at<E>(s.out));
 }
 
+template <class E, class Device>
+void forward_convolution(Device& device, binding const& b, schedule_step const& s, op const& o, E const* x, E* y) {
+    convolution_geometry const g = convolution_of(b.plan, o, b.batch);
+    float const* const bias = o.flag ? b.tensor_of(o, 1) : nullptr;
+    if constexpr (packs_convolution_filters<Device, E>) {
+        if (b.packed != nullptr) {
+            convolution_forward(device, g, x, static_cast<float const*>(b.tensor_of(o, 0)), b.packed[s.op], bias, y);
+            return;
+        }
+    }
+    convolution_forward(device, g, x, b.tensor_of(o, 0), bias, y);
+}
+
 inline op_call call_of(binding const& b, op const& o, schedule_step const& s, precision p, device_kind kind, void* context) {
     op_call c;
     custom_record const& record = b.plan.customs[o.custom];
@@ -89,8 +102,7 @@ void forward_elements(Device& device, binding const& b, schedule_step const& s, 
     switch (o.kind) {
         case op_kind::conv:
         case op_kind::dense:
-            convolution_forward(device, convolution_of(b.plan, o, b.batch), x, b.tensor_of(o, 0),
-                                o.flag ? b.tensor_of(o, 1) : nullptr, y);
+            forward_convolution(device, b, s, o, x, y);
             break;
         case op_kind::batch_norm: forward_batch_norm<E>(device, b, s, o); break;
         case op_kind::relu: relu_forward(device, n, x, y); break;

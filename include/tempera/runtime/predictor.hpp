@@ -6,6 +6,8 @@
 #include <cstddef>
 #include <memory>
 #include <string>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include <tempera/cpu.hpp>
@@ -19,7 +21,10 @@ template <class D = cpu, precision Precision = precision::float32>
 class predictor {
     struct shared {
         shared(D& d, folded_network&& f, int batch)
-            : device(&d), network(std::move(f)), parameters(d, network.plan.parameters), statistics(d, network.plan.statistics) {
+            : device(&d),
+              network(std::move(f)),
+              parameters(d, network.plan.parameters),
+              statistics(d, network.plan.statistics) {
             upload(network.parameters, parameters);
             upload(network.statistics, statistics);
             network.parameters = {};
@@ -29,6 +34,26 @@ class predictor {
             o.device = D::kind;
             o.training = false;
             schedule_of(network.plan.view(), o, steps);
+            pack();
+        }
+        /// Filters stay the same: they are packed once.
+        void pack() {
+            plan_view const plan = network.plan.view();
+            packed_of_op.resize(static_cast<std::size_t>(plan.ops.size()));
+            for (int i = 0; i < plan.ops.size(); ++i) {
+                op const& o = plan.ops[i];
+                if (o.kind != op_kind::conv && o.kind != op_kind::dense) continue;
+                detail::with_element<storage_t<Precision>>(plan.values[o.in0], [&](auto* element) {
+                    using E = std::remove_pointer_t<decltype(element)>;
+                    if constexpr (packs_convolution_filters<D, E>) {
+                        convolution_geometry const g = convolution_of(plan, o, 1);
+                        packed.push_back(buffer<float>(*device, packed_filters<E>(*device, g)));
+                        pack_filters<E>(*device, g, parameters.data() + plan.tensors[o.tensor].offset,
+                                        packed.back().data());
+                        packed_of_op[static_cast<std::size_t>(i)] = packed.back().data();
+                    }
+                });
+            }
         }
         void upload(std::vector<float> const& host, buffer<float>& to) {
             device->upload(view<float const>{host.data(), {static_cast<int>(host.size()), 1, 1, 1}}, to);
@@ -37,6 +62,8 @@ class predictor {
         folded_network network;
         buffer<float> parameters;
         buffer<float> statistics;
+        std::vector<buffer<float>> packed;
+        std::vector<float const*> packed_of_op;
         schedule steps{};
         int max_batch = 0;
     };
@@ -47,8 +74,8 @@ public:
     /// Takes the weights of a model as they are now.
     template <precision Trained>
     predictor(basic_model<D, Trained> const& from, int max_batch)
-        : shared_(std::make_shared<shared>(from.device(), fold(from.plan(), from.host_parameters(), from.host_statistics()),
-                                           checked(max_batch))) {}
+        : shared_(std::make_shared<shared>(
+              from.device(), fold(from.plan(), from.host_parameters(), from.host_statistics()), checked(max_batch))) {}
 
     /// One thread's way to predict: an arena and the outputs of its last batch.
     class session {
@@ -71,7 +98,8 @@ public:
                       .parameters = s.parameters.data(),
                       .statistics = s.statistics.data(),
                       .input = direct ? batch.data : nullptr,
-                      .batch = batch.dims.n};
+                      .batch = batch.dims.n,
+                      .packed = s.packed.empty() ? nullptr : s.packed_of_op.data()};
             if (!direct) convert(*s.device, batch.size(), batch.data, b.at<element>(s.steps.value_slot[0]));
             for (int i = 0; i < s.steps.step_count; ++i)
                 detail::forward_step<element, Precision>(*s.device, b, s.steps.steps[i]);
