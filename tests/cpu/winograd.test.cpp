@@ -47,13 +47,15 @@ struct expectation {
                     for (int tap = 0; tap < 9; ++tap) {
                         int const r = i + tap / 3 - g.pad_top, s = j + tap % 3 - g.pad_left;
                         if (r < 0 || r >= g.in_height || s < 0 || s >= g.in_width) continue;
-                        auto const in = static_cast<std::size_t>(((n * g.in_height + r) * g.in_width + s) * g.in_channels);
+                        auto const in =
+                            static_cast<std::size_t>(((n * g.in_height + r) * g.in_width + s) * g.in_channels);
                         auto const out =
                             static_cast<std::size_t>(((n * g.out_height + i) * g.out_width + j) * g.out_channels);
                         for (int o = 0; o < g.out_channels; ++o)
                             for (int c = 0; c < g.in_channels; ++c) {
                                 auto const wi = static_cast<std::size_t>((o * 9 + tap) * g.in_channels + c);
-                                auto const ci = in + static_cast<std::size_t>(c), oi = out + static_cast<std::size_t>(o);
+                                auto const ci = in + static_cast<std::size_t>(c),
+                                           oi = out + static_cast<std::size_t>(o);
                                 y[oi] += static_cast<double>(p.x[ci]) * static_cast<double>(p.w[wi]);
                                 dx[ci] += static_cast<double>(p.dy[oi]) * static_cast<double>(p.w[wi]);
                                 dw[wi] += static_cast<double>(p.dy[oi]) * static_cast<double>(p.x[ci]);
@@ -72,10 +74,13 @@ double worst(std::vector<float> const& found, std::vector<double> const& expecte
     return difference / scale;
 }
 
-// even and odd maps, padding on one side, more tiles than a block, fewer, panels that are not full
-convolution_geometry const geometries[] = {{4, 16, 16, 32, 16, 16, 32, 3, 1, 1, 1}, {17, 7, 7, 64, 7, 7, 48, 3, 1, 1, 1},
-                                           {5, 13, 17, 32, 13, 17, 64, 3, 1, 1, 1}, {9, 12, 11, 48, 10, 9, 32, 3, 1, 0, 0},
-                                           {7, 14, 14, 32, 13, 14, 32, 3, 1, 1, 0}, {66, 4, 4, 80, 4, 4, 32, 3, 1, 1, 1}};
+// even and odd maps, padding on one side, more tiles than a block, fewer, panels that are not full, blocks that do not
+// divide into splits, groups of filters
+convolution_geometry const geometries[] = {
+    {4, 16, 16, 32, 16, 16, 32, 3, 1, 1, 1},  {17, 7, 7, 64, 7, 7, 48, 3, 1, 1, 1},
+    {5, 13, 17, 32, 13, 17, 64, 3, 1, 1, 1},  {9, 12, 11, 48, 10, 9, 32, 3, 1, 0, 0},
+    {7, 14, 14, 32, 13, 14, 32, 3, 1, 1, 0},  {66, 4, 4, 80, 4, 4, 32, 3, 1, 1, 1},
+    {61, 16, 16, 16, 16, 16, 16, 3, 1, 1, 1}, {65, 4, 4, 16, 4, 4, 144, 3, 1, 1, 1}};
 
 }  // namespace
 

@@ -169,8 +169,8 @@ inline void winograd_weights(cpu& device, winograd_map const& map, int batch, fl
     std::int64_t const plane_u = std::int64_t{map.filters} * map.channels;
     std::int64_t const part = winograd_points * plane_u;
     std::int64_t const room = std::max<std::int64_t>((std::int64_t{1} << 23) / part, 1);  // 32 MB of sums
-    std::int64_t const splits = std::min({blocks, room, std::int64_t{16}});
-    std::int64_t const split = ceil_divide(blocks, splits);
+    std::int64_t const split = ceil_divide(blocks, std::min({blocks, room, std::int64_t{16}}));
+    std::int64_t const splits = ceil_divide(blocks, split);  // none of them empty
     std::int64_t const groups = std::min(ceil_divide(16, splits), ceil_divide(map.filters, 64));
     int const group = static_cast<int>(round_up(ceil_divide(map.filters, groups), k.width));
 
