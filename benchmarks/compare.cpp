@@ -2,7 +2,7 @@
 // Our side of the comparison with PyTorch; benchmarks/compare/run.py drives it ('sh cmake/run compare').
 //
 //   compare                          the names of the workloads
-//   compare <workload> --dump <dir>  writes weights, input and what the first step computes, for the check
+//   compare <workload> --dump <dir>  writes weights, input and what a first step computes on a quarter of the batch
 //   compare <workload>               reads "run N" from standard input and answers each with the seconds of N steps:
 //                                    {"seconds": [0.1, ...]}; "quit" is answered with the largest resident set
 #include <chrono>
@@ -193,20 +193,21 @@ constexpr auto pretrained18 = simclr(resnet18_encoder, projection_network{{.laye
 
 constexpr precision f32 = precision::float32, b16 = precision::bfloat16;
 
-std::map<std::string, std::function<work()>> const workloads{
-    {"resnet50_train_float32", [] { return train<f32>(resnet50, photo, 32, cross_entropy{}); }},
-    {"resnet50_train_bfloat16", [] { return train<b16>(resnet50, photo, 32, cross_entropy{}); }},
-    {"resnet50_predict_float32_batch32", [] { return predict<f32>(resnet50, photo, 32); }},
-    {"resnet50_predict_float32_batch1", [] { return predict<f32>(resnet50, photo, 1); }},
-    {"resnet50_predict_bfloat16_batch32", [] { return predict<b16>(resnet50, photo, 32); }},
-    {"resnet50_predict_bfloat16_batch1", [] { return predict<b16>(resnet50, photo, 1); }},
-    {"resnet18_train_float32", [] { return train<f32>(resnet18, cifar, 128, cross_entropy{}); }},
-    {"resnet18_train_bfloat16", [] { return train<b16>(resnet18, cifar, 128, cross_entropy{}); }},
-    {"small_train_float32", [] { return train<f32>(small, digits, 512, nt_xent{.temperature = 0.2F}); }},
-    {"selective50_train_float32", [] { return train<f32>(selective50, photo, 32, cross_entropy{}); }},
-    {"selective50_train_bfloat16", [] { return train<b16>(selective50, photo, 32, cross_entropy{}); }},
-    {"nt_xent_float32", [] { return contrastive(8192, 128); }},
-    {"simclr_step_float32", [] { return pretrain_step<f32>(pretrained18, cifar, 256); }},
+/// Made for a part of the batch: all of it, or the quarter that the check takes.
+std::map<std::string, std::function<work(int)>> const workloads{
+    {"resnet50_train_float32", [](int part) { return train<f32>(resnet50, photo, 32 / part, cross_entropy{}); }},
+    {"resnet50_train_bfloat16", [](int part) { return train<b16>(resnet50, photo, 32 / part, cross_entropy{}); }},
+    {"resnet50_predict_float32_batch32", [](int part) { return predict<f32>(resnet50, photo, 32 / part); }},
+    {"resnet50_predict_float32_batch1", [](int) { return predict<f32>(resnet50, photo, 1); }},
+    {"resnet50_predict_bfloat16_batch32", [](int part) { return predict<b16>(resnet50, photo, 32 / part); }},
+    {"resnet50_predict_bfloat16_batch1", [](int) { return predict<b16>(resnet50, photo, 1); }},
+    {"resnet18_train_float32", [](int part) { return train<f32>(resnet18, cifar, 128 / part, cross_entropy{}); }},
+    {"resnet18_train_bfloat16", [](int part) { return train<b16>(resnet18, cifar, 128 / part, cross_entropy{}); }},
+    {"small_train_float32", [](int part) { return train<f32>(small, digits, 512 / part, nt_xent{.temperature = 0.2F}); }},
+    {"selective50_train_float32", [](int part) { return train<f32>(selective50, photo, 32 / part, cross_entropy{}); }},
+    {"selective50_train_bfloat16", [](int part) { return train<b16>(selective50, photo, 32 / part, cross_entropy{}); }},
+    {"nt_xent_float32", [](int part) { return contrastive(8192 / part, 128); }},
+    {"simclr_step_float32", [](int part) { return pretrain_step<f32>(pretrained18, cifar, 256 / part); }},
 };
 
 /// Largest resident set of this process in bytes, as Linux counts it; 0 elsewhere.
@@ -251,7 +252,6 @@ int main(int count, char** arguments) {
         for (auto const& known : workloads) std::printf("  %s\n", known.first.c_str());
         return name.empty() || name[0] == '-' ? 0 : 2;
     }
-    work const w = found->second();
-    if (count > 3 && std::string(arguments[2]) == "--dump") w.dump(arguments[3]);
-    else serve(w);
+    if (count > 3 && std::string(arguments[2]) == "--dump") found->second(4).dump(arguments[3]);
+    else serve(found->second(1));
 }

@@ -18,7 +18,7 @@ class Lars:
         trust = torch.where(
             (torch.stack(sizes) > 0) & (torch.stack(slopes) > 0),
             self.eta * torch.stack(sizes) / torch.stack(slopes),
-            torch.ones(len(sizes)),
+            torch.ones(len(sizes), dtype=sizes[0].dtype),
         )
         torch._foreach_mul_(gradients, [t.item() * self.rate for t in trust])
         gradients += torch._foreach_mul([p.grad for p in self.others], self.rate)

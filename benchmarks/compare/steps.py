@@ -20,7 +20,7 @@ NETWORKS = {
 def nt_xent(h, temperature):
     """The sum of the two views' means. The row of similarities is reduced at once; the pair's own entry is a product of
     its own, so that nothing is gathered from the large matrix."""
-    z = F.normalize(h.float(), eps=1e-6)
+    z = F.normalize(h, eps=1e-6)
     similarities = (z / temperature) @ z.t()
     similarities = similarities.fill_diagonal_(float("-inf"))
     positive = (z * z.roll(z.shape[0] // 2, 0)).sum(1) / temperature
@@ -40,12 +40,12 @@ def images_of(workload):
 class Training:
     """Forward, loss, backward and update on one batch, or on two new views of every image."""
 
-    def __init__(self, workload, mode, weights=None, rate=1e-3):
+    def __init__(self, workload, mode, weights=None, rate=1e-3, element=torch.float32):
         self.workload = workload
         self.network = NETWORKS[workload.network]()
         if weights:
             load(self.network, weights)
-        self.network.to(memory_format=torch.channels_last)
+        self.network.to(dtype=element, memory_format=torch.channels_last)
         self.labels = torch.arange(workload.batch) % 10
         contrastive = self.network.head is not None
         temperature = 0.2 if workload.network == "small" else 0.1
@@ -53,7 +53,8 @@ class Training:
         def loss_of(images):
             with torch.autocast("cpu", dtype=torch.bfloat16, enabled=workload.bfloat16):
                 output = self.network(images)
-            loss = nt_xent(output, temperature) if contrastive else F.cross_entropy(output.float(), self.labels)
+            output = output.to(torch.promote_types(output.dtype, torch.float32))
+            loss = nt_xent(output, temperature) if contrastive else F.cross_entropy(output, self.labels)
             return output, loss
 
         self.loss_of = compiled(loss_of, mode)
@@ -91,12 +92,12 @@ class Training:
 class Prediction:
     """Inference with batch norm folded into the weights; compiled with weights frozen into the program."""
 
-    def __init__(self, workload, mode, weights=None):
+    def __init__(self, workload, mode, weights=None, element=torch.float32):
         self.workload = workload
         network = NETWORKS[workload.network]()
         if weights:
             load(network, weights)
-        network.eval().to(memory_format=torch.channels_last)
+        network.eval().to(dtype=element, memory_format=torch.channels_last)
         if mode == "compiled":
             import torch._inductor.config as inductor
 
@@ -146,9 +147,9 @@ class Loss:
         self.on(self.h)
 
 
-def step_of(workload, mode, weights=None, rate=1e-3):
+def step_of(workload, mode, weights=None, rate=1e-3, element=torch.float32):
     if workload.kind == "loss":
         return Loss(workload, mode)
     if workload.kind == "predict":
-        return Prediction(workload, mode, weights)
-    return Training(workload, mode, weights, rate)
+        return Prediction(workload, mode, weights, element)
+    return Training(workload, mode, weights, rate, element)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """PyTorch's process of one workload, with the protocol of benchmarks/compare.cpp.
 
-  worker.py WORKLOAD MODE --check FOLDER   compares the first step with what tempera wrote there
+  worker.py WORKLOAD MODE --check FOLDER   compares a first step with what tempera wrote there
   worker.py WORKLOAD MODE                  answers "run N" with the seconds of N steps, "quit" with the peak memory
 """
 
@@ -9,6 +9,7 @@ import json
 import os
 import sys
 import time
+from dataclasses import replace
 
 import torch
 from safetensors.torch import load_file
@@ -27,38 +28,51 @@ def peak_bytes():
         return 0
 
 
+def tensors(folder, name):
+    return load_file(os.path.join(folder, name + ".safetensors"))
+
+
 def answer(**values):
     print(json.dumps(values), flush=True)
 
 
-def largest_difference(ours, theirs):
-    return ((ours - theirs).abs().max() / theirs.abs().max()).item()
+def step_from(workload, folder, element):
+    """(output, loss, weights after it by tempera's names) of one step of PyTorch from what lies in the folder."""
+    images = tensors(folder, "input")["input"].to(element)
+    workload = replace(workload, batch=images.shape[0])  # the check takes a part of the batch
+    if workload.kind == "loss":
+        return *step_of(workload, "eager").on(images.flatten(1)), {}
+    step = step_of(workload, "eager", tensors(folder, "before"), 1.0, element)
+    images = images.permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
+    return *step.on(images), dict(step.network.state_dict())
 
 
-def check(workload, mode, folder):
-    """Relative differences between tempera's first step and ours from the same weights on the same input."""
-    read = lambda name: load_file(os.path.join(folder, name + ".safetensors"))
-    images, expected = read("input")["input"], read("output")
-    loaded = workload.kind != "loss"
-    before = read("before") if loaded else None
-    images = images.permute(0, 3, 1, 2) if loaded else images.flatten(1)
-    step = step_of(workload, mode, before, 1.0)
-    output, loss = step.on(images.contiguous(memory_format=torch.channels_last) if loaded else images)
-    found = {"output": largest_difference(expected["output"].flatten(1), output.float().flatten(1))}
-    if loss is not None:
-        found["loss"] = abs(expected["loss"].item() - loss.item()) / abs(loss.item())
-    if workload.kind in ("train", "pretrain"):
-        after, mine = read("after"), dict(step.network.named_parameters())
+def distances(found, wanted, before):
+    """Of outputs relative to the largest, of the loss, of the change of all weights relative to its length."""
+    (output, loss, weights), (true_output, true_loss, true_weights) = found, wanted
+    out = {"output": ((output - true_output).abs().max() / true_output.abs().max()).item()}
+    if true_loss is not None:
+        out["loss"] = abs(loss.item() - true_loss.item()) / abs(true_loss.item())
+    if true_loss is not None and before:
         apart = length = 0.0
-        for name, value in after.items():
-            key, ours = translated(name, value)
-            if key in mine:
-                start = translated(name, before[name])[1]
-                change = mine[key].detach() - start
-                apart += ((ours - start) - change).double().square().sum().item()
-                length += change.double().square().sum().item()
-        found["change"] = (apart / length) ** 0.5
-    answer(**found)
+        for name, start in before.items():
+            apart += (weights[name].double() - true_weights[name].double()).square().sum().item()
+            length += (true_weights[name].double() - start.double()).square().sum().item()
+        out["change"] = (apart / length) ** 0.5
+    return out
+
+
+def check(workload, folder):
+    """How far tempera's first step and PyTorch's are from the same step at a higher precision."""
+    expected = tensors(folder, "output")
+    kept = lambda name: dict(translated(n, v) for n, v in tensors(folder, name).items()
+                             if ".moving_" not in n) if workload.kind in ("train", "pretrain") else {}
+    ours = expected["output"].flatten(1), expected.get("loss"), kept("after")
+    theirs = step_from(workload, folder, torch.float32)
+    wider = replace(workload, name=workload.name.replace("bfloat16", "float32"))
+    true = step_from(wider, folder, torch.float32 if workload.bfloat16 else torch.float64)
+    before = kept("before")
+    answer(tempera=distances(ours, true, before), pytorch=distances(theirs, true, before))
 
 
 def serve(workload, mode):
@@ -83,6 +97,6 @@ if __name__ == "__main__":
     torch.set_num_threads(int(os.environ.get("TEMPERA_THREADS", "2")))
     which = named(sys.argv[1])
     if "--check" in sys.argv:
-        check(which, sys.argv[2], sys.argv[4])
+        check(which, sys.argv[4])
     else:
         serve(which, sys.argv[2])

@@ -20,14 +20,12 @@ class Workload:
         return "bfloat16" in self.name
 
 
-# Largest difference allowed: of outputs relative to the largest one, of the loss, and of the change of all weights by one
-# step (that is, of the gradient and the optimizer) relative to its length. A ReLU whose input is within rounding of 0 may
-# open on one side and stay closed on the other: against float64, changes of ResNet-18 in float32 are off by 0.7e-3 for
-# tempera and by 1.3e-3 for PyTorch.
-TOLERANCES = {
-    "float32": {"output": 1e-4, "loss": 1e-5, "change": 5e-3},
-    "bfloat16": {"output": 5e-2, "loss": 2e-2, "change": 1e-1},
-}
+# The check asks how far a first step is from the same step at a higher precision (float64 for float32, float32 for
+# bfloat16), both computed by PyTorch. tempera may be off by FACTOR times what PyTorch is off at the row's own precision,
+# or by the floor where that is by chance almost nothing. A fixed bound would have to be wide: a ReLU whose input is within
+# rounding of 0 opens on one side and stays closed on the other, which moves gradients of deep networks by a percent.
+FACTOR = 2
+FLOOR = {"float32": 1e-5, "bfloat16": 5e-3}
 
 PHOTO, CIFAR, DIGITS = (224, 224, 3), (32, 32, 3), (28, 28, 1)
 
