@@ -47,8 +47,9 @@ class Shortcut(nn.Module):
 
     def forward(self, x):
         if self.pool == 1:
-            # The average over the positions inside: at the end a position stands for its missing neighbour.
-            x = F.avg_pool2d(F.pad(x, (0, 1, 0, 1), mode="replicate"), 2, 1)
+            # The average over the positions inside. Windows start one before the map and the first of them is dropped, so
+            # that what is missing is missing at the end.
+            x = F.avg_pool2d(x, 2, 1, 1, count_include_pad=False)[:, :, 1:, 1:]
         elif self.pool == 2:
             # Zeros at the end count: the divisor is 4 everywhere.
             x = F.avg_pool2d(x, 2, 2, ceil_mode=True, divisor_override=4)

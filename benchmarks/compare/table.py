@@ -37,7 +37,7 @@ def peak(results):
         return
     yield "| peak memory | ratio | tempera | PyTorch, eager | PyTorch, compiled |"
     yield "|---|---|---|---|---|"
-    peaks = {mode: m["peak_bytes"] for mode, m in result["modes"].items()}
+    peaks = result["peaks"]
     theirs = [p for mode, p in peaks.items() if mode != "tempera" and p]
     ratio = f"**{peaks['tempera'] / min(theirs):.2f}**" if theirs and peaks["tempera"] else ""
     cells = [result["label"], ratio] + \
