@@ -59,10 +59,10 @@ class Side:
         self.process = subprocess.Popen(command_of(workload, mode), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         stderr=self.errors, env=environment(keeps), text=True)
 
-    def begin(self):
-        """The hello, and two steps: memory is touched, weights are packed, PyTorch compiles."""
+    def begin(self, steps):
+        """The hello, and steps that are not timed: memory is touched, weights are packed, PyTorch compiles."""
         self.about = self.read()
-        self.run(2)
+        self.run(steps)
 
     def read(self):
         for line in self.process.stdout:
@@ -125,7 +125,7 @@ def measure_peaks(workload, modes):
     for mode in modes:
         side = Side(workload, mode, keeps=False)
         try:
-            side.begin()
+            side.begin(2)
             peaks[mode] = side.quit()
         finally:
             side.stop()
@@ -150,7 +150,7 @@ def measure(workload, rounds, quick):
             sides.append(Side(workload, mode))
             times[mode] = []
             try:
-                sides[-1].begin()
+                sides[-1].begin(min(2, workload.steps))
             except Failed as problem:
                 leave_out(sides[-1], problem)
         steps = workload.quick_steps if quick else workload.steps
@@ -217,9 +217,10 @@ def main():
         results["workloads"][workload.name] = result
         if workload.name == PEAK_OF:
             result["peaks"] = measure_peaks(workload, result["modes"])
+        # After every workload, so that a run that is ended early leaves what it has.
+        with open(os.path.join(FOLDER, "results.json"), "w") as out:
+            json.dump(results, out, indent=1)
     print(f"measured in {(datetime.datetime.now() - begin).seconds} s")
-    with open(os.path.join(FOLDER, "results.json"), "w") as out:
-        json.dump(results, out, indent=1)
     publish(results, None if options.no_write else os.path.join(ROOT, "docs"))
 
 
