@@ -3,6 +3,7 @@
 
 #include "../catch.hpp"
 
+#include <cstdlib>
 #include <tempera/cpu/cpu.hpp>
 #include <tempera/device/device.hpp>
 
@@ -172,5 +173,12 @@ TEST_CASE("an instruction set by name", "[cpu][isa]") {
           "unset it to use the best one of this machine");
     CHECK(isa_named("avx512_bf16", isa::avx512_bf16) == isa::avx512_bf16);
     CHECK(fastest_isa(isa::avx2) == isa::avx2);
+
+    char const* const given = std::getenv("TEMPERA_ISA");
+    std::string const before = given == nullptr ? "" : given;
+    setenv("TEMPERA_ISA", "portable", 1);
+    CHECK(cpu{}.level() == isa::portable);
+    setenv("TEMPERA_ISA", "", 1);
     CHECK(cpu{}.level() == fastest_isa(detected_isa()));
+    setenv("TEMPERA_ISA", before.c_str(), 1);
 }
