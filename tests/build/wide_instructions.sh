@@ -9,7 +9,7 @@ objects=$(find "$@" -name '*.o' -not -path '*cuda*' 2>/dev/null)
 [ -n "$objects" ] || { echo "no objects in $*"; exit 1; }
 wide=0 status=0
 for object in $objects; do
-    grep -qE 'avx2|avx512' "$object" || continue
+    grep -qE '(4avx2|6avx512|11avx512_bf16)[0-9]' "$object" || continue  # mangled names, not texts
     wide=$((wide + 1))
     nm "$object" | awk '$2 ~ /^[WVu]$/ { print $3 }' | sort -u >"$object.weak"
     objdump -d --no-show-raw-insn "$object" | awk -v object="$object" -v weak="$object.weak" '
