@@ -48,4 +48,5 @@ else()
 endif()
 
 tempera_add_script("wide instructions stay in their namespaces" wide_instructions.sh
-                   "${PROJECT_BINARY_DIR}/examples" "${PROJECT_BINARY_DIR}/tests" "${CMAKE_CURRENT_BINARY_DIR}/surface_gcc.o")
+                   "${PROJECT_BINARY_DIR}/examples" "${PROJECT_BINARY_DIR}/CMakeFiles/tempera_compiled.dir"
+                   "${CMAKE_CURRENT_BINARY_DIR}/surface_gcc.o")
