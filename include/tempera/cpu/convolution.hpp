@@ -13,22 +13,23 @@ namespace tempera {
 
 namespace cpu_kernels {
 
-/// What one call runs: the kernels, and by which method. `along`: the channels that its products sum over.
+/// What one call runs: the kernels, and by which method; and its line in the verbose log. `along`: the channels that its
+/// products sum over.
 template <class T>
-struct convolution_choice {
-    convolution_choice(cpu& device, convolution_geometry const& g, int along)
-        : kernels(gemm_kernels_for<T>(device.level(), along)), winograd(is_float<T> && winograd_fits(device, g)) {}
-
-    char const* name() const { return winograd ? "winograd 4x4" : kernels.name; }
+struct convolution_call {
+    convolution_call(cpu& device, char const* operation, convolution_geometry const& g, int along)
+        : kernels(gemm_kernels_for<T>(device.level(), along)),
+          winograd(is_float<T> && winograd_fits(device, g)),
+          scope(device, operation, winograd ? "winograd 4x4" : kernels.name, g.multiply_adds(),
+                peak_to_print(device, kernels)) {
+        scope.sizes("%d x %dx%dx%d -> %dx%dx%d, %dx%d/%d", g.batch, g.in_height, g.in_width, g.in_channels,
+                    g.out_height, g.out_width, g.out_channels, g.kernel, g.kernel, g.stride);
+    }
 
     gemm_kernels<T> const& kernels;
     bool winograd;
+    verbose_scope scope;
 };
-
-inline void print_sizes(verbose_scope& scope, convolution_geometry const& g) {
-    scope.sizes("%d x %dx%dx%d -> %dx%dx%d, %dx%d/%d", g.batch, g.in_height, g.in_width, g.in_channels, g.out_height,
-                g.out_width, g.out_channels, g.kernel, g.kernel, g.stride);
-}
 
 }  // namespace cpu_kernels
 
@@ -37,14 +38,11 @@ template <class T>
 void convolution_forward(cpu& device, convolution_geometry const& g, T const* x, float const* w, float const* bias,
                          T* y) {
     using namespace cpu_kernels;
-    convolution_choice<T> const choice(device, g, g.in_channels);
-    verbose_scope scope(device, "convolution_forward", choice.name(), g.multiply_adds(),
-                        peak_to_print(device, choice.kernels));
-    print_sizes(scope, g);
+    convolution_call<T> const call(device, "convolution_forward", g, g.in_channels);
     if constexpr (is_float<T>) {
-        if (choice.winograd) return winograd_forward(device, g, x, w, bias, y);
+        if (call.winograd) return winograd_forward(device, g, x, w, bias, y);
     }
-    forward_with(device, choice.kernels, g, x, w, bias, y);
+    forward_with(device, call.kernels, g, x, w, bias, y);
 }
 
 /// Filters that stay the same can be packed once, whatever the batch: packed_filters<T> floats.
@@ -61,41 +59,34 @@ template <class T>
 void convolution_forward(cpu& device, convolution_geometry const& g, T const* x, float const* w, float const* packed,
                          float const* bias, T* y) {
     using namespace cpu_kernels;
-    convolution_choice<T> const choice(device, g, g.in_channels);
-    if (choice.winograd) return convolution_forward(device, g, x, w, bias, y);
-    verbose_scope scope(device, "convolution_forward", choice.name(), g.multiply_adds(),
-                        peak_to_print(device, choice.kernels));
-    print_sizes(scope, g);
-    forward_packed(device, choice.kernels, g, x, packed, bias, y);
+    convolution_call<T> const call(device, "convolution_forward", g, g.in_channels);
+    if constexpr (is_float<T>) {
+        if (call.winograd) return winograd_forward(device, g, x, w, bias, y);
+    }
+    forward_packed(device, call.kernels, g, x, packed, bias, y);
 }
 
 template <class T>
 void convolution_backward_data(cpu& device, convolution_geometry const& g, T const* dy, float const* w, T* dx,
                                store mode) {
     using namespace cpu_kernels;
-    convolution_choice<T> const choice(device, g, g.out_channels);
-    verbose_scope scope(device, "convolution_backward_data", choice.name(), g.multiply_adds(),
-                        peak_to_print(device, choice.kernels));
-    print_sizes(scope, g);
+    convolution_call<T> const call(device, "convolution_backward_data", g, g.out_channels);
     if constexpr (is_float<T>) {
-        if (choice.winograd) return winograd_backward_data(device, g, dy, w, dx, mode);
+        if (call.winograd) return winograd_backward_data(device, g, dy, w, dx, mode);
     }
-    backward_data_with(device, choice.kernels, g, dy, w, dx, mode);
+    backward_data_with(device, call.kernels, g, dy, w, dx, mode);
 }
 
 template <class T>
 void convolution_backward_weights(cpu& device, convolution_geometry const& g, T const* x, T const* dy, float* dw,
                                   float* dbias, store mode) {
     using namespace cpu_kernels;
-    convolution_choice<T> const choice(device, g, g.in_channels);
-    verbose_scope scope(device, "convolution_backward_weights", choice.name(), g.multiply_adds(),
-                        peak_to_print(device, choice.kernels));
-    print_sizes(scope, g);
-    if (dbias != nullptr) add_rows_with(device, choice.kernels, g, dy, dbias, mode);
+    convolution_call<T> const call(device, "convolution_backward_weights", g, g.in_channels);
+    if (dbias != nullptr) add_rows_with(device, call.kernels, g, dy, dbias, mode);
     if constexpr (is_float<T>) {
-        if (choice.winograd) return winograd_backward_weights(device, g, x, dy, dw, mode);
+        if (call.winograd) return winograd_backward_weights(device, g, x, dy, dw, mode);
     }
-    backward_weights_with(device, choice.kernels, g, x, dy, dw, mode);
+    backward_weights_with(device, call.kernels, g, x, dy, dw, mode);
 }
 
 }  // namespace tempera

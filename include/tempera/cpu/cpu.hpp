@@ -14,7 +14,6 @@
 #include <memory>
 #include <mutex>
 #include <new>
-#include <string>
 #include <type_traits>
 
 #include <tempera/core/device_kind.hpp>

@@ -11,7 +11,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <string>
 
 #include <tempera/core/error.hpp>
 #include <tempera/core/philox.hpp>

@@ -12,7 +12,6 @@
 // system must save the registers.
 
 #include <cstdlib>
-#include <string>
 #include <string_view>
 
 #if defined(__x86_64__)

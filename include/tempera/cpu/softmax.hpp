@@ -9,7 +9,6 @@
 
 #include <cmath>
 #include <cstdint>
-#include <string>
 
 #include <tempera/core/error.hpp>
 #include <tempera/cpu/cpu.hpp>

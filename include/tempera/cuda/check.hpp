@@ -2,8 +2,6 @@
 #pragma once
 // Failures of the CUDA runtime and of cuBLAS as tempera::error: which call, what it said, what to do.
 
-#include <string>
-
 #include <cublas_v2.h>
 #include <cuda_runtime_api.h>
 

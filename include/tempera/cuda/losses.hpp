@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <string>
 
 #include <tempera/cuda/launch.hpp>
 #include <tempera/cuda/matmul.hpp>

@@ -3,7 +3,6 @@
 // Catalogue: element by element functions on the device (contract in device/pointwise.hpp).
 
 #include <cstdint>
-#include <string>
 #include <type_traits>
 
 #include <tempera/cuda/gpu.hpp>

@@ -4,7 +4,6 @@
 // section 2): crop and resize, flip, color jitter, grayscale, blur. And the settings that the stages use.
 
 #include <cstdint>
-#include <string>
 
 #include <tempera/core/error.hpp>
 #include <tempera/core/shape.hpp>

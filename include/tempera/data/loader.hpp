@@ -12,7 +12,6 @@
 #include <functional>
 #include <mutex>
 #include <span>
-#include <string>
 #include <thread>
 #include <utility>
 #include <vector>

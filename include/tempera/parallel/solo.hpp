@@ -2,8 +2,6 @@
 #pragma once
 // solo: the communicator of a single process.
 
-#include <string>
-
 #include <tempera/core/error.hpp>
 #include <tempera/device/store.hpp>
 #include <tempera/parallel/communicator.hpp>

@@ -4,8 +4,6 @@
 // section 2, eq. 2 and 3). The set's labels count where the loss asks for them (alpha < 1): pass the labeled images,
 // the unlabeled ones, or both (unlabeled_except). Self-distillation: a student with the teacher's network.
 
-#include <string>
-
 #include <tempera/loss/distillation.hpp>
 #include <tempera/pipeline/train.hpp>
 

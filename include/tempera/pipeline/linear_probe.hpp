@@ -3,7 +3,6 @@
 // linear_probe: a linear classifier of its own on fixed features; nothing flows back into what made them.
 
 #include <cstdint>
-#include <string>
 
 #include <tempera/loss/cross_entropy.hpp>
 #include <tempera/nn/dense.hpp>
