@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Blocks of CUDA threads as fibers of one host thread. A thread runs until it ends or meets a barrier; a kernel without
-// barriers needs one fiber. Switches are jumps between stacks (swapcontext asks the kernel each time); under the
+// Blocks of CUDA threads as fibers of one host thread. A thread runs until it ends or meets a barrier; a fiber whose
+// thread has ended takes the next one at once, so that a block without barriers is one switch. Switches are jumps between stacks (swapcontext asks the kernel each time); under the
 // sanitizers, which must be told of each switch, they are contexts.
 
 #undef _FORTIFY_SOURCE  // its longjmp refuses to change stacks
@@ -52,7 +52,7 @@ struct fiber {
     ucontext_t context{};
     std::unique_ptr<char[]> stack = std::make_unique<char[]>(stack_bytes);
     uint3 index{};
-    bool busy = false;      ///< holds a thread that has not ended
+    bool busy = false;  ///< holds a thread that has not ended
 #ifdef EMULATION_SANITIZED
     void* fake_stack = nullptr;
 #else
@@ -69,6 +69,8 @@ struct scheduler {
     fiber* running = nullptr;
     void (*call)(void*) = nullptr;
     void* data = nullptr;
+    unsigned threads = 0;  ///< of a block
+    unsigned next = 0;     ///< the first that has not begun
 
 #ifndef EMULATION_SANITIZED
     jmp_buf home;
@@ -128,18 +130,18 @@ struct scheduler {
     }
 #endif
 
-    void run_block(unsigned threads);
+    void run_threads();
+    void run_block();
 };
 
 thread_local scheduler the_scheduler;
 
-/// What a fiber does for ever: run the thread it was given, then leave.
+/// What a fiber does for ever: run the block's threads that have not begun, then leave.
 void fiber_main() {
     scheduler& s = the_scheduler;
     s.arrived();
     for (;;) {
-        s.call(s.data);
-        s.running->busy = false;
+        s.run_threads();
         s.leave();
     }
 }
@@ -166,16 +168,24 @@ unsigned position(unsigned i, unsigned count) {
     return settings().order == order::ascending ? i : count - 1 - i;
 }
 
-void scheduler::run_block(unsigned threads) {
-    // to the first barrier: a thread that ends there frees its fiber for the next
-    std::size_t held = 0;
-    for (unsigned i = 0; i < threads; ++i) {
-        if (held == fibers.size()) fibers.push_back(new_fiber());
-        fiber& f = *fibers[held];
-        f.index = thread_of(position(i, threads));
+/// On a fiber: one thread after the other, each to its end. At a barrier the scheduler lets another fiber go on here.
+void scheduler::run_threads() {
+    fiber& f = *running;
+    while (next < threads) {
+        f.index = threadIdx = thread_of(position(next++, threads));
         f.busy = true;
-        resume(f);
-        if (f.busy) ++held;
+        call(data);
+        f.busy = false;
+    }
+}
+
+void scheduler::run_block() {
+    // to the first barrier
+    std::size_t held = 0;
+    for (next = 0; next < threads;) {
+        if (held == fibers.size()) fibers.push_back(new_fiber());
+        resume(*fibers[held]);
+        if (fibers[held]->busy) ++held;
     }
     // from barrier to barrier
     while (held > 0) {
@@ -207,6 +217,7 @@ cudaError_t launch(cudaLaunchConfig_t const& config, std::size_t argument_bytes,
 
     the_scheduler.call = call;
     the_scheduler.data = data;
+    the_scheduler.threads = threads;
     gridDim = grid;
     blockDim = block;
     unsigned const blocks = grid.x * grid.y * grid.z;
@@ -215,7 +226,7 @@ cudaError_t launch(cudaLaunchConfig_t const& config, std::size_t argument_bytes,
         blockIdx.x = at % grid.x;
         blockIdx.y = at / grid.x % grid.y;
         blockIdx.z = at / grid.x / grid.y;
-        the_scheduler.run_block(threads);
+        the_scheduler.run_block();
     }
     return cudaSuccess;
 }

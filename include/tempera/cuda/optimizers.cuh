@@ -10,6 +10,12 @@
 
 namespace tempera::cuda_kernels {
 
+/// The blocks that a range needs; those of its norm_splits beyond have nothing to do.
+__device__ inline unsigned splits_of(update_range const& range) {
+    std::int64_t const needed = (range.count + row_threads - 1) / row_threads;
+    return static_cast<unsigned>(needed < norm_splits ? needed : norm_splits);
+}
+
 /// function(i) for every element of this block's part of its range.
 template <class Function>
 __device__ void each_of_range(update_range const& range, Function const& function) {
@@ -56,6 +62,7 @@ struct square_sums {
 static __global__ void lars_norms(lars_update u, update_range const* ranges, float* w, float const* g, float* momentum,
                                   float* partial) {
     update_range const range = ranges[blockIdx.x];
+    if (blockIdx.y >= splits_of(range)) return;
     float total[2] = {0, 0};
     each_of_range(range, square_sums{{u, w, g, momentum, range.weight_decay}, total});
     float const w_sum = block_sum(total[0]);
@@ -79,7 +86,7 @@ static __global__ void momentum_kernel(lars_update u, update_range const* ranges
     if (partial != nullptr && range.adapt) {
         float w_sum = 0;
         float m_sum = 0;
-        for (int split = 0; split < norm_splits; ++split) {
+        for (unsigned split = 0; split < splits_of(range); ++split) {
             w_sum += partial[(std::int64_t{blockIdx.x} * norm_splits + split) * 2];
             m_sum += partial[(std::int64_t{blockIdx.x} * norm_splits + split) * 2 + 1];
         }
