@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# Part of cmake/run: the comparison with PyTorch, which lives in a Python environment under build/compare.
+# Part of cmake/run: the comparison with PyTorch, which lives in a Python environment under build/compare, and with dlib.
 
 comparison=$PWD/build/compare
 
@@ -19,6 +19,8 @@ run_comparison() {
     mkdir -p "$comparison" || return 1
     bring_pytorch
     configure release && build release benchmark_compare || fail "the comparison was not built"
+    if ! header dlib/dnn.h; then echo "cmake/run: dlib is left out (Debian: libdlib-dev libopenblas-dev)"
+    else build release benchmark_against_dlib || echo "cmake/run: dlib is left out: its benchmark was not built"; fi
     TEMPERA_COMPILER="$(c++ --version | sed -n 1p), -O2"
     # Python's own files stay out of the source tree.
     PYTHONPYCACHEPREFIX=$comparison/pycache

@@ -22,7 +22,7 @@ packages_wanted() {
     esac
     case $1 in
         bench) echo libdlib-dev libopenblas-dev ;;
-        compare) echo python3 python3-venv ;;
+        compare) echo python3 python3-venv libdlib-dev libopenblas-dev ;;
         full | deps) echo libdlib-dev libopenblas-dev chromium ;;
     esac
 }

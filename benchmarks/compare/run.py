@@ -21,6 +21,7 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 FOLDER = os.path.join(ROOT, "build", "compare")
 PROGRAM = os.path.join(ROOT, "build", "release", "benchmarks", "compare")
 THREADS = "2"
+DLIB = ("dlib", "ResNet-18, 32 x 32, batch 32: training, float32, against dlib with OpenBLAS")
 
 
 def environment(keeps=True):
@@ -189,16 +190,30 @@ def measure(workload, rounds, quick):
     return result
 
 
+def measure_dlib():
+    """Images a second by library, as the benchmark prints them; none where dlib is not installed."""
+    print(f"{DLIB[0]}: {DLIB[1]}", flush=True)
+    program = os.path.join(os.path.dirname(PROGRAM), "against_dlib")
+    if not os.path.exists(program):
+        print("  left out: dlib with OpenBLAS is not installed", flush=True)
+        return None
+    output = subprocess.run([program], env=environment(), stdout=subprocess.PIPE, text=True).stdout
+    print(output, end="", flush=True)
+    rates = {line.split()[0]: float(line.split()[1]) for line in output.splitlines() if line.endswith("images/s")}
+    return {"version": " ".join(output.split(";")[1].split()[:5]), **rates}
+
+
 def main():
     parser = argparse.ArgumentParser(prog="sh cmake/run compare", description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="two rounds of few steps")
-    parser.add_argument("--only", action="append", metavar="WORKLOAD", help="this workload (may be repeated)")
-    parser.add_argument("--no-write", action="store_true", help="leave docs/performance.md and its chart as they are")
+    parser.add_argument("--quick", action="store_true", help="two rounds of few steps; docs/ stays as it is")
+    parser.add_argument("--only", action="append", metavar="WORKLOAD",
+                        help="this workload (may be repeated; 'list' names all); docs/ stays as it is")
     options = parser.parse_args()
     if options.only == ["list"]:
-        print("\n".join(f"{w.name:34s} {w.label}" for w in WORKLOADS))
+        print("\n".join(f"{name:34s} {label}" for name, label in [(w.name, w.label) for w in WORKLOADS] + [DLIB]))
         return
-    chosen = [named(name) for name in options.only] if options.only else WORKLOADS
+    with_dlib = not options.only or DLIB[0] in options.only
+    chosen = [named(name) for name in options.only if name != DLIB[0]] if options.only else WORKLOADS
     rounds = 2 if options.quick else 3
     results = {
         "command": " ".join(["sh cmake/run compare"] + sys.argv[1:]),
@@ -220,8 +235,10 @@ def main():
         # After every workload, so that a run that is ended early leaves what it has.
         with open(os.path.join(FOLDER, "results.json"), "w") as out:
             json.dump(results, out, indent=1)
+    if with_dlib:
+        results["dlib"] = measure_dlib()
     print(f"measured in {(datetime.datetime.now() - begin).seconds} s")
-    publish(results, None if options.no_write else os.path.join(ROOT, "docs"))
+    publish(results, None if options.only or options.quick else os.path.join(ROOT, "docs"))
 
 
 if __name__ == "__main__":

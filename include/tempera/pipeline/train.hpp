@@ -144,6 +144,7 @@ training_history train_supervised(basic_model<D, P>& model, image_set const& lab
 template <class D, precision P, class OtherDevice, precision Other, class Optimizer, class Loss = cross_entropy>
 training_history fine_tune(basic_model<D, P>& model, basic_model<OtherDevice, Other> const& pretrained,
                            image_set const& labeled, Optimizer const& optimizer, train_options options, Loss const& loss = {}) {
+    require_images(labeled);  // before any weight has changed
     model.load_matching(pretrained);
     if (options.stage.empty()) options.stage = "fine-tune";
     return train_supervised(model, labeled, optimizer, options, loss);
