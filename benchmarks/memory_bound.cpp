@@ -12,7 +12,6 @@
 
 #include <benchmark/benchmark.h>
 
-#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -20,6 +19,7 @@
 #include <type_traits>
 #include <vector>
 
+#include <tempera/cpu/bandwidth.hpp>
 #include <tempera/cpu/batch_norm.hpp>
 #include <tempera/cpu/cpu.hpp>
 #include <tempera/cpu/dropout.hpp>
@@ -37,27 +37,6 @@ cpu& device() {
     static char const* const threads = std::getenv("TEMPERA_THREADS");
     static cpu instance{.threads = threads == nullptr ? 0 : std::atoi(threads)};
     return instance;
-}
-
-typedef float four __attribute__((vector_size(16)));
-
-/// a = b + s c over three arrays of 128 MiB. Bytes per second.
-double triad() {
-    constexpr std::int64_t count = std::int64_t{1} << 23, piece = 16384;
-    static buffer<float> memory(device(), 12 * count);
-    four* const a = reinterpret_cast<four*>(memory.data());
-    four const* const b = a + count;
-    four const* const c = b + count;
-    auto const round = [&] {
-        auto const start = std::chrono::steady_clock::now();
-        device().for_chunks(count / piece, [&](std::int64_t chunk, int) {
-            for (std::int64_t i = chunk * piece; i < (chunk + 1) * piece; ++i) a[i] = b[i] + 3.0F * c[i];
-        });
-        std::chrono::duration<double> const time = std::chrono::steady_clock::now() - start;
-        return 3.0 * 16.0 * static_cast<double>(count) / time.count();
-    };
-    fill(device(), 12 * count, 1.0F, memory.data());
-    return std::max({round(), round(), round()});
 }
 
 double triad_at_start = 0;
@@ -205,11 +184,11 @@ void all() {
 
 int main(int argc, char** argv) {
     benchmark::Initialize(&argc, argv);
-    triad_at_start = triad();
+    triad_at_start = measured_bandwidth(device());
     std::printf("%d threads, %s, triad %.2f GB/s\n", device().thread_count(),
                 std::string(name_of(device().level())).c_str(), triad_at_start * 1e-9);
     all<float>();
     all<bf16>();
     benchmark::RunSpecifiedBenchmarks();
-    std::printf("triad at the end %.2f GB/s\n", triad() * 1e-9);
+    std::printf("triad at the end %.2f GB/s\n", measured_bandwidth(device()) * 1e-9);
 }

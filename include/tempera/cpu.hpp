@@ -3,6 +3,7 @@
 // The cpu device with every kernel of the catalogue.
 
 #include <tempera/cpu/available_threads.hpp>
+#include <tempera/cpu/bandwidth.hpp>
 #include <tempera/cpu/batch_norm.hpp>
 #include <tempera/cpu/column_sums.hpp>
 #include <tempera/cpu/contrastive.hpp>

@@ -13,6 +13,7 @@
 
 #include <tempera/cpu/column_sums.hpp>
 #include <tempera/cpu/row_blocks.hpp>
+#include <tempera/cpu/verbose.hpp>
 #include <tempera/cpu/walk.hpp>
 #include <tempera/device/batch_norm.hpp>
 
@@ -33,6 +34,11 @@ struct batch_norm_passage {
     batch_norm_passage at(std::int64_t i) const {
         auto moved = [i](auto* p) { return p == nullptr ? p : p + i; };
         return {moved(x), moved(y), dy + i, moved(dx), moved(dresidual), accumulate_dx, accumulate_dresidual};
+    }
+    /// How often a map passes the memory bus.
+    int passes() const {
+        return 1 + (x != nullptr) + (y != nullptr) + (dx != nullptr) * (1 + accumulate_dx) +
+               (dresidual != nullptr) * (1 + accumulate_dresidual);
     }
 };
 
@@ -70,6 +76,7 @@ batch_norm_kernels<T> const& batch_norm_for(isa level) TEMPERA_TABLE(batch_norm_
 
 template <class T>
 void batch_norm_statistics(cpu& device, batch_norm_geometry const& g, T const* x, float* mean, float* variance) {
+    verbose_scope const scope(device, "batch_norm_statistics", bytes_of<T>(g.rows * g.channels));
     row_blocks const cut(1, g.rows, g.channels);
     if (cut.chunks == 0) return;
     auto const& kernels = cpu_kernels::batch_norm_for<T>(device.level());
@@ -105,8 +112,9 @@ void batch_norm_statistics(cpu& device, batch_norm_geometry const& g, T const* x
     });
 }
 
-inline void batch_norm_moving(cpu&, int channels, float decay, float factor, float const* mean, float const* variance,
-                              float* moving_mean, float* moving_variance) {
+inline void batch_norm_moving(cpu& device, int channels, float decay, float factor, float const* mean,
+                              float const* variance, float* moving_mean, float* moving_variance) {
+    verbose_scope const scope(device, "batch_norm_moving", bytes_of<float>(6 * channels));
     for (int c = 0; c < channels; ++c) {
         moving_mean[c] = decay * moving_mean[c] + (1 - decay) * mean[c];
         moving_variance[c] = decay * moving_variance[c] + (1 - decay) * (factor * variance[c]);
@@ -116,6 +124,8 @@ inline void batch_norm_moving(cpu&, int channels, float decay, float factor, flo
 template <class T>
 void batch_norm_apply(cpu& device, batch_norm_geometry const& g, batch_norm_state const& s, T const* x,
                       T const* residual, bool rectified, T* y) {
+    verbose_scope const scope(device, "batch_norm_apply",
+                              bytes_of<T>((residual == nullptr ? 2 : 3) * g.rows * g.channels));
     row_blocks const cut(1, g.rows, g.channels);
     if (cut.chunks == 0) return;
     auto const& kernels = cpu_kernels::batch_norm_for<T>(device.level());
@@ -135,6 +145,7 @@ void batch_norm_apply(cpu& device, batch_norm_geometry const& g, batch_norm_stat
 template <class T>
 void batch_norm_backward(cpu& device, batch_norm_geometry const& g, batch_norm_state const& s, bool batch_statistics,
                          T const* x, T const* y, T const* dy, batch_norm_gradients<T> const& out) {
+    verbose_scope scope(device, "batch_norm_backward", 0);
     row_blocks const cut(1, g.rows, g.channels);
     if (cut.chunks == 0) return;
     auto const& kernels = cpu_kernels::batch_norm_for<T>(device.level());
@@ -157,6 +168,7 @@ void batch_norm_backward(cpu& device, batch_norm_geometry const& g, batch_norm_s
     if (out.dscale != nullptr || out.doffset != nullptr || (batch_statistics && out.dx != nullptr)) {
         float* const partial = coefficients + 4 * wide;  // of every block: sum g, sum g (x - mean)
         T* const early = maps.accumulate_dresidual ? nullptr : out.dresidual;
+        scope.moves(bytes_of<T>((2 + (y != nullptr) + (early != nullptr)) * g.rows * g.channels));
         repeat_columns(coefficients, g.channels, cut.fold);
         if (cut.fold > 1) device.reserve(5, 2 * wide * sizeof(float));
         device.for_chunks(cut.chunks, [&](std::int64_t chunk, int worker) {
@@ -186,6 +198,7 @@ void batch_norm_backward(cpu& device, batch_norm_geometry const& g, batch_norm_s
     }
 
     if (maps.dx == nullptr && maps.dresidual == nullptr) return;
+    scope.moves(bytes_of<T>(maps.passes() * g.rows * g.channels));
     for (int k = 0; k < 4; ++k) repeat_columns(coefficients + k * cut.wide, g.channels, cut.fold);
     device.for_chunks(cut.chunks, [&](std::int64_t chunk, int) {
         cut.each_block(chunk, [&](std::int64_t, std::int64_t, std::int64_t first, std::int64_t count) {

@@ -212,11 +212,11 @@ inline loss_value contrastive_cross_entropy(cpu& device, contrastive_geometry co
                                             float* dh, store mode) {
     using namespace cpu_kernels;
     std::int64_t const rows = std::int64_t{2} * g.pairs;
-    verbose_scope const scope(device, "contrastive_cross_entropy", name_of(device.level()).data(),
-                              rows * rows * g.channels * (dh == nullptr ? 1 : 4) / 2);
     auto const& k = contrastive_for(device.level());
-
     gemm_tiles const& gemm = gemm_kernels_of<float>(device.level());
+    verbose_scope scope(device, "contrastive_cross_entropy", gemm.name,
+                        rows * rows * g.channels * (dh == nullptr ? 1 : 4) / 2, peak_to_print(device, gemm));
+    scope.sizes("2 x %d x %d", g.pairs, g.channels);
     auto const& plain = pointwise_for<float>(device.level());
 
     auto const turn = device.exclusive();

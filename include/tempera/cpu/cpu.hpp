@@ -57,9 +57,10 @@ public:
     tempera::pool& pool() { return pool_; }
     tempera::pool const& pool() const { return pool_; }
 
-    /// GFLOP/s of all threads in registers, once something has measured it, for floats and for bf16 pairs; for
-    /// TEMPERA_VERBOSE.
+    /// For TEMPERA_VERBOSE, once something has measured them: GFLOP/s of all threads in registers, for floats and for
+    /// bf16 pairs, and GB/s of a triad.
     double peak[2]{};
+    double bandwidth = 0;
 
     void* scratch(int worker, int slot, std::size_t bytes) {
         block& b = scratch_[static_cast<std::size_t>(worker * scratch_slots + slot)];

@@ -13,7 +13,9 @@ inline loss_value distillation_cross_entropy(cpu& device, distillation_geometry 
                                              float const* teacher, std::int32_t const* labels, float weight,
                                              float* dstudent, store mode) {
     using namespace cpu_kernels;
-    verbose_scope const scope(device, "distillation_cross_entropy", name_of(device.level()).data());
+    verbose_scope const scope(
+        device, "distillation_cross_entropy",
+        bytes_of<float>((2 + (dstudent == nullptr ? 0 : passes_of(mode))) * std::int64_t{1} * g.rows * g.classes));
     auto const& k = softmax_for(device.level());
     bool const uses_labels = g.alpha < 1;
     int const labeled = uses_labels ? count_labels("distillation_cross_entropy", g.rows, g.classes, labels) : 0;

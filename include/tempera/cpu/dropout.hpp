@@ -15,6 +15,7 @@
 #include <tempera/core/error.hpp>
 #include <tempera/core/philox.hpp>
 #include <tempera/cpu/row_blocks.hpp>
+#include <tempera/cpu/verbose.hpp>
 #include <tempera/cpu/walk.hpp>
 #include <tempera/device/pointwise.hpp>
 
@@ -51,6 +52,7 @@ inline std::int32_t draws_below(double probability) {
 /// Throws error unless 0 <= rate < 1.
 template <class T>
 void apply_dropout(cpu& device, std::int64_t n, float rate, random_stream const& random, T const* x, T* y, store mode) {
+    verbose_scope const scope(device, "apply_dropout", bytes_of<T>((1 + passes_of(mode)) * n));
     if (!(rate >= 0.0F && rate < 1.0F)) {
         throw error("dropout", "a rate of at least 0 and below 1", rate, "correct dropout{.rate}");
     }
@@ -64,6 +66,8 @@ void apply_dropout(cpu& device, std::int64_t n, float rate, random_stream const&
 }
 
 inline void drop_block_mask(cpu& device, drop_block_geometry const& g, random_stream const& random, float* mask) {
+    verbose_scope const scope(device, "drop_block_mask",
+                              bytes_of<float>(std::int64_t{1} * g.batch * g.height * g.width * g.channels));
     if (g.batch <= 0) return;
     auto const words_of = cpu_kernels::dropout_for<float>(device.level()).words;
     int const side = std::min({g.block, g.height, g.width});
@@ -110,6 +114,7 @@ inline void drop_block_mask(cpu& device, drop_block_geometry const& g, random_st
 
 template <class T>
 void mask_elements(cpu& device, std::int64_t n, float const* mask, T const* x, T* y, store mode) {
+    verbose_scope const scope(device, "mask_elements", bytes_of<float>(n) + bytes_of<T>((1 + passes_of(mode)) * n));
     auto const kernel = cpu_kernels::dropout_for<T>(device.level()).mask;
     for_elements(device, n, [&](std::int64_t i, std::int64_t count) {
         kernel(mask + i, x + i, y + i, count, mode == store::accumulate);

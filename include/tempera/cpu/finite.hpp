@@ -7,6 +7,7 @@
 
 #include <tempera/cpu/cpu.hpp>
 #include <tempera/cpu/vector.hpp>
+#include <tempera/cpu/verbose.hpp>
 
 namespace tempera::cpu_kernels {
 
@@ -28,6 +29,7 @@ Table const& finite_for(isa level) TEMPERA_TABLE(finite_table);
 }  // namespace cpu_kernels
 
 inline bool all_finite(cpu& device, std::int64_t n, float const* x) {
+    verbose_scope const scope(device, "all_finite", bytes_of<float>(n));
     using namespace cpu_kernels;
     auto const& k = finite_for(device.level());
     constexpr std::int64_t step = 65536;

@@ -7,6 +7,7 @@
 
 #include <tempera/cpu/column_sums.hpp>
 #include <tempera/cpu/row_blocks.hpp>
+#include <tempera/cpu/verbose.hpp>
 #include <tempera/cpu/walk.hpp>
 #include <tempera/device/pointwise.hpp>
 
@@ -60,12 +61,16 @@ void spread_gate(cpu& device, gate_geometry const& g, T const* x, float const* g
 
 template <class T>
 void gate_forward(cpu& device, gate_geometry const& g, T const* x, float const* gate, T* y) {
+    verbose_scope const scope(device, "gate_forward", bytes_of<T>(2 * g.batch * g.positions * g.channels));
     cpu_kernels::spread_gate(device, g, x, gate, y, false);
 }
 
 template <class T>
 void gate_backward(cpu& device, gate_geometry const& g, T const* x, float const* gate, T const* dy, T* dx,
                    store dx_store, float* dgate, store dgate_store) {
+    verbose_scope const scope(device, "gate_backward",
+                              bytes_of<T>(((dgate == nullptr ? 1 : 2) + (dx == nullptr ? 0 : passes_of(dx_store))) *
+                                          g.batch * g.positions * g.channels));
     if (dgate == nullptr) {
         if (dx != nullptr) cpu_kernels::spread_gate(device, g, dy, gate, dx, dx_store == store::accumulate);
         return;

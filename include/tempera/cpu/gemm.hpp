@@ -139,8 +139,10 @@ inline double measured_peak(cpu& device, gemm_tiles const& kernels) {
 
 /// The peak for a verbose line: measured once per device, 0 when nothing is printed.
 inline double peak_to_print(cpu& device, gemm_tiles const& kernels) {
+    if (!device.verbose()) return 0;
+    auto const turn = device.exclusive();
     double& peak = device.engine.peak[kernels.pair - 1];
-    if (device.verbose() && peak == 0) peak = measured_peak(device, kernels);
+    if (peak == 0) peak = measured_peak(device, kernels);
     return peak;
 }
 

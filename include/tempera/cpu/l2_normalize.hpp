@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include <tempera/cpu/row_blocks.hpp>
+#include <tempera/cpu/verbose.hpp>
 #include <tempera/cpu/walk.hpp>
 #include <tempera/device/pointwise.hpp>
 
@@ -35,6 +36,7 @@ l2_normalize_kernels<T> const& l2_normalize_for(isa level) TEMPERA_TABLE(l2_norm
 
 template <class T>
 void l2_normalize_forward(cpu& device, std::int64_t rows, int channels, T const* x, T* y, float* inverse_norm) {
+    verbose_scope const scope(device, "l2_normalize_forward", bytes_of<T>(2 * rows * channels));
     auto const kernel = cpu_kernels::l2_normalize_for<T>(device.level()).forward;
     for_rows(device, rows, channels, [&](std::int64_t row, std::int64_t count) {
         kernel(x + row * channels, y + row * channels, inverse_norm + row, count, channels);
@@ -44,6 +46,7 @@ void l2_normalize_forward(cpu& device, std::int64_t rows, int channels, T const*
 template <class T>
 void l2_normalize_backward(cpu& device, std::int64_t rows, int channels, T const* y, float const* inverse_norm,
                            T const* dy, T* dx, store mode) {
+    verbose_scope const scope(device, "l2_normalize_backward", bytes_of<T>((2 + passes_of(mode)) * rows * channels));
     auto const kernel = cpu_kernels::l2_normalize_for<T>(device.level()).backward;
     for_rows(device, rows, channels, [&](std::int64_t row, std::int64_t count) {
         std::int64_t const at = row * channels;

@@ -55,6 +55,12 @@ inline constexpr std::int64_t optimizer_chunk_size = 16384;
 template <class Table = optimizer_kernels>
 Table const& optimizers_for(isa level) TEMPERA_TABLE(optimizer_table);
 
+inline std::int64_t elements_of(std::span<update_range const> ranges) {
+    std::int64_t all = 0;
+    for (update_range const& r : ranges) all += r.count;
+    return all;
+}
+
 /// The chunks of all ranges in order, in the caller's scratch memory; the caller holds device.exclusive().
 inline std::span<optimizer_chunk> optimizer_chunks(cpu& device, std::span<update_range const> ranges) {
     std::size_t count = 0;
@@ -96,7 +102,7 @@ inline void set_trust(std::span<optimizer_chunk> chunks, std::span<update_range 
 inline void apply_lars(cpu& device, lars_update const& u, std::span<update_range const> ranges, float* w,
                        float const* g, float* momentum) {
     using namespace cpu_kernels;
-    verbose_scope const scope(device, "apply_lars", name_of(device.level()).data());
+    verbose_scope scope(device, "apply_lars", 0);
     auto const& kernels = optimizers_for(device.level());
     auto const turn = device.exclusive();
     auto const chunks = optimizer_chunks(device, ranges);
@@ -106,6 +112,8 @@ inline void apply_lars(cpu& device, lars_update const& u, std::span<update_range
     float const carry = u.nesterov ? u.momentum : 1.0F;
     float const gradient_part = u.classic_momentum || !u.nesterov ? 1.0F : 1.0F + carry;
     float const momentum_part = u.classic_momentum ? 0.0F : carry * u.momentum;
+    for (update_range const& r : ranges)
+        scope.moves(bytes_of<float>(((r.adapt ? momentum_part == 0 ? 2 : 3 : 0) + 5) * r.count));
     device.for_chunks(count, [&](std::int64_t i, int) {
         optimizer_chunk& c = chunks[static_cast<std::size_t>(i)];
         update_range const& r = ranges[c.range];
@@ -127,7 +135,7 @@ inline void apply_lars(cpu& device, lars_update const& u, std::span<update_range
 inline void apply_sgd(cpu& device, sgd_update const& u, std::span<update_range const> ranges, float* w, float const* g,
                       float* momentum) {
     using namespace cpu_kernels;
-    verbose_scope const scope(device, "apply_sgd", name_of(device.level()).data());
+    verbose_scope const scope(device, "apply_sgd", bytes_of<float>(5 * elements_of(ranges)));
     auto const& kernels = optimizers_for(device.level());
     auto const turn = device.exclusive();
     auto const chunks = optimizer_chunks(device, ranges);
@@ -147,7 +155,7 @@ inline void apply_sgd(cpu& device, sgd_update const& u, std::span<update_range c
 inline void apply_adam(cpu& device, adam_update const& u, std::span<update_range const> ranges, float* w,
                        float const* g, float* first, float* second) {
     using namespace cpu_kernels;
-    verbose_scope const scope(device, "apply_adam", name_of(device.level()).data());
+    verbose_scope const scope(device, "apply_adam", bytes_of<float>(7 * elements_of(ranges)));
     auto const& kernels = optimizers_for(device.level());
     auto const turn = device.exclusive();
     auto const chunks = optimizer_chunks(device, ranges);
@@ -164,7 +172,7 @@ inline void apply_adam(cpu& device, adam_update const& u, std::span<update_range
 
 inline void apply_ema(cpu& device, std::int64_t n, float decay, float const* w, float* average) {
     using namespace cpu_kernels;
-    verbose_scope const scope(device, "apply_ema", name_of(device.level()).data());
+    verbose_scope const scope(device, "apply_ema", bytes_of<float>(3 * n));
     auto const& kernels = optimizers_for(device.level());
     device.for_chunks((n + optimizer_chunk_size - 1) / optimizer_chunk_size, [&](std::int64_t i, int) {
         std::int64_t const begin = i * optimizer_chunk_size;

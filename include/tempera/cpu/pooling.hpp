@@ -6,6 +6,7 @@
 
 #include <tempera/cpu/column_sums.hpp>
 #include <tempera/cpu/row_blocks.hpp>
+#include <tempera/cpu/verbose.hpp>
 #include <tempera/cpu/walk.hpp>
 #include <tempera/device/pooling.hpp>
 
@@ -37,15 +38,19 @@ namespace cpu_kernels {
 template <class T>
 pooling_kernels<T> const& pooling_for(isa level) TEMPERA_TABLE(pooling_table<T>);
 
-/// The arrays of a pooled sample: elements of a row and of a sample, in and out.
+/// The arrays of a pooled sample: elements of a row, of a sample and of all samples, in and out.
 struct pool_sizes {
-    std::int64_t in_row, out_row, in_sample, out_sample;
+    std::int64_t batch, in_row, out_row, in_sample, out_sample;
 
     explicit pool_sizes(pool_geometry const& g)
-        : in_row(std::int64_t{1} * g.in_width * g.channels),
+        : batch(g.batch),
+          in_row(std::int64_t{1} * g.in_width * g.channels),
           out_row(std::int64_t{1} * g.out_width * g.channels),
           in_sample(in_row * g.in_height),
           out_sample(out_row * g.out_height) {}
+
+    std::int64_t in() const { return batch * in_sample; }
+    std::int64_t out() const { return batch * out_sample; }
 };
 
 /// Calls f(sample, row) for `rows` rows of every sample, in chunks of about 64 Ki elements touched.
@@ -67,6 +72,8 @@ void for_pool_rows(cpu& device, pool_geometry const& g, int rows, F const& f) {
 template <class T>
 void max_pool_forward(cpu& device, pool_geometry const& g, T const* x, T* y, std::uint8_t* argmax) {
     cpu_kernels::pool_sizes const sizes(g);
+    verbose_scope const scope(device, "max_pool_forward",
+                              bytes_of<T>(sizes.in() + sizes.out()) + (argmax == nullptr ? 0 : sizes.out()));
     auto const kernel = cpu_kernels::pooling_for<T>(device.level()).largest;
     cpu_kernels::for_pool_rows(device, g, g.out_height, [&](std::int64_t sample, int row) {
         std::int64_t const at = sample * sizes.out_sample + row * sizes.out_row;
@@ -77,6 +84,8 @@ void max_pool_forward(cpu& device, pool_geometry const& g, T const* x, T* y, std
 template <class T>
 void max_pool_backward(cpu& device, pool_geometry const& g, std::uint8_t const* argmax, T const* dy, T* dx, store mode) {
     cpu_kernels::pool_sizes const sizes(g);
+    verbose_scope const scope(device, "max_pool_backward",
+                              bytes_of<T>(passes_of(mode) * sizes.in() + sizes.out()) + sizes.out());
     auto const kernel = cpu_kernels::pooling_for<T>(device.level()).largest_slope;
     cpu_kernels::for_pool_rows(device, g, g.in_height, [&](std::int64_t sample, int row) {
         kernel(g, row, argmax + sample * sizes.out_sample, dy + sample * sizes.out_sample,
@@ -87,6 +96,7 @@ void max_pool_backward(cpu& device, pool_geometry const& g, std::uint8_t const* 
 template <class T>
 void average_pool_forward(cpu& device, pool_geometry const& g, T const* x, T* y) {
     cpu_kernels::pool_sizes const sizes(g);
+    verbose_scope const scope(device, "average_pool_forward", bytes_of<T>(sizes.in() + sizes.out()));
     auto const kernel = cpu_kernels::pooling_for<T>(device.level()).average;
     cpu_kernels::for_pool_rows(device, g, g.out_height, [&](std::int64_t sample, int row) {
         kernel(g, row, x + sample * sizes.in_sample, y + sample * sizes.out_sample + row * sizes.out_row);
@@ -96,6 +106,7 @@ void average_pool_forward(cpu& device, pool_geometry const& g, T const* x, T* y)
 template <class T>
 void average_pool_backward(cpu& device, pool_geometry const& g, T const* dy, T* dx, store mode) {
     cpu_kernels::pool_sizes const sizes(g);
+    verbose_scope const scope(device, "average_pool_backward", bytes_of<T>(passes_of(mode) * sizes.in() + sizes.out()));
     auto const& kernels = cpu_kernels::pooling_for<T>(device.level());
     auto const lock = device.exclusive();
     auto* const shares = static_cast<float*>(device.scratch(
@@ -110,6 +121,7 @@ void average_pool_backward(cpu& device, pool_geometry const& g, T const* dy, T* 
 
 template <class T>
 void global_average_pool_forward(cpu& device, int batch, std::int64_t positions, int channels, T const* x, float* y) {
+    verbose_scope const scope(device, "global_average_pool_forward", bytes_of<T>(batch * positions * channels));
     row_blocks const cut(batch, positions, channels);
     auto const kernel = cpu_kernels::pooling_for<T>(device.level()).totals;
     sum_columns(
@@ -125,6 +137,8 @@ void global_average_pool_forward(cpu& device, int batch, std::int64_t positions,
 template <class T>
 void global_average_pool_backward(cpu& device, int batch, std::int64_t positions, int channels, float const* dy, T* dx,
                                   store mode) {
+    verbose_scope const scope(device, "global_average_pool_backward",
+                              bytes_of<T>(passes_of(mode) * batch * positions * channels));
     row_blocks const cut(batch, positions, channels);
     auto const kernel = cpu_kernels::pooling_for<T>(device.level()).spread;
     auto const lock = device.exclusive();

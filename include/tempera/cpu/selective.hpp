@@ -7,6 +7,7 @@
 
 #include <tempera/cpu/column_sums.hpp>
 #include <tempera/cpu/row_blocks.hpp>
+#include <tempera/cpu/verbose.hpp>
 #include <tempera/cpu/walk.hpp>
 #include <tempera/device/selective.hpp>
 
@@ -38,6 +39,7 @@ selective_kernels<T> const& selective_for(isa level) TEMPERA_TABLE(selective_tab
 
 template <class T>
 void selective_merge_forward(cpu& device, selective_geometry const& g, T const* x, float const* logits, T* y) {
+    verbose_scope const scope(device, "selective_merge_forward", bytes_of<T>(3 * g.batch * g.positions * g.filters));
     row_blocks const cut(g.batch, g.positions, g.filters, false);
     auto const& kernels = cpu_kernels::selective_for<T>(device.level());
     auto const lock = device.exclusive();
@@ -56,6 +58,9 @@ void selective_merge_forward(cpu& device, selective_geometry const& g, T const* 
 template <class T>
 void selective_merge_backward(cpu& device, selective_geometry const& g, T const* x, float const* logits, T const* dy,
                               T* dx, store dx_store, float* dlogits, store dlogits_store) {
+    verbose_scope const scope(
+        device, "selective_merge_backward",
+        bytes_of<T>((3 + (dx == nullptr ? 0 : 2 * passes_of(dx_store))) * g.batch * g.positions * g.filters));
     row_blocks const cut(g.batch, g.positions, g.filters, false);
     auto const& kernels = cpu_kernels::selective_for<T>(device.level());
     sum_columns(

@@ -118,7 +118,9 @@ inline loss_value softmax_cross_entropy(cpu& device, int rows, int classes, floa
                                         std::int32_t const* labels, float smoothing, float weight, float* dlogits,
                                         store mode) {
     using namespace cpu_kernels;
-    verbose_scope const scope(device, "softmax_cross_entropy", name_of(device.level()).data());
+    verbose_scope const scope(
+        device, "softmax_cross_entropy",
+        bytes_of<float>((1 + (dlogits == nullptr ? 0 : passes_of(mode))) * std::int64_t{1} * rows * classes));
     auto const& k = softmax_for(device.level());
     int const labeled = count_labels("softmax_cross_entropy", rows, classes, labels);
     double const share = labeled > 0 ? 1.0 / labeled : 0.0;
@@ -139,6 +141,7 @@ inline loss_value softmax_cross_entropy(cpu& device, int rows, int classes, floa
 inline std::int64_t count_correct(cpu& device, int rows, int classes, float const* logits, std::int32_t const* labels,
                                   int top) {
     using namespace cpu_kernels;
+    verbose_scope const scope(device, "count_correct", bytes_of<float>(std::int64_t{1} * rows * classes));
     auto const& k = softmax_for(device.level());
     count_labels("count_correct", rows, classes, labels);
     return for_rows(device, rows, classes,
