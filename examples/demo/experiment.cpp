@@ -19,20 +19,23 @@ namespace {
 constexpr shape image{28, 28, 1};
 constexpr int classes = 10;
 
-template <class Network>
-std::unique_ptr<network> make(cpu& device, Network const& function, int max_batch, std::uint64_t seed) {
-    return std::make_unique<network>(device, function, image, model_options{.max_batch = max_batch, .seed = seed});
+template <precision P, class Network>
+auto make(cpu& device, Network const& function, int max_batch, std::uint64_t seed) {
+    return std::make_unique<dynamic_model<cpu, P>>(device, function, image,
+                                                   model_options{.max_batch = max_batch, .seed = seed});
 }
 
 }  // namespace
 
-experiment::experiment(cpu& device, settings const& s, progress_sink progress)
+template <precision P>
+basic_experiment<P>::basic_experiment(cpu& device, settings const& s, progress_sink progress)
     : device_(device),
       settings_(s),
       progress_(std::move(progress)),
-      pretrained_(make(device, simclr(s.encoder(), s.head()), 2 * s.batch, s.seed)) {}
+      pretrained_(make<P>(device, simclr(s.encoder(), s.head()), 2 * s.batch, s.seed)) {}
 
-training_history experiment::pretrain(image_set const& images) {
+template <precision P>
+training_history basic_experiment<P>::pretrain(image_set const& images) {
     return tempera::pretrain(*pretrained_, images, nt_xent{.temperature = settings_.temperature},
                              sgd{.momentum = 0.9F, .nesterov = true, .weight_decay = 1e-4F},
                              {.epochs = settings_.pretrain_epochs,
@@ -44,20 +47,25 @@ training_history experiment::pretrain(image_set const& images) {
                               .progress = progress_});
 }
 
-embeddings experiment::features(image_set const& images, bool trained) {
+template <precision P>
+embeddings basic_experiment<P>::features(image_set const& images, bool trained) {
     if (trained) return embed(*pretrained_, images, "encoder");
-    auto const untrained = make(device_, simclr(settings_.encoder(), settings_.head()), settings_.batch, settings_.seed);
+    auto const untrained =
+        make<P>(device_, simclr(settings_.encoder(), settings_.head()), settings_.batch, settings_.seed);
     return embed(*untrained, images, "encoder");
 }
 
-std::unique_ptr<network> experiment::make_classifier(row r, std::uint64_t seed) const {
+template <precision P>
+auto basic_experiment<P>::make_classifier(row r, std::uint64_t seed) const -> std::unique_ptr<network> {
     if (is_student(r))
-        return make(device_, classifier(settings_.student_encoder(), {.classes = classes}), settings_.batch, seed);
+        return make<P>(device_, classifier(settings_.student_encoder(), {.classes = classes}), settings_.batch, seed);
     int const tap = r == row::tap0 || r == row::linear ? 0 : 1;
-    return make(device_, classifier(settings_.encoder(), settings_.head(), {.tap = tap, .classes = classes}), settings_.batch, seed);
+    return make<P>(device_, classifier(settings_.encoder(), settings_.head(), {.tap = tap, .classes = classes}),
+                   settings_.batch, seed);
 }
 
-train_options experiment::options(row r, task const& t, float learning_rate) const {
+template <precision P>
+train_options basic_experiment<P>::options(row r, task const& t, float learning_rate) const {
     label_fraction const& f = settings_.fractions[t.fraction];
     train_options o;
     o.batch = sees_all_images(r) ? settings_.batch : f.batch;
@@ -77,7 +85,8 @@ train_options experiment::options(row r, task const& t, float learning_rate) con
     return o;
 }
 
-outcome experiment::run(row r, task const& t, float learning_rate, network* teacher) {
+template <precision P>
+auto basic_experiment<P>::run(row r, task const& t, float learning_rate, network* teacher) -> outcome {
     outcome out;
     out.which = r;
     train_options o = options(r, t, learning_rate);
@@ -109,11 +118,18 @@ outcome experiment::run(row r, task const& t, float learning_rate, network* teac
     return out;
 }
 
-std::int64_t experiment::parameters(row r) const { return make_classifier(r, 1)->plan().parameters; }
+template <precision P>
+std::int64_t basic_experiment<P>::parameters(row r) const {
+    return make_classifier(r, 1)->plan().parameters;
+}
 
-double experiment::operations(row r) const { return 2.0 * static_cast<double>(make_classifier(r, 1)->plan().multiply_adds); }
+template <precision P>
+double basic_experiment<P>::operations(row r) const {
+    return 2.0 * static_cast<double>(make_classifier(r, 1)->plan().multiply_adds);
+}
 
-double experiment::tflop(int training_images, int test_images) const {
+template <precision P>
+double basic_experiment<P>::tflop(int training_images, int test_images) const {
     double const forward = 2.0 * static_cast<double>(pretrained_->plan().multiply_adds);
     double total = 3 * forward * 2 * training_images * settings_.pretrain_epochs;
     for (label_fraction const& f : settings_.fractions) {
@@ -129,8 +145,9 @@ double experiment::tflop(int training_images, int test_images) const {
     return total * 1e-12;
 }
 
-double experiment::measured_rate(image_set const& images) {
-    auto const m = make(device_, simclr(settings_.encoder(), settings_.head()), 2 * settings_.batch, 1);
+template <precision P>
+double basic_experiment<P>::measured_rate(image_set const& images) {
+    auto const m = make<P>(device_, simclr(settings_.encoder(), settings_.head()), 2 * settings_.batch, 1);
     auto const run_steps = [&](int steps) {
         auto const begin = std::chrono::steady_clock::now();
         tempera::pretrain(*m, images, nt_xent{}, sgd{},
@@ -143,5 +160,8 @@ double experiment::measured_rate(image_set const& images) {
     double const seconds = run_steps(steps);
     return 6.0 * static_cast<double>(m->plan().multiply_adds) * 2 * settings_.batch * steps / seconds;
 }
+
+template class basic_experiment<precision::float32>;
+template class basic_experiment<precision::bfloat16>;
 
 }  // namespace demo

@@ -16,14 +16,13 @@
 
 namespace demo {
 
-using network = tempera::dynamic_model<tempera::cpu>;
-
 /// One trained row: accuracy on the set it was judged on, and how it got there.
-struct outcome {
+template <tempera::precision P>
+struct basic_outcome {
     row which = row::scratch;
     double top1 = 0;
     tempera::training_history history;
-    std::unique_ptr<network> model;  ///< null for linear evaluation
+    std::unique_ptr<tempera::dynamic_model<tempera::cpu, P>> model;  ///< null for linear evaluation
 };
 
 /// What a row is trained on and judged by.
@@ -37,9 +36,14 @@ struct task {
     std::string label{};         ///< of progress lines
 };
 
-class experiment {
+/// Defined for float32 and bfloat16.
+template <tempera::precision P>
+class basic_experiment {
 public:
-    experiment(tempera::cpu& device, settings const& s, tempera::progress_sink progress);
+    using network = tempera::dynamic_model<tempera::cpu, P>;
+    using outcome = basic_outcome<P>;
+
+    basic_experiment(tempera::cpu& device, settings const& s, tempera::progress_sink progress);
 
     settings const& chosen() const { return settings_; }
     network& pretrained() { return *pretrained_; }
@@ -67,5 +71,9 @@ private:
     tempera::progress_sink progress_;
     std::unique_ptr<network> pretrained_;
 };
+
+using experiment = basic_experiment<tempera::precision::float32>;
+using network = experiment::network;
+using outcome = experiment::outcome;
 
 }  // namespace demo

@@ -15,6 +15,7 @@
 #include "experiment.hpp"
 #include "learning_rates.hpp"
 #include "page.hpp"
+#include "precisions.hpp"
 #include "results.hpp"
 #include "sweep.hpp"
 
@@ -30,7 +31,7 @@ using namespace demo;
 struct arguments {
     bool sweep = false, longer = false, full = false;
     int threads = 0, draws = 3;
-    std::string report = "report.html", data = TEMPERA_EXAMPLE_DATA, command = "demo";
+    std::string report = "report.html", precisions, data = TEMPERA_EXAMPLE_DATA, command = "demo";
 };
 
 train_test load(arguments const& a) {
@@ -85,8 +86,12 @@ int run(arguments const& a) {
     s.draws = a.draws;
     if (a.full)  // the same fractions of 60,000 images
         for (label_fraction& f : s.fractions) f.labels = f.labels * data.train.size() / 8000;
-    experiment e(device, s, terminal_progress(stderr));
     hold_out_split const split = hold_out(data.train, 200, s.seed);
+    if (!a.precisions.empty()) {
+        compare_precisions(device, s, terminal_progress(stderr), data.train, split.kept, data.test, a.precisions);
+        return 0;
+    }
+    experiment e(device, s, terminal_progress(stderr));
 
     announce(e, data.train, data.test.size());
     page_content content;
@@ -122,6 +127,8 @@ int main(int count, char** values) {
     app.add_flag("--full", a.full, "all 70,000 images of Debian's package dataset-fashion-mnist");
     app.add_option("--threads", a.threads, "threads (0: all cores)")->check(CLI::Range(0, 1024));
     app.add_option("--draws", a.draws, "draws of labels")->check(CLI::Range(1, 100));
+    app.add_option("--precisions", a.precisions,
+                   "a file: only compare accuracies in float32 and bfloat16, three seeds each, with a chart there");
     app.add_option("--report", a.report, "file of the report")->capture_default_str();
     app.add_option("--data", a.data, "folder of the shipped images")->capture_default_str();
     CLI11_PARSE(app, count, values);

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include <tempera/pipeline/report/chart_file.hpp>
 #include <tempera/pipeline/report/report.hpp>
 
 namespace {
@@ -280,4 +281,21 @@ TEST_CASE("report: is written whole, and the same page for the same data", "[pip
     auto const bytes = scratch_folder::read(folder / "report.html");
     CHECK(std::string(bytes.begin(), bytes.end()) == page().html());
     CHECK(says(refusal([&] { page().write(folder / "none/report.html"); }), {"none/report.html", "No such file"}));
+}
+
+TEST_CASE("report: a panel as an SVG file carries its namespace and style, and draws what the page draws",
+          "[pipeline]") {
+    tempera::report_panel const panel{
+        .title = "a & b", .x_label = "step", .y_label = "%", .series = {{"one", {1, 2}, {3, 4}}}};
+    std::string const file = tempera::chart_svg(panel);
+    CHECK(file.starts_with("<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 900 340\""));
+    CHECK(count(file, "<svg") == 1);
+    CHECK(count(file, "<style>") == 1);
+    CHECK(file.find(".line{") != std::string::npos);
+    CHECK(nests(file));
+    report page("page");
+    page.lines(report_lines{"figure", "figure", {panel}});
+    std::size_t const path = file.find("<path");
+    REQUIRE(path != std::string::npos);
+    CHECK(page.html().find(file.substr(path, file.find("</svg>") - path)) != std::string::npos);
 }

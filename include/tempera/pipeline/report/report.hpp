@@ -62,9 +62,9 @@ public:
                                     std::to_string(TEMPERA_VERSION_MINOR) + "." + std::to_string(TEMPERA_VERSION_PATCH);
         return "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
                "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n<title>" +
-               report_detail::escaped(title_) + "</title>\n<style>" + report_detail::style +
-               "</style></head>\n<body><main>\n" + body_ + "<footer>Written by tempera " + version +
-               ".</footer>\n</main></body></html>\n";
+               report_detail::escaped(title_) + "</title>\n<style>" + report_detail::chart_style +
+               report_detail::page_style + "</style></head>\n<body><main>\n" + body_ + "<footer>Written by tempera " +
+               version + ".</footer>\n</main></body></html>\n";
     }
 
     /// Replaces the file at path, whole or not at all. Throws error when the disk fails.

@@ -1,16 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-// The style sheet of a report: light and dark, ten colours that stay apart for colour-blind readers, no scripts.
+// The style sheets of charts and of the page around them: light and dark, ten colours that stay apart for colour-blind
+// readers, no scripts.
 
 namespace tempera::report_detail {
 
-inline constexpr char style[] = R"css(
+inline constexpr char chart_style[] = R"css(
 :root{color-scheme:light dark;--page:#f6f7f9;--card:#fff;--ink:#1b2330;--soft:#5b6675;--faint:#e3e7ec;--edge:#d9dee5;
 --accent:#2368b5;--tint:#eef4fb;
 --c0:#2368b5;--c1:#d9690f;--c2:#0f8f6b;--c3:#b8478f;--c4:#1f97cc;--c5:#a88400;--c6:#6a4fb3;--c7:#9c2b3f;--c8:#6b7280;--c9:#5c8a1c}
 @media(prefers-color-scheme:dark){:root{--page:#12161c;--card:#1a2028;--ink:#e6eaf0;--soft:#9aa5b4;--faint:#2b333e;--edge:#303945;
 --accent:#6ea8ee;--tint:#1d2937;
 --c0:#6ea8ee;--c1:#f59a4c;--c2:#3fc39b;--c3:#e384bf;--c4:#62c9f3;--c5:#dcb83a;--c6:#a891ec;--c7:#e26d7d;--c8:#a3abb8;--c9:#9ccb52}}
+svg{display:block;width:100%;min-width:400px;height:auto;font-size:12px}
+svg text{fill:var(--soft)}
+.axis line{stroke:var(--faint);stroke-width:1}
+.axis .base{stroke:var(--soft)}
+.tick{font-size:12px;font-variant-numeric:tabular-nums}
+.line{fill:none;stroke:var(--c);stroke-width:2;stroke-linejoin:round;stroke-linecap:round}
+.line.dashed{stroke-dasharray:6 5}
+.band{fill:var(--c);opacity:.16}
+.end{fill:var(--c);stroke:var(--card);stroke-width:1.5}
+svg .direct{fill:var(--c);font-weight:600;white-space:pre;font-variant-numeric:tabular-nums}
+.dots{fill:none;stroke:var(--c);stroke-linecap:round;opacity:.78}
+svg .place{fill:var(--ink);font-size:13px;font-weight:600;paint-order:stroke;stroke:var(--card);stroke-width:4px;stroke-linejoin:round}
+.s0{--c:var(--c0)}.s1{--c:var(--c1)}.s2{--c:var(--c2)}.s3{--c:var(--c3)}.s4{--c:var(--c4)}
+.s5{--c:var(--c5)}.s6{--c:var(--c6)}.s7{--c:var(--c7)}.s8{--c:var(--c8)}.s9{--c:var(--c9)}
+)css";
+
+inline constexpr char page_style[] = R"css(
 *{box-sizing:border-box}
 body{margin:0;background:var(--page);color:var(--ink);font:16px/1.6 system-ui,-apple-system,"Segoe UI",Roboto,"Noto Sans","DejaVu Sans",sans-serif}
 main{max-width:1040px;margin:0 auto;padding:3rem 1.25rem 4rem}
@@ -50,18 +68,6 @@ tbody th{font-weight:500}
 .panels.three{grid-template-columns:repeat(auto-fit,minmax(min(270px,100%),1fr));gap:.6rem 1.2rem}
 .panels.three svg{min-width:270px}
 .panel{min-width:0}
-svg{display:block;width:100%;min-width:400px;height:auto;font-size:12px}
-svg text{fill:var(--soft)}
-.axis line{stroke:var(--faint);stroke-width:1}
-.axis .base{stroke:var(--soft)}
-.tick{font-size:12px;font-variant-numeric:tabular-nums}
-.line{fill:none;stroke:var(--c);stroke-width:2;stroke-linejoin:round;stroke-linecap:round}
-.line.dashed{stroke-dasharray:6 5}
-.band{fill:var(--c);opacity:.16}
-.end{fill:var(--c);stroke:var(--card);stroke-width:1.5}
-svg .direct{fill:var(--c);font-weight:600;white-space:pre;font-variant-numeric:tabular-nums}
-.dots{fill:none;stroke:var(--c);stroke-linecap:round;opacity:.78}
-svg .place{fill:var(--ink);font-size:13px;font-weight:600;paint-order:stroke;stroke:var(--card);stroke-width:4px;stroke-linejoin:round}
 .images{display:grid;grid-template-columns:max-content 1fr;gap:.7rem 1rem;align-items:center;width:max-content;min-width:100%}
 .row-label{font-size:.88rem;color:var(--soft);max-width:9rem}
 .row{display:flex;gap:.5rem}
@@ -75,8 +81,6 @@ svg .place{fill:var(--ink);font-size:13px;font-weight:600;paint-order:stroke;str
 .spaced{margin-top:.9rem}
 .images>.spaced:nth-child(-n+2){margin-top:0}
 .image.apart{margin-right:1.2rem}
-.s0{--c:var(--c0)}.s1{--c:var(--c1)}.s2{--c:var(--c2)}.s3{--c:var(--c3)}.s4{--c:var(--c4)}
-.s5{--c:var(--c5)}.s6{--c:var(--c6)}.s7{--c:var(--c7)}.s8{--c:var(--c8)}.s9{--c:var(--c9)}
 footer{color:var(--soft);font-size:.85rem;margin-top:3rem;border-top:1px solid var(--edge);padding-top:1rem}
 @media(max-width:600px){main{padding-top:1.5rem}h1{font-size:1.6rem}.card{padding:1rem}th,td{padding:.4rem .45rem}}
 @media print{body{background:#fff}.card{break-inside:avoid}}
