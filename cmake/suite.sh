@@ -79,8 +79,13 @@ suite_build() {
     run_tests "$preset" "$@"
 }
 
+# run_benchmarks [--shares | options of Google Benchmark]
 run_benchmarks() {
     bench_status=0
+    if [ "${1-}" = --shares ]; then
+        run build/release/benchmarks/shares
+        return
+    fi
     for program in build/release/benchmarks/*; do
         if [ -f "$program" ] && [ -x "$program" ]; then run "$program" "$@" || bench_status=1; fi
     done

@@ -28,6 +28,7 @@ struct convolution_geometry {
     constexpr std::int64_t multiply_adds() const {
         return std::int64_t{1} * batch * out_height * out_width * weight_size();
     }
+    friend constexpr bool operator==(convolution_geometry const&, convolution_geometry const&) = default;
 };
 
 /// convolution_forward(device, g, x, w, bias, y): bias may be null.
