@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Blocks of CUDA threads as fibers of one host thread. A thread runs until it ends or meets a barrier; a fiber whose
-// thread has ended takes the next one at once, so that a block without barriers is one switch. Switches are jumps between stacks (swapcontext asks the kernel each time); under the
-// sanitizers, which must be told of each switch, they are contexts.
+// Blocks of CUDA threads as fibers of one host thread. A thread runs until it ends or meets a barrier, the block's or its
+// warp's; a fiber whose thread has ended takes the next one at once, so that a block without barriers is one switch.
+// Switches are jumps between stacks (swapcontext asks the kernel each time); under the sanitizers, which must be told of
+// each switch, they are contexts.
 
 #undef _FORTIFY_SOURCE  // its longjmp refuses to change stacks
 #include "cuda_runtime.h"
@@ -9,8 +10,10 @@
 #include <setjmp.h>
 #include <ucontext.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <memory>
 #include <vector>
 
@@ -47,12 +50,26 @@ namespace {
 
 constexpr std::size_t stack_bytes = std::size_t{128} << 10;
 
+/// Copies that a thread has started and not awaited.
+struct pending_copies {
+    struct copy {
+        void* target;
+        void const* source;
+        std::size_t bytes;
+    };
+    std::vector<copy> copies;
+    std::vector<std::size_t> group_sizes;  ///< of the closed groups, the oldest first
+    std::size_t open = 0;                  ///< copies after the last closed group
+};
+
 /// One stack that threads run on, one after the other or until a barrier.
 struct fiber {
     ucontext_t context{};
     std::unique_ptr<char[]> stack = std::make_unique<char[]>(stack_bytes);
     uint3 index{};
-    bool busy = false;  ///< holds a thread that has not ended
+    bool busy = false;               ///< holds a thread that has not ended
+    void const* waits_at = nullptr;  ///< a meeting of its warp; null: the block's barrier
+    pending_copies pending;
 #ifdef EMULATION_SANITIZED
     void* fake_stack = nullptr;
 #else
@@ -131,6 +148,7 @@ struct scheduler {
 #endif
 
     void run_threads();
+    void settle(std::size_t first);
     void run_block();
 };
 
@@ -164,9 +182,7 @@ uint3 thread_of(unsigned i) {
     return index;
 }
 
-unsigned position(unsigned i, unsigned count) {
-    return settings().order == order::ascending ? i : count - 1 - i;
-}
+unsigned position(unsigned i, unsigned count) { return settings().order == order::ascending ? i : count - 1 - i; }
 
 /// On a fiber: one thread after the other, each to its end. At a barrier the scheduler lets another fiber go on here.
 void scheduler::run_threads() {
@@ -176,6 +192,28 @@ void scheduler::run_threads() {
         f.busy = true;
         call(data);
         f.busy = false;
+        f.pending = {};
+    }
+}
+
+[[noreturn]] void undefined(char const* what, std::size_t some, std::size_t all) {
+    std::fprintf(stderr, "emulation: %s that %zu of %zu threads reached\n", what, some, all);
+    std::abort();
+}
+
+/// Lets the lanes of a warp go on from meeting to meeting, until they wait for the block or end.
+void scheduler::settle(std::size_t first) {
+    std::size_t const last = std::min(first + warp_lanes, fibers.size());
+    for (;;) {
+        void const* here = nullptr;
+        for (std::size_t i = first; i < last; ++i)
+            if (fibers[i]->busy && fibers[i]->waits_at != nullptr) here = fibers[i]->waits_at;
+        if (here == nullptr) return;
+        std::size_t met = 0;
+        for (std::size_t i = first; i < last; ++i)
+            if (fibers[i]->busy && fibers[i]->waits_at == here) ++met;
+        if (met != warp_lanes) undefined("an instruction of a warp", met, warp_lanes);
+        for (std::size_t i = first; i < last; ++i) resume(*fibers[i]);
     }
 }
 
@@ -187,17 +225,15 @@ void scheduler::run_block() {
         resume(*fibers[held]);
         if (fibers[held]->busy) ++held;
     }
-    // from barrier to barrier
+    // from barrier to barrier; one that waits for ever, or pairs with another one, is undefined on a device
     while (held > 0) {
-        if (held != threads) {  // a barrier waits for ever, or pairs with another one: undefined on a device
-            std::fprintf(stderr, "emulation: a barrier that %zu of %u threads of a block reached\n", held, threads);
-            std::abort();
-        }
+        for (std::size_t i = 0; i < held; i += warp_lanes) settle(i);
         held = 0;
-        for (unsigned i = 0; i < threads; ++i) {
-            resume(*fibers[i]);
-            if (fibers[i]->busy) ++held;
-        }
+        for (auto const& f : fibers)
+            if (f->busy) ++held;
+        if (held == 0) return;
+        if (held != threads) undefined("a barrier", held, threads);
+        for (std::size_t i = 0; i < threads; ++i) resume(*fibers[i]);
     }
 }
 
@@ -231,6 +267,40 @@ cudaError_t launch(cudaLaunchConfig_t const& config, std::size_t argument_bytes,
     return cudaSuccess;
 }
 
+unsigned thread_number() { return (threadIdx.z * blockDim.y + threadIdx.y) * blockDim.x + threadIdx.x; }
+
+void wait_for_lanes(void const* here) {
+    the_scheduler.running->waits_at = here;
+    the_scheduler.leave();
+}
+
+void copy_later(void* target, void const* source, std::size_t bytes) {
+    pending_copies& pending = the_scheduler.running->pending;
+    pending.copies.push_back({target, source, bytes});
+    ++pending.open;
+}
+
+void close_copies() {
+    pending_copies& pending = the_scheduler.running->pending;
+    pending.group_sizes.push_back(pending.open);
+    pending.open = 0;
+}
+
+void await_copies(std::size_t newest) {
+    pending_copies& pending = the_scheduler.running->pending;
+    std::size_t const groups = pending.group_sizes.size();
+    for (std::size_t group = newest; group < groups; ++group) {
+        auto const count = static_cast<std::ptrdiff_t>(pending.group_sizes.front());
+        auto const first = pending.copies.begin();
+        for (auto c = first; c != first + count; ++c) {
+            if (c->source == nullptr) std::memset(c->target, 0, c->bytes);
+            else std::memcpy(c->target, c->source, c->bytes);
+        }
+        pending.copies.erase(first, first + count);
+        pending.group_sizes.erase(pending.group_sizes.begin());
+    }
+}
+
 }  // namespace emulation
 
-void __syncthreads() { emulation::the_scheduler.leave(); }
+void __syncthreads() { emulation::wait_for_lanes(nullptr); }
