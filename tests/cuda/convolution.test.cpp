@@ -37,16 +37,26 @@ void each_product(convolution_geometry const& g, auto const& f) {
                         if (row < 0 || row >= g.in_height || column < 0 || column >= g.in_width) continue;
                         for (int o = 0; o < g.out_channels; ++o)
                             for (int c = 0; c < g.in_channels; ++c)
-                                f(static_cast<std::size_t>(((n * g.in_height + row) * g.in_width + column) * g.in_channels + c),
+                                f(static_cast<std::size_t>(
+                                      ((n * g.in_height + row) * g.in_width + column) * g.in_channels + c),
                                   static_cast<std::size_t>(((o * g.kernel + r) * g.kernel + s) * g.in_channels + c),
-                                  static_cast<std::size_t>(((n * g.out_height + i) * g.out_width + j) * g.out_channels + o));
+                                  static_cast<std::size_t>(((n * g.out_height + i) * g.out_width + j) * g.out_channels +
+                                                           o));
                     }
 }
 
+/// Then what the kernels for tensor cores take, channels in chunks of 8: more rows, columns and depth than one tile holds,
+/// and fewer; windows that leave gaps; no padding before the map; positions for two splits.
 convolution_geometry any_geometry() {
-    auto g = GENERATE(geometry(2, 5, 6, 3, 4, 3, 1), geometry(3, 7, 7, 2, 5, 3, 2), geometry(2, 4, 3, 6, 7, 1, 1),
+    auto unpadded = geometry(1, 4, 7, 8, 16, 3, 2);
+    unpadded.pad_top = 0;
+    auto g =
+        GENERATE_COPY(geometry(2, 5, 6, 3, 4, 3, 1), geometry(3, 7, 7, 2, 5, 3, 2), geometry(2, 4, 3, 6, 7, 1, 1),
                       geometry(2, 5, 5, 4, 3, 1, 2), geometry(1, 9, 8, 3, 2, 7, 2), geometry(4, 1, 1, 10, 3, 1, 1),
-                      geometry(1, 1, 1, 1, 1, 3, 1), geometry(2, 6, 4, 2, 3, 2, 2));
+                      geometry(1, 1, 1, 1, 1, 3, 1), geometry(2, 6, 4, 2, 3, 2, 2),  //
+                      geometry(2, 9, 8, 8, 72, 3, 1), geometry(3, 7, 5, 24, 8, 3, 2), geometry(2, 5, 6, 16, 24, 1, 2),
+                      geometry(1, 11, 9, 8, 8, 5, 3), geometry(1, 1, 1, 8, 16, 3, 1), geometry(2, 7, 5, 8, 8, 2, 3),
+                      geometry(2, 23, 24, 8, 8, 2, 1), unpadded);
     return g;
 }
 
@@ -141,7 +151,8 @@ TEST_CASE("gpu convolution: chunks of samples give what one chunk gives") {
         convolution_backward_data(device, g, dy_memory.data(), w_memory.data(), dx_memory.data(), mode);
         convolution_backward_weights(device, g, x_memory.data(), dy_memory.data(), dw_memory.data(), nullptr, mode);
         CHECK(emulation::counts().products - before == products);
-        return std::array<std::vector<float>, 3>{lab::from_device(device, y_memory), lab::from_device(device, dx_memory),
+        return std::array<std::vector<float>, 3>{lab::from_device(device, y_memory),
+                                                 lab::from_device(device, dx_memory),
                                                  lab::from_device(device, dw_memory)};
     };
     auto const whole = run(1 << 20, 3);
@@ -153,10 +164,25 @@ TEST_CASE("gpu convolution: chunks of samples give what one chunk gives") {
     }
 }
 
-TEST_CASE("gpu convolution: an empty batch has a gradient of zero") {
-    auto const g = geometry(0, 4, 4, 2, 3, 3, 1);
+TEMPLATE_TEST_CASE("gpu convolution: tensor cores take 16-bit maps whose channels are chunks", "", float, bf16, half) {
+    using cuda_kernels::convolution_method;
+    auto const tensor =
+        std::is_same_v<TestType, float> ? convolution_method::columns : convolution_method::tensor_cores;
+    alignas(16) TestType const memory[16] = {};
+    TestType const* const x = &memory[0];
+    CHECK(cuda_kernels::method_of(geometry(2, 5, 6, 8, 16, 3, 1), x, x) == tensor);
+    CHECK(cuda_kernels::method_of(geometry(2, 5, 6, 8, 16, 1, 2), x, x) == tensor);
+    CHECK(cuda_kernels::method_of(geometry(2, 5, 6, 8, 16, 1, 1), x, x) == convolution_method::product);
+    CHECK(cuda_kernels::method_of(geometry(2, 5, 6, 3, 16, 3, 1), x, x) == convolution_method::columns);
+    CHECK(cuda_kernels::method_of(geometry(2, 5, 6, 8, 12, 3, 1), x, x) == convolution_method::columns);
+    CHECK(cuda_kernels::method_of(geometry(2, 5, 6, 8, 16, 3, 1), x, x + 1) == convolution_method::columns);
+    CHECK(cuda_kernels::method_of(geometry(1, 1 << 15, 1 << 13, 8, 16, 3, 1), x, x) == convolution_method::columns);
+}
+
+TEMPLATE_TEST_CASE("gpu convolution: an empty batch has a gradient of zero", "", float, bf16, half) {
+    auto const g = geometry(0, 4, 4, 8, 16, 3, 1);
     gpu device;
-    buffer<float> none(device, 1);
+    buffer<TestType> none(device, 1);
     auto dw_memory = lab::on_device(device, lab::random_values<float>(g.weight_size(), 1));
     convolution_forward(device, g, none.data(), dw_memory.data(), nullptr, none.data());
     convolution_backward_data(device, g, none.data(), dw_memory.data(), none.data(), store::write);

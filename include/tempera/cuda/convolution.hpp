@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-// Catalogue: convolution as matrix products on the device. Kernel 1 with stride 1 is one product; everything else goes
-// through the column matrix of as many samples as fit a fixed budget (convolution.cuh).
+// Catalogue: convolution on the device, as matrix products. method_of chooses:
 //
-//   | kernel | stride | forward        | backward data              | backward weights |
-//   | 1      | 1      | x w'           | dy w                       | dy' x            |
-//   | other  | any    | columns(x) w'  | gather_gradient(dy w)      | dy' columns(x)   |
+//   | method       | for                                     | forward       | backward data         | backward weights |
+//   | product      | kernel 1, stride 1, no padding          | x w'          | dy w                  | dy' x            |
+//   | tensor_cores | bf16 and half, channels in chunks of 8  | window sum    | window sums           | columns' dy      |
+//   | columns      | all others                              | columns(x) w' | gather_gradient(dy w) | dy' columns(x)   |
+//
+// Products are cuBLAS's. Window sums are kernels that gather while they multiply (window_sum.cuh, weight_gradient.cuh).
+// The column matrix holds as many samples as fit a fixed budget (convolution.cuh).
 
 #include <algorithm>
 #include <cstddef>
@@ -17,20 +20,32 @@
 
 namespace tempera::cuda_kernels {
 
-/// How a convolution is cut into chunks of samples, and where its scratch memory lies.
+enum class convolution_method : std::uint8_t { product, tensor_cores, columns };
+
+template <class T>
+convolution_method method_of(convolution_geometry const& g, T const* x, T const* y) {
+    if (g.kernel == 1 && g.stride == 1 && g.pad_top == 0 && g.pad_left == 0 && g.in_height == g.out_height &&
+        g.in_width == g.out_width)
+        return convolution_method::product;
+    auto const aligned = [](void const* p) { return reinterpret_cast<std::uintptr_t>(p) % 16 == 0; };
+    if (!std::is_same_v<T, float> && fits_tensor_cores(g) && aligned(x) && aligned(y))
+        return convolution_method::tensor_cores;
+    return convolution_method::columns;
+}
+
+/// How a product or a convolution by columns is cut into chunks of samples, and where its scratch memory lies.
 template <class T, class Column>
 struct convolution_plan {
-    bool plain;            ///< x is its own column matrix
-    int depth;             ///< columns of the column matrix: kernel * kernel * in_channels
-    int positions;         ///< rows of one sample
-    int samples;           ///< samples per chunk
-    T const* weights;      ///< in the activations' type
+    bool plain;        ///< x is its own column matrix
+    int depth;         ///< columns of the column matrix: kernel * kernel * in_channels
+    int positions;     ///< rows of one sample
+    int samples;       ///< samples per chunk
+    T const* weights;  ///< in the activations' type
     Column* columns;
-    float* sums;           ///< scratch of bias_gradient
+    float* sums;  ///< scratch of bias_gradient
 
-    convolution_plan(gpu& device, convolution_geometry const& g, float const* w)
-        : plain(g.kernel == 1 && g.stride == 1 && g.pad_top == 0 && g.pad_left == 0 && g.in_height == g.out_height &&
-                g.in_width == g.out_width),
+    convolution_plan(gpu& device, convolution_method method, convolution_geometry const& g, float const* w)
+        : plain(method == convolution_method::product),
           depth(g.kernel * g.kernel * g.in_channels),
           positions(g.out_height * g.out_width) {
         std::int64_t const sample_bytes = std::int64_t{depth} * positions * static_cast<std::int64_t>(sizeof(Column));
@@ -38,13 +53,12 @@ struct convolution_plan {
                         : static_cast<int>(std::clamp<std::int64_t>(device.context.tile_bytes / sample_bytes, 1,
                                                                     std::max(g.batch, 1)));
         bool const own_weights = w != nullptr && !std::is_same_v<T, float>;
-        std::size_t const weight_bytes = own_weights ? rounded(static_cast<std::size_t>(g.weight_size()) * sizeof(T)) : 0;
+        std::size_t const weight_bytes =
+            own_weights ? rounded(static_cast<std::size_t>(g.weight_size()) * sizeof(T)) : 0;
         std::size_t const tile_bytes = plain ? 0 : rounded(static_cast<std::size_t>(sample_bytes * samples));
         std::int64_t const rows = std::int64_t{g.batch} * positions;
-        auto const sum_bytes =
-            static_cast<std::size_t>(column_floats(rows, g.out_channels, 1)) * sizeof(float);
-        auto* const memory =
-            static_cast<std::byte*>(device.context.scratch(weight_bytes + tile_bytes + sum_bytes));
+        auto const sum_bytes = static_cast<std::size_t>(column_floats(rows, g.out_channels, 1)) * sizeof(float);
+        auto* const memory = static_cast<std::byte*>(device.context.scratch(weight_bytes + tile_bytes + sum_bytes));
         columns = reinterpret_cast<Column*>(memory + weight_bytes);
         sums = reinterpret_cast<float*>(memory + weight_bytes + tile_bytes);
         if constexpr (std::is_same_v<T, float>) {
@@ -72,27 +86,48 @@ template <gpu_element T>
 void convolution_forward(gpu& device, convolution_geometry const& g, T const* x, float const* w, float const* bias,
                          T* y) {
     if (g.out_size() == 0) return;
-    cuda_kernels::convolution_plan<T, T> const plan(device, g, w);
+    auto const method = cuda_kernels::method_of(g, x, y);
+    if constexpr (!std::is_same_v<T, float>) {
+        if (method == cuda_kernels::convolution_method::tensor_cores) {
+            auto* const weights =
+                static_cast<T*>(device.context.scratch(static_cast<std::size_t>(g.weight_size()) * sizeof(T)));
+            cuda_kernels::convert(device.context.stream(), g.weight_size(), w, weights);
+            cuda_kernels::tensor_forward(device.context.stream(), g, x, weights, bias, y);
+            return;
+        }
+    }
+    cuda_kernels::convolution_plan<T, T> const plan(device, method, g, w);
     plan.each_chunk(g.batch, [&](int first, int samples) {
         T const* columns = x;
         if (!plan.plain) {
             cuda_kernels::gather_columns(device.context.stream(), g, first, samples, x, plan.columns);
             columns = plan.columns;
         }
-        matmul_geometry const product{.m = samples * plan.positions, .n = g.out_channels, .k = plan.depth,
-                                      .transpose_b = true};
+        matmul_geometry const product{
+            .m = samples * plan.positions, .n = g.out_channels, .k = plan.depth, .transpose_b = true};
         T* const to = y + std::int64_t{first} * plan.positions * g.out_channels;
         cuda_kernels::multiply_matrices(device, product, columns, plan.weights, to, store::write);
     });
     if (bias != nullptr)
-        cuda_kernels::add_bias(device.context.stream(), std::int64_t{g.batch} * plan.positions, g.out_channels, bias, y);
+        cuda_kernels::add_bias(device.context.stream(), std::int64_t{g.batch} * plan.positions, g.out_channels, bias,
+                               y);
 }
 
 template <gpu_element T>
 void convolution_backward_data(gpu& device, convolution_geometry const& g, T const* dy, float const* w, T* dx,
                                store mode) {
     if (g.in_size() == 0) return;
-    cuda_kernels::convolution_plan<T, float> const plan(device, g, w);
+    auto const method = cuda_kernels::method_of(g, dx, dy);
+    if constexpr (!std::is_same_v<T, float>) {
+        if (method == cuda_kernels::convolution_method::tensor_cores) {
+            auto* const weights =
+                static_cast<T*>(device.context.scratch(static_cast<std::size_t>(g.weight_size()) * sizeof(T)));
+            cuda_kernels::swap_channels(device.context.stream(), g, w, weights);
+            cuda_kernels::tensor_backward_data(device.context.stream(), g, dy, weights, dx, mode);
+            return;
+        }
+    }
+    cuda_kernels::convolution_plan<T, float> const plan(device, method, g, w);
     plan.each_chunk(g.batch, [&](int first, int samples) {
         matmul_geometry const product{.m = samples * plan.positions, .n = plan.depth, .k = g.out_channels};
         T const* const from = dy + std::int64_t{first} * plan.positions * g.out_channels;
@@ -109,7 +144,19 @@ void convolution_backward_data(gpu& device, convolution_geometry const& g, T con
 template <gpu_element T>
 void convolution_backward_weights(gpu& device, convolution_geometry const& g, T const* x, T const* dy, float* dw,
                                   float* dbias, store mode) {
-    cuda_kernels::convolution_plan<T, T> const plan(device, g, nullptr);
+    auto const method = cuda_kernels::method_of(g, x, dy);
+    if constexpr (!std::is_same_v<T, float>) {
+        if (method == cuda_kernels::convolution_method::tensor_cores) {
+            std::int64_t const rows = std::int64_t{g.batch} * g.out_height * g.out_width;
+            float* const scratch = device.context.float_scratch(std::max(
+                cuda_kernels::weight_gradient_floats(g), cuda_kernels::column_floats(rows, g.out_channels, 1)));
+            cuda_kernels::tensor_backward_weights(device.context.stream(), g, x, dy, dw, mode, scratch);
+            if (dbias != nullptr)
+                cuda_kernels::bias_gradient(device.context.stream(), rows, g.out_channels, dy, dbias, mode, scratch);
+            return;
+        }
+    }
+    cuda_kernels::convolution_plan<T, T> const plan(device, method, g, nullptr);
     if (g.batch == 0 && mode == store::write) {
         cuda_kernels::fill(device.context.stream(), g.weight_size(), 0.0F, dw);
     }
@@ -119,8 +166,8 @@ void convolution_backward_weights(gpu& device, convolution_geometry const& g, T 
             cuda_kernels::gather_columns(device.context.stream(), g, first, samples, x, plan.columns);
             columns = plan.columns;
         }
-        matmul_geometry const product{.m = g.out_channels, .n = plan.depth, .k = samples * plan.positions,
-                                      .transpose_a = true};
+        matmul_geometry const product{
+            .m = g.out_channels, .n = plan.depth, .k = samples * plan.positions, .transpose_a = true};
         T const* const from = dy + std::int64_t{first} * plan.positions * g.out_channels;
         cuda_kernels::multiply_matrices(device, product, from, columns, dw, first == 0 ? mode : store::accumulate);
     });

@@ -20,9 +20,17 @@ auto launchers_for() {
         &average_pool_backward<T>, &global_average_pool_forward<T>, &global_average_pool_backward<T>,
         &selective_merge_forward<T>, &selective_merge_backward<T>, &convert<T, float>, &convert<float, T>);
 }
+/// Launchers that exist for the element types of tensor cores.
+template <class T>
+auto tensor_launchers_for() {
+    return std::make_tuple(&tensor_forward<T>, &tensor_backward_data<T>, &tensor_backward_weights<T>,
+                           &swap_channels<T>);
+}
 template auto launchers_for<float>();
 template auto launchers_for<bf16>();
 template auto launchers_for<half>();
+template auto tensor_launchers_for<bf16>();
+template auto tensor_launchers_for<half>();
 
 /// Launchers of float32 alone.
 auto launchers_for_float32() {

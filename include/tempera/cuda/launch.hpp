@@ -64,7 +64,8 @@ void mask_elements(cudaStream_t stream, std::int64_t n, float const* mask, T con
 
 // --- random.cuh --------------------------------------------------------------------------------------------------------
 template <class T>
-void dropout(cudaStream_t stream, std::int64_t n, float rate, random_stream const& random, T const* x, T* y, store mode);
+void dropout(cudaStream_t stream, std::int64_t n, float rate, random_stream const& random, T const* x, T* y,
+             store mode);
 /// scratch: 1
 void drop_block_mask(cudaStream_t stream, drop_block_geometry const& g, random_stream const& random, float* mask,
                      float* scratch);
@@ -109,6 +110,48 @@ template <class T>
 void bias_gradient(cudaStream_t stream, std::int64_t rows, int channels, T const* dy, float* dbias, store mode,
                    float* scratch);
 
+// --- window_sum.cuh, weight_gradient.cuh: convolutions on tensor cores, for bf16 and half ----------------------------------
+/// Channels come in chunks of 16 bytes, and positions and offsets inside a sample are counted in int.
+constexpr bool fits_tensor_cores(convolution_geometry const& g) {
+    constexpr std::int64_t most = std::int64_t{1} << 30;
+    std::int64_t const batch = g.batch > 0 ? g.batch : 1;
+    return g.in_channels % 8 == 0 && g.out_channels % 8 == 0 && g.weight_size() < most &&
+           std::int64_t{1} * g.in_height * g.in_width * batch < most && g.in_size() / batch < most &&
+           std::int64_t{1} * g.out_height * g.out_width * batch < most && g.out_size() / batch < most;
+}
+template <class T>
+void tensor_forward(cudaStream_t stream, convolution_geometry const& g, T const* x, T const* w, float const* bias,
+                    T* y);
+/// w_swapped: filters with their channels swapped, IHWO.
+template <class T>
+void tensor_backward_data(cudaStream_t stream, convolution_geometry const& g, T const* dy, T const* w_swapped, T* dx,
+                          store mode);
+template <class T>
+void swap_channels(cudaStream_t stream, convolution_geometry const& g, float const* w, T* swapped);
+/// How the positions of y are split among blocks: by sizes only, so that the order of summation is fixed.
+struct weight_gradient_splits {
+    int rows;       ///< weights of an output channel
+    int positions;  ///< of a split
+    int count;
+
+    explicit weight_gradient_splits(convolution_geometry const& g) : rows(g.kernel * g.kernel * g.in_channels) {
+        constexpr int enough_blocks = 512;
+        constexpr int fewest_positions = 512;
+        int const all = g.batch * g.out_height * g.out_width;
+        int const tiles = (rows + 127) / 128 * ((g.out_channels + 127) / 128);
+        int const most = std::max(1, std::min(enough_blocks / tiles, all / fewest_positions));
+        positions = ((all + most - 1) / most + 31) / 32 * 32;
+        count = positions == 0 ? 1 : (all + positions - 1) / positions;
+    }
+};
+inline std::int64_t weight_gradient_floats(convolution_geometry const& g) {
+    return weight_gradient_splits(g).count * g.weight_size();
+}
+/// scratch: weight_gradient_floats(g)
+template <class T>
+void tensor_backward_weights(cudaStream_t stream, convolution_geometry const& g, T const* x, T const* dy, float* dw,
+                             store mode, float* scratch);
+
 // --- pooling.cuh -------------------------------------------------------------------------------------------------------
 template <class T>
 void max_pool_forward(cudaStream_t stream, pool_geometry const& g, T const* x, T* y, std::uint8_t* argmax);
@@ -136,11 +179,11 @@ void selective_merge_backward(cudaStream_t stream, selective_geometry const& g, 
 // --- losses.cuh, contrastive.cuh -----------------------------------------------------------------------------------------
 /// What a loss tells the host: sums over rows in row order.
 struct loss_sums {
-    float loss = 0;      ///< sum over the rows that count
-    float correct = 0;   ///< rows whose prediction is right
-    float entropy = 0;   ///< sum over the rows that count
-    float labeled = 0;   ///< rows with a label
-    float bad = 0;       ///< rows whose label is below -1 or not below classes
+    float loss = 0;     ///< sum over the rows that count
+    float correct = 0;  ///< rows whose prediction is right
+    float entropy = 0;  ///< sum over the rows that count
+    float labeled = 0;  ///< rows with a label
+    float bad = 0;      ///< rows whose label is below -1 or not below classes
 };
 inline std::int64_t loss_floats(std::int64_t rows) { return std::int64_t{5} * rows + 8; }
 /// Sums of cross entropy, then the gradient divided by the number of labeled rows. The sums lie at `scratch`.
@@ -171,8 +214,8 @@ inline constexpr int norm_splits = 64;
 inline std::int64_t lars_floats(int ranges) { return std::int64_t{2} * norm_splits * ranges; }
 void apply_lars(cudaStream_t stream, lars_update const& u, int count, update_range const* ranges, float* w,
                 float const* g, float* momentum, float* scratch);
-void apply_sgd(cudaStream_t stream, sgd_update const& u, int count, update_range const* ranges, float* w, float const* g,
-               float* momentum);
+void apply_sgd(cudaStream_t stream, sgd_update const& u, int count, update_range const* ranges, float* w,
+               float const* g, float* momentum);
 void apply_adam(cudaStream_t stream, adam_update const& u, int count, update_range const* ranges, float* w,
                 float const* g, float* first, float* second);
 void apply_ema(cudaStream_t stream, std::int64_t n, float decay, float const* w, float* average);

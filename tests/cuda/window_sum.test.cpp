@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+// The parts of convolutions on tensor cores: window sums as sets of products, places of chunks in shared memory, and
+// both widths of tiles.
+
+#include <algorithm>
+#include <array>
+
+#include <tempera/cuda/window_sum.cuh>
+
+#include "lab.hpp"
+
+using namespace tempera;
+using namespace tempera::cuda_kernels;
+
+namespace {
+
+/// Every chunk has a place of its own, and eight chunks loaded at once (consecutive rows of a column) or stored at once
+/// (consecutive chunks) lie in eight groups of banks.
+template <int Chunks>
+consteval bool free_of_conflicts() {
+    constexpr int rows = 32;
+    bool seen[rows * Chunks] = {};
+    for (int row = 0; row < rows; ++row)
+        for (int column = 0; column < Chunks; ++column) {
+            int const place = chunk_place<Chunks>(row, column);
+            if (place < 0 || place >= rows * Chunks || seen[place]) return false;
+            seen[place] = true;
+        }
+    for (int first = 0; first < rows * Chunks; first += 8) {
+        unsigned stored = 0;
+        for (int i = first; i < first + 8; ++i) stored |= 1U << chunk_place<Chunks>(i / Chunks, i % Chunks) % 8;
+        if (stored != 0xff) return false;
+    }
+    for (int first = 0; first < rows; first += 8)
+        for (int column = 0; column < Chunks; ++column) {
+            unsigned loaded = 0;
+            for (int row = first; row < first + 8; ++row) loaded |= 1U << chunk_place<Chunks>(row, column) % 8;
+            if (loaded != 0xff) return false;
+        }
+    return true;
+}
+static_assert(free_of_conflicts<4>() && free_of_conflicts<8>() && free_of_conflicts<16>());
+
+consteval bool counts_on() {
+    for (int middles = 1; middles < 4; ++middles)
+        for (int lows = 1; lows < 4; ++lows)
+            for (int a = 0; a < 30; ++a)
+                for (int b = 0; b < 30; ++b) {
+                    odometer sum(a, middles, lows);
+                    sum.add(odometer(b, middles, lows), middles, lows);
+                    if ((sum.high * middles + sum.middle) * lows + sum.low != a + b) return false;
+                    if (sum.low >= lows || sum.middle >= middles) return false;
+                }
+    return true;
+}
+static_assert(counts_on());
+
+/// (position of x, of w, of y) on one axis.
+using product = std::array<int, 3>;
+
+std::vector<product> by_definition(int in, int out, int kernel, int stride, int pad) {
+    std::vector<product> all;
+    for (int x = 0; x < in; ++x)
+        for (int w = 0; w < kernel; ++w)
+            for (int y = 0; y < out; ++y)
+                if (y * stride + w - pad == x) all.push_back({x, w, y});
+    return all;
+}
+
+}  // namespace
+
+TEST_CASE("gpu window sums: both directions hold every product of a convolution once") {
+    int const in = GENERATE(1, 2, 5, 8);
+    int const kernel = GENERATE(1, 2, 3, 7);
+    int const stride = GENERATE(1, 2, 3);
+    int const pad = GENERATE(0, 1, 3);
+    convolution_geometry g{.batch = 1, .in_height = in, .kernel = kernel, .stride = stride, .pad_top = pad};
+    g.out_height = (in + stride - 1) / stride;
+    auto const expected = by_definition(in, g.out_height, kernel, stride, pad);
+
+    std::vector<product> forward;
+    window_sum const f = forward_sum(g);
+    for (int i = 0; i < f.down.count; ++i)
+        for (int r = 0; r < f.down.taps; ++r) {
+            int const x = f.down.in_first + i * f.in_step + r * f.tap_step;
+            if (x >= 0 && x < f.down.in_size)
+                forward.push_back({x, f.down.w_first + r * f.w_step, f.down.out_first + i * f.out_step});
+        }
+    std::sort(forward.begin(), forward.end());
+    CHECK(forward == expected);
+
+    std::vector<product> gradient;
+    std::vector<int> written;
+    for (int phase = 0; phase < stride; ++phase) {
+        window_sum const b = gradient_sum(g, phase, 0);
+        for (int i = 0; i < b.down.count; ++i) {
+            int const x = b.down.out_first + i * b.out_step;
+            written.push_back(x);
+            for (int r = 0; r < b.down.taps; ++r) {
+                int const y = b.down.in_first + i * b.in_step + r * b.tap_step;
+                if (y >= 0 && y < b.down.in_size) gradient.push_back({x, b.down.w_first + r * b.w_step, y});
+            }
+        }
+    }
+    std::sort(gradient.begin(), gradient.end());
+    std::sort(written.begin(), written.end());
+    CHECK(gradient == expected);
+    for (int x = 0; x < in; ++x) CHECK(written.at(static_cast<std::size_t>(x)) == x);
+    CHECK(written.size() == static_cast<std::size_t>(in));
+}
+
+TEST_CASE("gpu window sums: tiles of 64 and of 128 columns give the same bits") {
+    emulation::with const machine(lab::any_order());
+    gpu device;
+    convolution_geometry const g{.batch = 1,
+                                 .in_height = 10,
+                                 .in_width = 14,
+                                 .in_channels = 8,
+                                 .out_height = 10,
+                                 .out_width = 14,
+                                 .out_channels = 136,
+                                 .kernel = 3,
+                                 .pad_top = 1,
+                                 .pad_left = 1};
+    auto x = lab::on_device(device, lab::random_values<bf16>(g.in_size(), 1));
+    auto w = lab::on_device(device, lab::random_values<bf16>(g.weight_size(), 2));
+    auto bias = lab::on_device(device, lab::random_values<float>(g.out_channels, 3));
+    auto const old = lab::random_values<bf16>(g.out_size(), 4);
+    auto narrow = lab::on_device(device, old);
+    auto wide = lab::on_device(device, old);
+    auto const run = [&](auto kernel, unsigned blocks, buffer<bf16>& y) {
+        launch(kernel, dim3(blocks), dim3(product_threads), device.context.stream(), forward_sum(g), x.data(), w.data(),
+               bias.data(), y.data(), store::accumulate);
+        return lab::from_device(device, y);
+    };
+    auto const found = run(window_sum_kernel<bf16, 64>, 2 * 3, narrow);
+    CHECK(found == run(window_sum_kernel<bf16, 128>, 2 * 2, wide));
+    CHECK(found != old);
+}
+
+TEST_CASE("gpu window sums: tiles are wide where that wastes nothing and fills a GPU") {
+    CHECK(wide_tiles(128 * 128, 128));
+    CHECK(!wide_tiles(127 * 128, 128));
+    CHECK(wide_tiles(64 * 128, 256));
+    CHECK(!wide_tiles(1 << 20, 64));
+    CHECK(!wide_tiles(1 << 20, 192));
+    CHECK(wide_tiles(1 << 20, 200));
+}
