@@ -62,7 +62,7 @@ private:
         bool const runs_forward = t.kind == step_kind::forward || t.kind == step_kind::widen;
         std::vector<int> reads{t.in0, t.in1, t.d_out}, writes{t.staging};
         (backward ? reads : writes).push_back(t.out);
-        (runs_forward ? writes : reads).push_back(t.saved);
+        (runs_forward && !t.measured ? writes : reads).push_back(t.saved);
         (t.accumulate0 ? reads : writes).push_back(t.d_in0);
         bool const adds = t.accumulate1 && t.d_in1 != t.d_in0;  // x * x: adds to what the step itself has written
         (adds ? reads : writes).push_back(t.d_in1);

@@ -183,6 +183,7 @@ TEST_CASE("slots in use at the same step never share memory", "[layout]") {
         for (int form = 0; form < 12; ++form) {
             INFO("network " << number << ", form " << form);
             schedule_options o;
+            o.device = number % 2 == 0 ? device_kind::cpu : device_kind::gpu;
             o.batch = 1 + static_cast<int>(number % 5);
             o.precision = form % 2 == 0 ? precision::float32 : precision::bfloat16;
             o.recompute = form / 2 % 2 == 1;
@@ -207,6 +208,45 @@ TEST_CASE("a fused schedule has one step less for each op that it absorbs", "[fu
         shorter += absorbed > 0;
     }
     CHECK(shorter > 20);
+}
+
+TEST_CASE("a convolution takes the statistics of its map where the device can and a batch norm wants them",
+          "[measure]") {
+    schedule_options const gpu{.precision = precision::bfloat16, .device = device_kind::gpu};
+    auto const measured = [](erased_network const& network, schedule_options const& o) {
+        scheduled const s(network, map, o);
+        int n = 0;
+        for (int i = 0; i < s.steps->forward_count; ++i) {
+            schedule_step const& t = s.steps->steps[i];
+            if (!t.measured) continue;
+            ++n;
+            int const conv = s.plan.ops[static_cast<std::size_t>(t.op)].in0;
+            for (int j = 0; j < i; ++j)
+                if (s.steps->steps[j].op == conv) CHECK(s.steps->steps[j].saved == t.saved);
+        }
+        return n;
+    };
+    auto const two = [](value x) { return norm(convolved(relu(norm(convolved(x))))); };
+    auto inference = gpu, frozen_part = gpu, apart = gpu, exact = gpu;
+    inference.training = false;
+    frozen_part.frozen = frozen_list(frozen("norm1"));
+    apart.fuse = false;
+    exact.precision = precision::float32;
+    CHECK(measured(two, gpu) == 2);
+    CHECK(measured(two, {.precision = precision::bfloat16}) == 0);
+    CHECK(measured(two, inference) == 0);
+    CHECK(measured(two, frozen_part) == 1);
+    CHECK(measured(two, apart) == 0);
+    CHECK(measured(two, exact) == 0);
+    auto const another_reader = [](value x) {
+        x = convolved(x);
+        return norm(x) + norm(x);
+    };
+    CHECK(measured(another_reader, gpu) == 1);
+    auto const between = [](value x) { return norm(relu(convolved(x))); };
+    CHECK(measured(between, gpu) == 0);
+    auto const vectors = [](value x) { return norm(conv{.filters = 8}(global_average_pool(x))); };
+    CHECK(measured(vectors, gpu) == 0);
 }
 
 TEST_CASE("random networks have the gradients of their definition", "[layout]") {

@@ -4,9 +4,16 @@
 
 #include <cstdint>
 
+#include <tempera/core/precision.hpp>
+
 namespace tempera {
 
 enum class device_kind : std::uint8_t { cpu, gpu };
+
+/// Whether convolutions take the batch-norm statistics of what they write (device/convolution.hpp).
+constexpr bool convolutions_take_statistics(device_kind device, precision p) {
+    return device == device_kind::gpu && p != precision::float32;
+}
 
 /// Where a custom op can run: `on_cpu`, `on_gpu`, or `on_cpu | on_gpu`.
 enum class device_set : std::uint8_t { none = 0, cpu = 1, gpu = 2, both = 3 };

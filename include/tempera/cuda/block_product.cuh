@@ -19,6 +19,30 @@ constexpr int product_threads = 256;
 constexpr int product_rows = 128;
 constexpr int product_depth = 32;
 
+/// Some rows of a block's product in shared memory, behind them a float for each thread.
+template <int Columns>
+struct staged_product {
+    static constexpr int rows = 64 * 128 / Columns;
+    static constexpr int stride = Columns + 8;  ///< rows of a fragment lie in different banks
+    static constexpr int floats = rows * stride + product_threads;
+
+    float* memory;
+    int first_row;  ///< in the product
+
+    __device__ float& at(int row, int column) const { return memory[row * stride + column]; }
+    __device__ float& of_thread(int thread) const { return memory[rows * stride + thread]; }
+
+    /// store(row in the product, column, values) for every 8 columns, by threads in the order of memory.
+    template <class Store>
+    __device__ void each_chunk(Store store) const {
+        constexpr int chunks = Columns / chunk_elements;
+        for (int i = static_cast<int>(threadIdx.x); i < rows * chunks; i += product_threads) {
+            int const column = i % chunks * chunk_elements;
+            store(first_row + i / chunks, column, &at(i / chunks, column));
+        }
+    }
+};
+
 template <class T, int Columns, major Major>
 class block_product {
     static_assert(Columns == 64 || Columns == 128);
@@ -26,8 +50,6 @@ class block_product {
     static constexpr int warp_rows = product_rows * warps_across * warp_size / product_threads;
     static constexpr int a_elements = product_rows * product_depth;
     static constexpr int b_elements = Columns * product_depth;
-    static constexpr int staged_rows = 64 * 128 / Columns;
-    static constexpr int staged_stride = Columns + 8;  ///< rows of a fragment lie in different banks
 
 public:
     static constexpr int stages = Columns == 128 ? 3 : 4;
@@ -37,7 +59,7 @@ public:
         T tiles[stages][a_elements + b_elements];
     };
     static_assert(sizeof(memory) == std::size_t{48} << 10);
-    static_assert(sizeof(float) * staged_rows * staged_stride <= sizeof(memory));
+    static_assert(sizeof(float) * staged_product<Columns>::floats <= sizeof(memory));
 
     __device__ explicit block_product(memory& m) : memory_(m) {}
 
@@ -59,22 +81,16 @@ public:
         await_copies<0>();
     }
 
-    /// store(row, column, values) for every 8 columns of the product, by threads in the order of memory.
-    template <class Store>
-    __device__ void each_chunk(Store store) {
-        constexpr int chunks = Columns / chunk_elements;
-        auto* const staged = reinterpret_cast<float*>(&memory_);
-        int const thread = static_cast<int>(threadIdx.x);
-        for (int first = 0; first < product_rows; first += staged_rows) {
+    /// use(staged) for one part of the rows after the other, each in shared memory; all threads go in together.
+    template <class Use>
+    __device__ void each_stage(Use use) {
+        using staged = staged_product<Columns>;
+        for (int first = 0; first < product_rows; first += staged::rows) {
             __syncthreads();  // the tiles, and what was staged before, are read
-            if (warp_row() / staged_rows == first / staged_rows) stage(staged, warp_row() - first);
+            staged const part{reinterpret_cast<float*>(&memory_), first};
+            if (warp_row() / staged::rows == first / staged::rows) stage(part, warp_row() - first);
             __syncthreads();
-            for (int i = thread; i < staged_rows * chunks; i += product_threads) {
-                int const row = i / chunks;
-                int const column = i % chunks * chunk_elements;
-                float const* const values = staged + row * staged_stride + column;
-                store(first + row, column, values);
-            }
+            use(part);
         }
     }
 
@@ -121,14 +137,13 @@ private:
         }
     }
 
-    /// Writes the warp's sums to rows first .. of the staged ones.
-    __device__ void stage(float* staged, int first) const {
+    /// Writes the warp's sums to rows first .. of a part.
+    __device__ void stage(staged_product<Columns> const& to, int first) const {
         for (int m = 0; m < warp_rows / 16; ++m)
             for (int n = 0; n < 4; ++n)
                 for (int i = 0; i < 4; ++i) {
                     matrix_place const at = d_place(lane(), i);
-                    staged[(first + 16 * m + at.row) * staged_stride + warp_column() + 8 * n + at.column] =
-                        sum_[m][n][i];
+                    to.at(first + 16 * m + at.row, warp_column() + 8 * n + at.column) = sum_[m][n][i];
                 }
     }
 

@@ -14,8 +14,10 @@
 #include <cstddef>
 #include <cstdint>
 
+#include <tempera/cuda/batch_norm.hpp>
 #include <tempera/cuda/launch.hpp>
 #include <tempera/cuda/matmul.hpp>
+#include <tempera/cuda/tensor_convolution.hpp>
 #include <tempera/device/convolution.hpp>
 
 namespace tempera::cuda_kernels {
@@ -27,9 +29,7 @@ convolution_method method_of(convolution_geometry const& g, T const* x, T const*
     if (g.kernel == 1 && g.stride == 1 && g.pad_top == 0 && g.pad_left == 0 && g.in_height == g.out_height &&
         g.in_width == g.out_width)
         return convolution_method::product;
-    auto const aligned = [](void const* p) { return reinterpret_cast<std::uintptr_t>(p) % 16 == 0; };
-    if (!std::is_same_v<T, float> && fits_tensor_cores(g) && aligned(x) && aligned(y))
-        return convolution_method::tensor_cores;
+    if (suits_tensor_cores(g, x, y)) return convolution_method::tensor_cores;
     return convolution_method::columns;
 }
 
@@ -87,14 +87,9 @@ void convolution_forward(gpu& device, convolution_geometry const& g, T const* x,
                          T* y) {
     if (g.out_size() == 0) return;
     auto const method = cuda_kernels::method_of(g, x, y);
-    if constexpr (!std::is_same_v<T, float>) {
-        if (method == cuda_kernels::convolution_method::tensor_cores) {
-            auto* const weights =
-                static_cast<T*>(device.context.scratch(static_cast<std::size_t>(g.weight_size()) * sizeof(T)));
-            cuda_kernels::convert(device.context.stream(), g.weight_size(), w, weights);
-            cuda_kernels::tensor_forward(device.context.stream(), g, x, weights, bias, y);
-            return;
-        }
+    if constexpr (cuda_kernels::tensor_element<T>) {
+        if (method == cuda_kernels::convolution_method::tensor_cores)
+            return cuda_kernels::tensor_convolution_forward(device, g, x, w, bias, y);
     }
     cuda_kernels::convolution_plan<T, T> const plan(device, method, g, w);
     plan.each_chunk(g.batch, [&](int first, int samples) {
@@ -113,19 +108,28 @@ void convolution_forward(gpu& device, convolution_geometry const& g, T const* x,
                                y);
 }
 
+/// Tensor cores wherever they can, kernel 1 too: y is not read again for its statistics.
+template <gpu_element T>
+void convolution_statistics(gpu& device, convolution_geometry const& g, T const* x, float const* w, float const* bias,
+                            T* y, float* mean, float* variance) {
+    if constexpr (cuda_kernels::tensor_element<T>) {
+        if (cuda_kernels::suits_tensor_cores(g, x, y))
+            return cuda_kernels::tensor_convolution_statistics(device, g, x, w, bias, y, mean, variance);
+    }
+    convolution_forward(device, g, x, w, bias, y);
+    batch_norm_geometry const map{.rows = std::int64_t{1} * g.batch * g.out_height * g.out_width,
+                                  .channels = g.out_channels};
+    batch_norm_statistics(device, map, static_cast<T const*>(y), mean, variance);
+}
+
 template <gpu_element T>
 void convolution_backward_data(gpu& device, convolution_geometry const& g, T const* dy, float const* w, T* dx,
                                store mode) {
     if (g.in_size() == 0) return;
     auto const method = cuda_kernels::method_of(g, dx, dy);
-    if constexpr (!std::is_same_v<T, float>) {
-        if (method == cuda_kernels::convolution_method::tensor_cores) {
-            auto* const weights =
-                static_cast<T*>(device.context.scratch(static_cast<std::size_t>(g.weight_size()) * sizeof(T)));
-            cuda_kernels::swap_channels(device.context.stream(), g, w, weights);
-            cuda_kernels::tensor_backward_data(device.context.stream(), g, dy, weights, dx, mode);
-            return;
-        }
+    if constexpr (cuda_kernels::tensor_element<T>) {
+        if (method == cuda_kernels::convolution_method::tensor_cores)
+            return cuda_kernels::tensor_convolution_backward_data(device, g, dy, w, dx, mode);
     }
     cuda_kernels::convolution_plan<T, float> const plan(device, method, g, w);
     plan.each_chunk(g.batch, [&](int first, int samples) {
@@ -145,16 +149,9 @@ template <gpu_element T>
 void convolution_backward_weights(gpu& device, convolution_geometry const& g, T const* x, T const* dy, float* dw,
                                   float* dbias, store mode) {
     auto const method = cuda_kernels::method_of(g, x, dy);
-    if constexpr (!std::is_same_v<T, float>) {
-        if (method == cuda_kernels::convolution_method::tensor_cores) {
-            std::int64_t const rows = std::int64_t{g.batch} * g.out_height * g.out_width;
-            float* const scratch = device.context.float_scratch(std::max(
-                cuda_kernels::weight_gradient_floats(g), cuda_kernels::column_floats(rows, g.out_channels, 1)));
-            cuda_kernels::tensor_backward_weights(device.context.stream(), g, x, dy, dw, mode, scratch);
-            if (dbias != nullptr)
-                cuda_kernels::bias_gradient(device.context.stream(), rows, g.out_channels, dy, dbias, mode, scratch);
-            return;
-        }
+    if constexpr (cuda_kernels::tensor_element<T>) {
+        if (method == cuda_kernels::convolution_method::tensor_cores)
+            return cuda_kernels::tensor_convolution_backward_weights(device, g, x, dy, dw, dbias, mode);
     }
     cuda_kernels::convolution_plan<T, T> const plan(device, method, g, nullptr);
     if (g.batch == 0 && mode == store::write) {

@@ -23,8 +23,8 @@ auto launchers_for() {
 /// Launchers that exist for the element types of tensor cores.
 template <class T>
 auto tensor_launchers_for() {
-    return std::make_tuple(&tensor_forward<T>, &tensor_backward_data<T>, &tensor_backward_weights<T>,
-                           &swap_channels<T>);
+    return std::make_tuple(&tensor_forward<T>, &tensor_forward_statistics<T>, &tensor_backward_data<T>,
+                           &tensor_backward_weights<T>, &swap_channels<T>);
 }
 template auto launchers_for<float>();
 template auto launchers_for<bf16>();

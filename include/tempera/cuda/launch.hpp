@@ -122,6 +122,15 @@ constexpr bool fits_tensor_cores(convolution_geometry const& g) {
 template <class T>
 void tensor_forward(cudaStream_t stream, convolution_geometry const& g, T const* x, T const* w, float const* bias,
                     T* y);
+/// The same, and the batch-norm statistics of y; scratch: moment_floats(g)
+template <class T>
+void tensor_forward_statistics(cudaStream_t stream, convolution_geometry const& g, T const* x, T const* w,
+                               float const* bias, T* y, float* mean, float* variance, float* scratch);
+inline std::int64_t moment_floats(convolution_geometry const& g) {
+    constexpr std::int64_t fewest_rows = 64;  // of a part
+    std::int64_t const parts = (std::int64_t{1} * g.batch * g.out_height * g.out_width + fewest_rows - 1) / fewest_rows;
+    return 2 * parts * g.out_channels + column_floats(parts, g.out_channels, 1);
+}
 /// w_swapped: filters with their channels swapped, IHWO.
 template <class T>
 void tensor_backward_data(cudaStream_t stream, convolution_geometry const& g, T const* dy, T const* w_swapped, T* dx,

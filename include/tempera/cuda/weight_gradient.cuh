@@ -93,13 +93,15 @@ __global__ void __launch_bounds__(product_threads, 2)
     product p(memory);
     p.run((last - first + product_depth - 1) / product_depth,
           gradient_loader<T, Columns>(g, x, dy, first, last, first_row, first_column));
-    p.each_chunk([&](int row, int column, float const* values) {
-        std::int64_t const number = first_row + row;
-        int const channel = first_column + column;
-        if (number >= rows || channel >= g.out_channels) return;
-        float* const to = partial + (std::int64_t{blockIdx.z} * rows + number) * g.out_channels + channel;
-        for (int i = 0; i < chunk_elements; i += 4)
-            *reinterpret_cast<chunk<float>*>(to + i) = {{values[i], values[i + 1], values[i + 2], values[i + 3]}};
+    p.each_stage([&](auto const& part) {
+        part.each_chunk([&](int row, int column, float const* values) {
+            std::int64_t const number = first_row + row;
+            int const channel = first_column + column;
+            if (number >= rows || channel >= g.out_channels) return;
+            float* const to = partial + (std::int64_t{blockIdx.z} * rows + number) * g.out_channels + channel;
+            for (int i = 0; i < chunk_elements; i += 4)
+                *reinterpret_cast<chunk<float>*>(to + i) = {{values[i], values[i + 1], values[i + 2], values[i + 3]}};
+        });
     });
 }
 

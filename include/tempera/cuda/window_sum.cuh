@@ -13,6 +13,7 @@
 #include <tempera/cuda/block_product.cuh>
 #include <tempera/cuda/each.cuh>
 #include <tempera/cuda/launch.hpp>
+#include <tempera/cuda/moments.cuh>
 #include <tempera/cuda/pointwise.cuh>
 #include <tempera/cuda/window_geometry.cuh>
 
@@ -84,9 +85,11 @@ private:
     int left_[a_rows];
 };
 
+/// moments, unless null: those of every part of `out` (moments.cuh), which must be written in one sum.
 template <class T, int Columns>
 __global__ void __launch_bounds__(product_threads, 2)
-    window_sum_kernel(window_sum sum, T const* in, T const* filters, float const* bias, T* out, store mode) {
+    window_sum_kernel(window_sum sum, T const* in, T const* filters, float const* bias, T* out, store mode,
+                      float* moments) {
     using product = block_product<T, Columns, major::depth>;
     __shared__ typename product::memory memory;
     int const column_tiles = (sum.out_channels + Columns - 1) / Columns;
@@ -95,21 +98,28 @@ __global__ void __launch_bounds__(product_threads, 2)
     product p(memory);
     p.run((sum.depth() + product_depth - 1) / product_depth,
           window_loader<T, Columns>(sum, in, filters, first_row, first_column));
-    p.each_chunk([&](int row, int column, float const* values) {
-        int const number = first_row + row;
-        int const channel = first_column + column;
-        if (number >= sum.rows() || channel >= sum.out_channels) return;
-        odometer const at(number, sum.down.count, sum.across.count);
-        int const out_row = sum.down.out_first + at.middle * sum.out_step;
-        int const out_column = sum.across.out_first + at.low * sum.out_step;
-        std::int64_t const position =
-            (std::int64_t{at.high} * sum.down.out_size + out_row) * sum.across.out_size + out_column;
-        auto* const to = reinterpret_cast<chunk<T>*>(out + position * sum.out_channels + channel);
-        chunk<T> result = {};
-        if (mode == store::accumulate) result = *to;
-        for (int i = 0; i < chunk_elements; ++i)
-            put(result.at[i], values[i] + (bias == nullptr ? 0 : bias[channel + i]), mode);
-        *to = result;
+    p.each_stage([&](auto const& part) {
+        part.each_chunk([&](int row, int column, float* values) {
+            int const number = first_row + row;
+            int const channel = first_column + column;
+            if (number >= sum.rows() || channel >= sum.out_channels) return;
+            odometer const at(number, sum.down.count, sum.across.count);
+            int const out_row = sum.down.out_first + at.middle * sum.out_step;
+            int const out_column = sum.across.out_first + at.low * sum.out_step;
+            std::int64_t const position =
+                (std::int64_t{at.high} * sum.down.out_size + out_row) * sum.across.out_size + out_column;
+            auto* const to = reinterpret_cast<chunk<T>*>(out + position * sum.out_channels + channel);
+            chunk<T> result = {};
+            if (mode == store::accumulate) result = *to;
+            for (int i = 0; i < chunk_elements; ++i) {
+                put(result.at[i], values[i] + (bias == nullptr ? 0 : bias[channel + i]), mode);
+                values[i] = as_float(result.at[i]);  // as a reader finds it
+            }
+            *to = result;
+        });
+        int const first = first_row + part.first_row;
+        if (moments != nullptr && first < sum.rows())
+            write_moments(part, sum.rows() - first, first / part.rows, first_column, sum.out_channels, moments);
     });
 }
 
@@ -122,13 +132,13 @@ inline bool wide_tiles(std::int64_t rows, int columns) {
 
 template <class T>
 void add_window_sum(cudaStream_t stream, window_sum const& sum, T const* in, T const* filters, float const* bias,
-                    T* out, store mode) {
+                    T* out, store mode, float* moments) {
     if (sum.rows() == 0 || sum.depth() == 0) return;
     auto const start = [&](auto kernel, int columns) {
         int const blocks =
             (sum.rows() + product_rows - 1) / product_rows * ((sum.out_channels + columns - 1) / columns);
         launch(kernel, dim3(static_cast<unsigned>(blocks)), dim3(product_threads), stream, sum, in, filters, bias, out,
-               mode);
+               mode, moments);
     };
     if (wide_tiles(sum.rows(), sum.out_channels)) start(window_sum_kernel<T, 128>, 128);
     else start(window_sum_kernel<T, 64>, 64);
@@ -137,7 +147,16 @@ void add_window_sum(cudaStream_t stream, window_sum const& sum, T const* in, T c
 template <class T>
 void tensor_forward(cudaStream_t stream, convolution_geometry const& g, T const* x, T const* w, float const* bias,
                     T* y) {
-    add_window_sum(stream, forward_sum(g), x, w, bias, y, store::write);
+    add_window_sum<T>(stream, forward_sum(g), x, w, bias, y, store::write, nullptr);
+}
+
+template <class T>
+void tensor_forward_statistics(cudaStream_t stream, convolution_geometry const& g, T const* x, T const* w,
+                               float const* bias, T* y, float* mean, float* variance, float* scratch) {
+    window_sum const sum = forward_sum(g);
+    add_window_sum(stream, sum, x, w, bias, y, store::write, scratch);
+    int const part_rows = wide_tiles(sum.rows(), g.out_channels) ? staged_product<128>::rows : staged_product<64>::rows;
+    merge_moments(stream, sum.rows(), part_rows, g.out_channels, scratch, mean, variance);
 }
 
 template <class T>
@@ -147,7 +166,8 @@ void tensor_backward_data(cudaStream_t stream, convolution_geometry const& g, T 
     if (gaps && mode == store::write) fill(stream, g.in_size(), 0.0F, dx);
     for (int row_phase = 0; row_phase < g.stride; ++row_phase)
         for (int column_phase = 0; column_phase < g.stride; ++column_phase)
-            add_window_sum(stream, gradient_sum(g, row_phase, column_phase), dy, w_swapped, nullptr, dx, mode);
+            add_window_sum<T>(stream, gradient_sum(g, row_phase, column_phase), dy, w_swapped, nullptr, dx, mode,
+                              nullptr);
 }
 
 template <class T>

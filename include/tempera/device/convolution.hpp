@@ -51,4 +51,13 @@ concept packs_convolution_filters = requires(D& device, convolution_geometry con
     convolution_forward(device, g, in, w, w, w, out);
 };
 
+/// A device may also take the statistics of y (device/batch_norm.hpp) while it writes y; schedules ask for that where
+/// convolutions_take_statistics says so.
+/// convolution_statistics(device, g, x, w, bias, y, mean, variance)
+template <class D, class T>
+concept takes_convolution_statistics = requires(D& device, convolution_geometry const& g, T const* in, T* out,
+                                                float const* w, float* mean) {
+    convolution_statistics(device, g, in, w, w, out, mean, mean);
+};
+
 }  // namespace tempera

@@ -52,13 +52,14 @@ struct schedule_step {
     step_kind kind = step_kind::forward;
     int op = 0;
     int in0 = no_slot, in1 = no_slot, out = no_slot;
-    int saved = no_slot;    ///< what the op keeps: statistics, argmax, mask, inverse lengths
+    int saved = no_slot;    ///< what the op keeps: statistics (a convolution: of its result), argmax, mask, inverse lengths
     int staging = no_slot;  ///< the result at map precision where the value itself is a float32 vector
     int d_out = no_slot, d_in0 = no_slot, d_in1 = no_slot;
     bool accumulate0 = false, accumulate1 = false;  ///< add to d_in0, d_in1 instead of writing
     bool relu = false;      ///< batch_norm: a ReLU is fused; in1 is then the residual, if any
     bool trained = false;   ///< its parameters take gradients
     bn mode = bn::moving;   ///< batch_norm
+    bool measured = false;  ///< batch_norm: the convolution before it has filled `saved`
 };
 
 inline constexpr int max_steps = 4 * max_ops + 2 * max_outputs;

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-// schedule_of: fuse -> differentiate -> liveness -> layout; and the bytes that training and inference take,
+// schedule_of: fuse -> differentiate -> measure -> liveness -> layout; and the bytes that training and inference take,
 // as constants.
 
 #include <tempera/graph/differentiate.hpp>
 #include <tempera/graph/fuse.hpp>
 #include <tempera/graph/layout.hpp>
 #include <tempera/graph/liveness.hpp>
+#include <tempera/graph/measure.hpp>
 
 namespace tempera {
 
@@ -15,6 +16,7 @@ constexpr void schedule_of(plan_view const& plan, schedule_options const& option
     fusion f{};
     fuse(plan, options.fuse, f);
     differentiate(plan, options, f, out);
+    measure(plan, options, out);
     liveness(plan, out);
     layout(options.batch, out);
 }

@@ -39,7 +39,7 @@ void forward_batch_norm(Device& device, binding const& b, schedule_step const& s
         require_rows(b.plan, o, g);
         float* const mean = b.at<float>(s.saved);
         float* const variance = mean + g.channels;
-        batch_norm_statistics(device, g, x, mean, variance);
+        if (!s.measured) batch_norm_statistics(device, g, x, mean, variance);
         int const first = (o.flag ? 1 : 0) + (o.flag2 ? 1 : 0);
         float const factor =
             b.unbiased_variance ? static_cast<float>(g.rows) / static_cast<float>(g.rows - 1) : 1.0F;
@@ -57,6 +57,13 @@ void forward_convolution(Device& device, binding const& b, schedule_step const& 
     if constexpr (packs_convolution_filters<Device, E>) {
         if (b.packed != nullptr) {
             convolution_forward(device, g, x, static_cast<float const*>(b.tensor_of(o, 0)), b.packed[s.op], bias, y);
+            return;
+        }
+    }
+    if constexpr (takes_convolution_statistics<Device, E>) {
+        if (s.saved != no_slot) {
+            float* const mean = b.at<float>(s.saved);
+            convolution_statistics(device, g, x, b.tensor_of(o, 0), bias, y, mean, mean + g.out_channels);
             return;
         }
     }
