@@ -4,7 +4,9 @@
 // <tempera/cuda/kernels.cuh> as well in a .cu file. Needs the headers of the CUDA Toolkit.
 
 #include <tempera/cuda/batch_norm.hpp>
+#include <tempera/cuda/captured_step.hpp>
 #include <tempera/cuda/convolution.hpp>
+#include <tempera/cuda/double_buffer.hpp>
 #include <tempera/cuda/gpu.hpp>
 #include <tempera/cuda/losses.hpp>
 #include <tempera/cuda/matmul.hpp>

@@ -8,9 +8,11 @@
 #include <tempera/core/precision.hpp>
 
 #include "emulation.hpp"
+#include "streams.hpp"
 
 struct cublasContext {
-    cudaStream_t stream;
+    cudaStream_t stream = nullptr;
+    void* workspace = nullptr;
 };
 
 namespace {
@@ -53,7 +55,7 @@ char const* cublasGetStatusString(cublasStatus_t status) {
     return "unknown";
 }
 cublasStatus_t cublasCreate(cublasHandle_t* handle) {
-    *handle = new cublasContext{nullptr};
+    *handle = new cublasContext;
     ++emulation::counts().live;
     return CUBLAS_STATUS_SUCCESS;
 }
@@ -64,6 +66,11 @@ cublasStatus_t cublasDestroy(cublasHandle_t handle) {
 }
 cublasStatus_t cublasSetStream(cublasHandle_t handle, cudaStream_t stream) {
     handle->stream = stream;
+    handle->workspace = nullptr;  // cuBLAS goes back to its own
+    return CUBLAS_STATUS_SUCCESS;
+}
+cublasStatus_t cublasSetWorkspace(cublasHandle_t handle, void* workspace, std::size_t) {
+    handle->workspace = workspace;
     return CUBLAS_STATUS_SUCCESS;
 }
 
@@ -80,20 +87,28 @@ cublasStatus_t cublasGemmEx(cublasHandle_t handle, cublasOperation_t transa, cub
         return CUBLAS_STATUS_NOT_SUPPORTED;
     ++emulation::counts().products;
 
-    matrix const left = read(a_type, a, a_rows, transa == CUBLAS_OP_N ? k : m, lda);
-    matrix const right = read(b_type, b, b_rows, transb == CUBLAS_OP_N ? n : k, ldb);
-    matrix product(m, n);
-    if (transa == CUBLAS_OP_N && transb == CUBLAS_OP_N) product.noalias() = left * right;
-    if (transa == CUBLAS_OP_T && transb == CUBLAS_OP_N) product.noalias() = left.transpose() * right;
-    if (transa == CUBLAS_OP_N && transb == CUBLAS_OP_T) product.noalias() = left * right.transpose();
-    if (transa == CUBLAS_OP_T && transb == CUBLAS_OP_T) product.noalias() = left.transpose() * right.transpose();
-    product *= *static_cast<float const*>(alpha);
-    float const old = *static_cast<float const*>(beta);
-    if (old != 0) product += old * read(c_type, c, m, n, ldc);  // beta 0: c is not read
-    switch (c_type) {
-        case CUDA_R_32F: write<float>(c, product, ldc); break;
-        case CUDA_R_16F: write<tempera::half>(c, product, ldc); break;
-        case CUDA_R_16BF: write<tempera::bf16>(c, product, ldc); break;
-    }
+    bool const allocates = emulation::is_capturing(handle->stream) && handle->workspace == nullptr;
+    emulation::submit(handle->stream,
+                      [=, factor = *static_cast<float const*>(alpha), old = *static_cast<float const*>(beta)] {
+                          if (allocates)
+                              ++emulation::counts().allocations;  // a graph that holds cuBLAS's own workspace
+                          matrix const left = read(a_type, a, a_rows, transa == CUBLAS_OP_N ? k : m, lda);
+                          matrix const right = read(b_type, b, b_rows, transb == CUBLAS_OP_N ? n : k, ldb);
+                          matrix product(m, n);
+                          if (transa == CUBLAS_OP_N && transb == CUBLAS_OP_N) product.noalias() = left * right;
+                          if (transa == CUBLAS_OP_T && transb == CUBLAS_OP_N)
+                              product.noalias() = left.transpose() * right;
+                          if (transa == CUBLAS_OP_N && transb == CUBLAS_OP_T)
+                              product.noalias() = left * right.transpose();
+                          if (transa == CUBLAS_OP_T && transb == CUBLAS_OP_T)
+                              product.noalias() = left.transpose() * right.transpose();
+                          product *= factor;
+                          if (old != 0) product += old * read(c_type, c, m, n, ldc);  // beta 0: c is not read
+                          switch (c_type) {
+                              case CUDA_R_32F: write<float>(c, product, ldc); break;
+                              case CUDA_R_16F: write<tempera::half>(c, product, ldc); break;
+                              case CUDA_R_16BF: write<tempera::bf16>(c, product, ldc); break;
+                          }
+                      });
     return CUBLAS_STATUS_SUCCESS;
 }

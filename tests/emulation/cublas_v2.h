@@ -20,6 +20,7 @@ char const* cublasGetStatusString(cublasStatus_t status);
 cublasStatus_t cublasCreate(cublasHandle_t* handle);
 cublasStatus_t cublasDestroy(cublasHandle_t handle);
 cublasStatus_t cublasSetStream(cublasHandle_t handle, cudaStream_t stream);
+cublasStatus_t cublasSetWorkspace(cublasHandle_t handle, void* workspace, std::size_t bytes);
 cublasStatus_t cublasGemmEx(cublasHandle_t handle, cublasOperation_t transa, cublasOperation_t transb, int m, int n,
                             int k, void const* alpha, void const* a, cudaDataType_t a_type, int lda, void const* b,
                             cudaDataType_t b_type, int ldb, void const* beta, void* c, cudaDataType_t c_type, int ldc,

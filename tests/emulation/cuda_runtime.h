@@ -4,6 +4,7 @@
 // __shared__ memory is static: one block runs at a time.
 
 #include <cmath>
+#include <memory>
 #include <tuple>
 #include <utility>
 
@@ -23,8 +24,10 @@ extern thread_local dim3 gridDim;
 void __syncthreads();
 
 namespace emulation {
-/// Runs call(data) once for every thread of the grid: block after block, a block's threads between barriers in turn.
-cudaError_t launch(cudaLaunchConfig_t const& config, std::size_t argument_bytes, void (*call)(void*), void* data);
+/// Gives the stream the work of running call(data) once for every thread of the grid: block after block, a block's threads
+/// between barriers in turn.
+cudaError_t launch(cudaLaunchConfig_t const& config, std::size_t argument_bytes, void (*call)(void*),
+                   std::shared_ptr<void> data);
 
 constexpr unsigned warp_lanes = 32;
 /// The calling thread's number in its block.
@@ -66,8 +69,9 @@ cudaError_t cudaLaunchKernelEx(cudaLaunchConfig_t const* config, void (*kernel)(
     struct bound {
         void (*kernel)(Parameters...);
         std::tuple<Parameters...> values;
-    } data{kernel, std::tuple<Parameters...>(std::forward<Arguments>(arguments)...)};
+    };
     return emulation::launch(
         *config, (sizeof(Parameters) + ... + 0),
-        [](void* p) { std::apply(static_cast<bound*>(p)->kernel, static_cast<bound*>(p)->values); }, &data);
+        [](void* p) { std::apply(static_cast<bound*>(p)->kernel, static_cast<bound*>(p)->values); },
+        std::make_shared<bound>(bound{kernel, std::tuple<Parameters...>(std::forward<Arguments>(arguments)...)}));
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The emulated CUDA runtime: device memory is host memory full of NaN, streams do their work at once.
+// The emulated CUDA runtime but for streams: errors, devices, and device memory, which is host memory full of NaN.
 
 #include "cuda_runtime_api.h"
 
@@ -9,10 +9,7 @@
 #include <map>
 
 #include "emulation.hpp"
-
-struct CUstream_st {
-    int device;
-};
+#include "streams.hpp"
 
 namespace emulation {
 
@@ -28,21 +25,22 @@ counters& counts() {
 namespace {
 
 cudaError_t last = cudaSuccess;
-int current = 0;
 std::map<char const*, std::size_t> blocks;  // live device memory
+std::map<char const*, std::size_t> pinned;  // live host memory that the device reads
 std::size_t used = 0;
+constexpr std::size_t largest_filled = std::size_t{32} << 20;
 
-bool on_device(void const* p, std::size_t bytes) {
+bool within(std::map<char const*, std::size_t> const& known, void const* p, std::size_t bytes) {
     auto const* const at = static_cast<char const*>(p);
-    auto block = blocks.upper_bound(at);
-    if (block == blocks.begin()) return false;
+    auto block = known.upper_bound(at);
+    if (block == known.begin()) return false;
     block = std::prev(block);
     return at >= block->first && at + bytes <= block->first + block->second;
 }
+bool on_device(void const* p, std::size_t bytes) { return within(blocks, p, bytes); }
 
 }  // namespace
 
-/// Remembers a failure for cudaGetLastError, as the runtime does.
 cudaError_t failed(cudaError_t status) {
     if (status != cudaSuccess) last = status;
     return status;
@@ -67,6 +65,8 @@ char const* cudaGetErrorName(cudaError_t status) {
         case cudaErrorNoKernelImageForDevice: return "cudaErrorNoKernelImageForDevice";
         case cudaErrorInvalidResourceHandle: return "cudaErrorInvalidResourceHandle";
         case cudaErrorIllegalAddress: return "cudaErrorIllegalAddress";
+        case cudaErrorStreamCaptureUnsupported: return "cudaErrorStreamCaptureUnsupported";
+        case cudaErrorStreamCaptureInvalidated: return "cudaErrorStreamCaptureInvalidated";
     }
     return "cudaErrorUnknown";
 }
@@ -89,39 +89,21 @@ cudaError_t cudaGetDeviceCount(int* count) {
     *count = settings().devices;
     return settings().devices == 0 ? failed(cudaErrorNoDevice) : cudaSuccess;
 }
-cudaError_t cudaSetDevice(int device) {
-    if (device < 0 || device >= settings().devices) return failed(cudaErrorInvalidDevice);
-    emulation::current = device;
-    return cudaSuccess;
-}
 cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int device) {
     if (device < 0 || device >= settings().devices) return failed(cudaErrorInvalidDevice);
     *value = attribute == cudaDevAttrComputeCapabilityMajor ? settings().compute_major : settings().compute_minor;
     return cudaSuccess;
 }
 
-cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
-    *stream = new CUstream_st{emulation::current};
-    ++counts().live;
-    return cudaSuccess;
-}
-cudaError_t cudaStreamDestroy(cudaStream_t stream) {
-    delete stream;
-    --counts().live;
-    return cudaSuccess;
-}
-cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
-    ++counts().synchronizations;
-    return stream == nullptr ? failed(cudaErrorInvalidResourceHandle) : cudaSuccess;
-}
-
 cudaError_t cudaMalloc(void** memory, std::size_t bytes) {
     *memory = nullptr;
+    if (auto const refused = emulation::refuse_in_capture(); refused != cudaSuccess) return refused;
     if (bytes > settings().memory - emulation::used) return failed(cudaErrorMemoryAllocation);
     std::size_t const rounded = (bytes + 255) / 256 * 256;
     auto* const p = static_cast<char*>(std::aligned_alloc(256, rounded));
     if (p == nullptr) return failed(cudaErrorMemoryAllocation);
-    std::memset(p, 0xff, rounded);  // NaN in every float format: reading before writing shows
+    // NaN in every float format, so that reading before writing shows; cuBLAS's large workspace is never read
+    if (rounded < emulation::largest_filled) std::memset(p, 0xff, rounded);
     emulation::blocks[p] = bytes;
     emulation::used += bytes;
     ++counts().allocations;
@@ -131,6 +113,8 @@ cudaError_t cudaMalloc(void** memory, std::size_t bytes) {
 }
 cudaError_t cudaFree(void* memory) {
     if (memory == nullptr) return cudaSuccess;
+    if (auto const refused = emulation::refuse_in_capture(); refused != cudaSuccess) return refused;
+    emulation::finish_all();  // it waits for the device
     auto const block = emulation::blocks.find(static_cast<char*>(memory));
     if (block == emulation::blocks.end()) return failed(cudaErrorInvalidValue);
     emulation::used -= block->second;
@@ -140,11 +124,19 @@ cudaError_t cudaFree(void* memory) {
     return cudaSuccess;
 }
 cudaError_t cudaMallocHost(void** memory, std::size_t bytes) {
+    *memory = nullptr;
+    if (auto const refused = emulation::refuse_in_capture(); refused != cudaSuccess) return refused;
     *memory = std::malloc(bytes);
+    emulation::pinned[static_cast<char*>(*memory)] = bytes;
+    ++counts().allocations;
     ++counts().live;
     return cudaSuccess;
 }
 cudaError_t cudaFreeHost(void* memory) {
+    if (memory == nullptr) return cudaSuccess;
+    if (auto const refused = emulation::refuse_in_capture(); refused != cudaSuccess) return refused;
+    emulation::finish_all();
+    if (emulation::pinned.erase(static_cast<char*>(memory)) == 0) return failed(cudaErrorInvalidValue);
     std::free(memory);
     --counts().live;
     return cudaSuccess;
@@ -156,11 +148,16 @@ cudaError_t cudaMemGetInfo(std::size_t* left, std::size_t* all) {
 }
 cudaError_t cudaMemcpyAsync(void* target, void const* source, std::size_t bytes, cudaMemcpyKind kind,
                             cudaStream_t stream) {
-    if (stream == nullptr || stream->device != emulation::current) return failed(cudaErrorInvalidResourceHandle);
+    if (stream == nullptr || emulation::device_of(stream) != emulation::current_device())
+        return failed(cudaErrorInvalidResourceHandle);
     bool const to_device = kind == cudaMemcpyHostToDevice || kind == cudaMemcpyDeviceToDevice;
     bool const from_device = kind == cudaMemcpyDeviceToHost || kind == cudaMemcpyDeviceToDevice;
     if (emulation::on_device(target, bytes) != to_device || emulation::on_device(source, bytes) != from_device)
         return failed(cudaErrorIllegalAddress);
-    std::memcpy(target, source, bytes);
+    bool const pageable = (!to_device && !emulation::within(emulation::pinned, target, bytes)) ||
+                          (!from_device && !emulation::within(emulation::pinned, source, bytes));
+    if (pageable && emulation::is_capturing(stream)) return emulation::refuse_in_capture();
+    emulation::submit(stream, [=] { std::memcpy(target, source, bytes); });
+    if (pageable) emulation::finish(stream);  // the runtime is done with such memory when it returns
     return cudaSuccess;
 }

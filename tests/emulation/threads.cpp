@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "emulation.hpp"
+#include "streams.hpp"
 
 #if defined(__SANITIZE_ADDRESS__)
 #define EMULATION_ADDRESS_SANITIZER 1
@@ -43,8 +44,6 @@ thread_local dim3 blockDim;
 thread_local dim3 gridDim;
 
 namespace emulation {
-
-cudaError_t failed(cudaError_t status);
 
 namespace {
 
@@ -239,21 +238,12 @@ void scheduler::run_block() {
 
 }  // namespace
 
-cudaError_t launch(cudaLaunchConfig_t const& config, std::size_t argument_bytes, void (*call)(void*), void* data) {
-    dim3 const grid = config.gridDim;
-    dim3 const block = config.blockDim;
-    unsigned const threads = block.x * block.y * block.z;
-    bool const fits = grid.x > 0 && grid.x <= 0x7fffffffU && grid.y > 0 && grid.y <= 65535 && grid.z > 0 &&
-                      grid.z <= 65535 && threads > 0 && threads <= 1024 && argument_bytes <= 4096;
-    if (!fits) return failed(cudaErrorInvalidConfiguration);
-    if (config.stream == nullptr) return failed(cudaErrorInvalidResourceHandle);
-    if (settings().launches_until_failure == 0) return failed(cudaErrorNoKernelImageForDevice);
-    if (settings().launches_until_failure > 0) --settings().launches_until_failure;
-    ++counts().launches;
+namespace {
 
+void run_grid(dim3 grid, dim3 block, void (*call)(void*), void* data) {
     the_scheduler.call = call;
     the_scheduler.data = data;
-    the_scheduler.threads = threads;
+    the_scheduler.threads = block.x * block.y * block.z;
     gridDim = grid;
     blockDim = block;
     unsigned const blocks = grid.x * grid.y * grid.z;
@@ -264,6 +254,23 @@ cudaError_t launch(cudaLaunchConfig_t const& config, std::size_t argument_bytes,
         blockIdx.z = at / grid.x / grid.y;
         the_scheduler.run_block();
     }
+}
+
+}  // namespace
+
+cudaError_t launch(cudaLaunchConfig_t const& config, std::size_t argument_bytes, void (*call)(void*),
+                   std::shared_ptr<void> data) {
+    dim3 const grid = config.gridDim;
+    dim3 const block = config.blockDim;
+    unsigned const threads = block.x * block.y * block.z;
+    bool const fits = grid.x > 0 && grid.x <= 0x7fffffffU && grid.y > 0 && grid.y <= 65535 && grid.z > 0 &&
+                      grid.z <= 65535 && threads > 0 && threads <= 1024 && argument_bytes <= 4096;
+    if (!fits) return failed(cudaErrorInvalidConfiguration);
+    if (config.stream == nullptr) return failed(cudaErrorInvalidResourceHandle);
+    if (settings().launches_until_failure == 0) return failed(cudaErrorNoKernelImageForDevice);
+    if (settings().launches_until_failure > 0) --settings().launches_until_failure;
+    ++counts().launches;
+    submit(config.stream, [grid, block, call, data = std::move(data)] { run_grid(grid, block, call, data.get()); });
     return cudaSuccess;
 }
 

@@ -17,6 +17,9 @@ inline char const* advice_for(cudaError_t status) {
         case cudaErrorMemoryAllocation: return "lower the batch, or choose recompute";
         case cudaErrorNoKernelImageForDevice:
             return "build tempera::cuda for this GPU's architecture (TEMPERA_CUDA_ARCHITECTURES)";
+        case cudaErrorStreamCaptureUnsupported:
+        case cudaErrorStreamCaptureInvalidated:
+            return "keep out of a captured step what waits for the device, allocates, or copies from pageable memory";
         default: return "run under compute-sanitizer to find the call that failed";
     }
 }

@@ -1,41 +1,45 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-// What a gpu owns beside its number: a stream, a cuBLAS handle, scratch memory, a mailbox for results, and the
-// table of parameter ranges that optimizers read on the device. Nothing here is allocated in steady state.
+// What a gpu owns beside its number: a stream, a cuBLAS handle and its workspace, scratch memory, a mailbox for results,
+// and the tables of parameter ranges that optimizers read on the device. Nothing here is allocated in steady state.
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
-#include <memory>
+#include <list>
 #include <span>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <vector>
 
-#include <tempera/cuda/check.hpp>
+#include <tempera/cuda/handles.hpp>
+#include <tempera/cuda/requirements.hpp>
+#include <tempera/cuda/running_step.hpp>
 #include <tempera/device/optimizers.hpp>
 
 namespace tempera {
+
+namespace cuda_kernels {
+inline bool wants_words() {
+    char const* const wanted = std::getenv("TEMPERA_VERBOSE");
+    return wanted != nullptr && std::string_view(wanted) != "0";
+}
+}  // namespace cuda_kernels
 
 class gpu_context {
 public:
     /// Opens device `index`. Throws error without a driver or a device, for an index out of range, and for a driver
     /// or a compute capability that is too old.
     explicit gpu_context(int index) : index_(index) {
-        require_driver();
-        require_device();
-        using namespace cuda_kernels;
-        check(cudaSetDevice(index_), "cudaSetDevice");
-        cudaStream_t stream = nullptr;
-        check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "cudaStreamCreate");
-        stream_.reset(stream);
-        cublasHandle_t blas = nullptr;
-        check(cublasCreate(&blas), "cublasCreate");
-        blas_.reset(blas);
-        check(cublasSetStream(blas, stream), "cublasSetStream");
-        void* mailbox = nullptr;
-        check(cudaMallocHost(&mailbox, mailbox_bytes), "cudaMallocHost");
-        mailbox_.reset(mailbox);
+        cuda_kernels::require_driver(name());
+        cuda_kernels::require_device(name(), index_);
+        cuda_kernels::check(cudaSetDevice(index_), "cudaSetDevice");
+        stream_ = cuda_kernels::make_stream();
+        blas_ = cuda_kernels::make_blas(stream_.get());
+        mailbox_ = cuda_kernels::make_pinned(mailbox_bytes);
     }
     gpu_context(gpu_context const&) = delete;
     gpu_context& operator=(gpu_context const&) = delete;
@@ -46,8 +50,14 @@ public:
         cuda_kernels::check(cudaSetDevice(index_), "cudaSetDevice");
         return stream_.get();
     }
+    /// With a workspace of ours, so that products choose the same method and allocate nothing in a captured step.
     cublasHandle_t blas() {
         cuda_kernels::check(cudaSetDevice(index_), "cudaSetDevice");
+        if (workspace_ == nullptr) {
+            workspace_.reset(allocate(workspace_bytes));
+            cuda_kernels::check(cublasSetWorkspace(blas_.get(), workspace_.get(), workspace_bytes),
+                                "cublasSetWorkspace");
+        }
         return blas_.get();
     }
     void synchronize() { cuda_kernels::check(cudaStreamSynchronize(stream()), "waiting for the stream"); }
@@ -78,6 +88,7 @@ public:
     /// Device memory for one catalogue call; the next call may overwrite it. Grows to the largest size asked for.
     void* scratch(std::size_t bytes) {
         if (bytes > scratch_bytes_) {
+            if (capturing()) cuda_kernels::check(cudaErrorStreamCaptureUnsupported, "growing scratch memory");
             scratch_.reset();
             scratch_bytes_ = 0;
             std::size_t const rounded = (bytes + scratch_step - 1) / scratch_step * scratch_step;
@@ -102,25 +113,25 @@ public:
         return value;
     }
 
-    /// The ranges in device memory; copied only when they differ from the last ones.
+    /// The ranges in device memory, copied when they are first seen and kept: captured steps point to them.
     update_range const* table(std::span<update_range const> ranges) {
-        bool same = ranges.size() == table_.size();
-        for (std::size_t i = 0; same && i < ranges.size(); ++i) same = equal(ranges[i], table_[i]);
-        if (!same) {
-            synchronize();  // nobody reads the old table any more
-            if (ranges.size() > table_capacity_) {
-                table_capacity_ = 0;
-                device_table_.reset();
-                device_table_.reset(allocate(ranges.size_bytes()));
-                table_capacity_ = ranges.size();
-            }
-            table_.assign(ranges.begin(), ranges.end());
-            cuda_kernels::check(cudaMemcpyAsync(device_table_.get(), table_.data(), ranges.size_bytes(),
-                                                cudaMemcpyHostToDevice, stream_.get()),
-                                "cudaMemcpyAsync");
-        }
-        return static_cast<update_range const*>(device_table_.get());
+        for (range_table const& known : tables_)
+            if (equal(known.ranges, ranges)) return static_cast<update_range const*>(known.memory.get());
+        if (ranges.empty()) return nullptr;
+        tables_.push_back({{ranges.begin(), ranges.end()}, cuda_kernels::device_memory(allocate(ranges.size_bytes()))});
+        range_table const& added = tables_.back();
+        cuda_kernels::check(cudaMemcpyAsync(added.memory.get(), added.ranges.data(), ranges.size_bytes(),
+                                            cudaMemcpyHostToDevice, stream()),
+                            "cudaMemcpyAsync");
+        return static_cast<update_range const*>(added.memory.get());
     }
+
+    /// Where the step that is running keeps its numbers.
+    running_step step{};
+    bool capturing() const { return step.replay != nullptr; }
+
+    /// TEMPERA_VERBOSE=1: whether steps are captured is printed to standard error.
+    bool verbose = cuda_kernels::wants_words();
 
     /// Bytes of a convolution's column matrix and of a tile of similarities, unless one sample or row needs more: both
     /// stay in the second-level cache.
@@ -131,70 +142,29 @@ public:
 private:
     static constexpr std::size_t mailbox_bytes = 64;
     static constexpr std::size_t scratch_step = std::size_t{1} << 20;
-    static constexpr int oldest_major = 8;
+    static constexpr std::size_t workspace_bytes = std::size_t{32}
+                                                   << 20;  // what cuBLAS advises for compute capability 9
 
-    struct close {
-        void operator()(cudaStream_t stream) const { static_cast<void>(cudaStreamDestroy(stream)); }
-        void operator()(cublasHandle_t blas) const { static_cast<void>(cublasDestroy(blas)); }
+    /// Ranges, and their copy in device memory.
+    struct range_table {
+        std::vector<update_range> ranges;
+        cuda_kernels::device_memory memory;
     };
-    struct free_on_device {
-        void operator()(void* memory) const { static_cast<void>(cudaFree(memory)); }
-    };
-    struct free_on_host {
-        void operator()(void* memory) const { static_cast<void>(cudaFreeHost(memory)); }
-    };
-
-    static bool equal(update_range const& a, update_range const& b) {
-        return a.offset == b.offset && a.count == b.count && !(a.weight_decay < b.weight_decay) &&
-               !(a.weight_decay > b.weight_decay) && a.adapt == b.adapt;
-    }
-
-    static std::string version(int number) {
-        return std::to_string(number / 1000) + "." + std::to_string(number % 1000 / 10);
-    }
-
-    void require_driver() const {
-        int driver = 0;
-        int runtime = 0;
-        cuda_kernels::check(cudaDriverGetVersion(&driver), "cudaDriverGetVersion");
-        cuda_kernels::check(cudaRuntimeGetVersion(&runtime), "cudaRuntimeGetVersion");
-        if (driver == 0)
-            throw error(name(), "an NVIDIA driver", "none on this machine",
-                        {"use cpu, or install the driver that fits CUDA ", version(runtime)});
-        if (driver / 1000 < runtime / 1000)
-            throw error(name(), {"a driver for CUDA ", version(runtime)}, {"one for CUDA ", version(driver)},
-                        cuda_kernels::advice_for(cudaErrorInsufficientDriver));
-    }
-
-    void require_device() const {
-        int count = 0;
-        cudaError_t const status = cudaGetDeviceCount(&count);
-        if (status == cudaErrorNoDevice || (status == cudaSuccess && count == 0)) {
-            static_cast<void>(cudaGetLastError());
-            throw error(name(), "an NVIDIA GPU", "none on this machine", cuda_kernels::advice_for(cudaErrorNoDevice));
-        }
-        cuda_kernels::check(status, "cudaGetDeviceCount");
-        if (index_ < 0 || index_ >= count)
-            throw error(name(), {"an index from 0 to ", count - 1}, index_, "CUDA_VISIBLE_DEVICES may hide devices");
-        int major = 0;
-        int minor = 0;
-        cuda_kernels::check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, index_),
-                            "cudaDeviceGetAttribute");
-        cuda_kernels::check(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, index_),
-                            "cudaDeviceGetAttribute");
-        if (major < oldest_major)
-            throw error(name(), "compute capability 8.0 or newer", {major, ".", minor}, "use cpu, or a newer GPU");
+    static bool equal(std::span<update_range const> a, std::span<update_range const> b) {
+        return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](update_range const& x, update_range const& y) {
+            return x.offset == y.offset && x.count == y.count && !(x.weight_decay < y.weight_decay) &&
+                   !(x.weight_decay > y.weight_decay) && x.adapt == y.adapt;
+        });
     }
 
     int index_;
-    std::unique_ptr<std::remove_pointer_t<cudaStream_t>, close> stream_;
-    std::unique_ptr<std::remove_pointer_t<cublasHandle_t>, close> blas_;
-    std::unique_ptr<void, free_on_host> mailbox_;
-    std::unique_ptr<void, free_on_device> scratch_;
+    cuda_kernels::owned<cudaStream_t> stream_;
+    cuda_kernels::owned<cublasHandle_t> blas_;
+    cuda_kernels::pinned_memory mailbox_;
+    cuda_kernels::device_memory workspace_;
+    cuda_kernels::device_memory scratch_;
     std::size_t scratch_bytes_ = 0;
-    std::unique_ptr<void, free_on_device> device_table_;
-    std::size_t table_capacity_ = 0;
-    std::vector<update_range> table_;
+    std::list<range_table> tables_;
 };
 
 }  // namespace tempera

@@ -15,13 +15,19 @@
 
 namespace tempera {
 
+template <class T>
+class double_buffer;
+
 /// `gpu device{.index = 1};` opens the second GPU; needs compute capability 8.0 or newer. Neither copied nor moved.
 /// Not for use by two threads at once.
 struct gpu {
-    int index = 0;              ///< as CUDA counts; CUDA_VISIBLE_DEVICES hides and reorders
+    int index = 0;  ///< as CUDA counts; CUDA_VISIBLE_DEVICES hides and reorders
     gpu_context context{index};
 
     static constexpr device_kind kind = device_kind::gpu;
+    /// How batches come from host memory.
+    template <class T>
+    using feed = double_buffer<T>;
 
     void* allocate(std::size_t bytes) { return context.allocate(bytes); }
     void deallocate(void* memory) noexcept { context.deallocate(memory); }
@@ -49,9 +55,9 @@ private:
     template <class T>
     void transfer(std::remove_const_t<T>* target, T* source, std::int64_t count, cudaMemcpyKind direction) {
         if (count == 0) return;
-        cuda_kernels::check(cudaMemcpyAsync(target, source, static_cast<std::size_t>(count) * sizeof(T), direction,
-                                            context.stream()),
-                            "cudaMemcpyAsync");
+        cuda_kernels::check(
+            cudaMemcpyAsync(target, source, static_cast<std::size_t>(count) * sizeof(T), direction, context.stream()),
+            "cudaMemcpyAsync");
         context.synchronize();
     }
 };

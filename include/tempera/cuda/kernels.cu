@@ -36,7 +36,8 @@ template auto tensor_launchers_for<half>();
 auto launchers_for_float32() {
     return std::make_tuple(&drop_block_mask, &batch_norm_moving, &softmax_cross_entropy, &distillation_term,
                            &count_correct, &find_not_finite, &contrastive_rows, &contrastive_weights, &sum_row_terms,
-                           &apply_lars, &apply_sgd, &apply_adam, &apply_ema);
+                           &apply_lars, &apply_sgd, &apply_adam, &apply_ema, &add_to_tally,
+                           &store_value<replay_numbers>, &store_value<loss_tally>);
 }
 
 }  // namespace tempera::cuda_kernels

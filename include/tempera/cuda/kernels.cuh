@@ -13,5 +13,6 @@
 #include <tempera/cuda/pooling.cuh>
 #include <tempera/cuda/random.cuh>
 #include <tempera/cuda/selective.cuh>
+#include <tempera/cuda/step.cuh>
 #include <tempera/cuda/weight_gradient.cuh>
 #include <tempera/cuda/window_sum.cuh>

@@ -10,6 +10,7 @@
 
 #include <cuda_runtime_api.h>
 
+#include <tempera/cuda/running_step.hpp>
 #include <tempera/device/batch_norm.hpp>
 #include <tempera/device/convolution.hpp>
 #include <tempera/device/losses.hpp>
@@ -62,13 +63,13 @@ void gate_backward(cudaStream_t stream, gate_geometry const& g, T const* x, floa
 template <class T>
 void mask_elements(cudaStream_t stream, std::int64_t n, float const* mask, T const* x, T* y, store mode);
 
-// --- random.cuh --------------------------------------------------------------------------------------------------------
+// --- random.cuh: `replay` may be null ------------------------------------------------------------------------------------
 template <class T>
-void dropout(cudaStream_t stream, std::int64_t n, float rate, random_stream const& random, T const* x, T* y,
-             store mode);
+void dropout(cudaStream_t stream, std::int64_t n, float rate, random_stream const& random, replay_numbers const* replay,
+             T const* x, T* y, store mode);
 /// scratch: 1
-void drop_block_mask(cudaStream_t stream, drop_block_geometry const& g, random_stream const& random, float* mask,
-                     float* scratch);
+void drop_block_mask(cudaStream_t stream, drop_block_geometry const& g, random_stream const& random,
+                     replay_numbers const* replay, float* mask, float* scratch);
 
 // --- normalize.cuh -----------------------------------------------------------------------------------------------------
 template <class T>
@@ -218,15 +219,24 @@ void contrastive_weights(cudaStream_t stream, contrastive_geometry const& g, int
 /// sums[5] = the terms added up in row order.
 void sum_row_terms(cudaStream_t stream, int rows, float const* row_terms, float* sums);
 
-// --- optimizers.cuh: `ranges` is device memory ---------------------------------------------------------------------------
+// --- step.cuh ------------------------------------------------------------------------------------------------------------
+/// *to = value, for replay_numbers and loss_tally
+template <class T>
+void store_value(cudaStream_t stream, T const& value, T* to);
+/// The loss of these sums, the mean over `rows` rows (0: over the labeled ones) times a factor; `first`: with accuracy
+/// and entropy.
+void add_to_tally(cudaStream_t stream, loss_sums const* sums, float rows, float factor, bool first, loss_tally* tally);
+
+// --- optimizers.cuh: `ranges` is device memory, `replay` may be null ---------------------------------------------------
 inline constexpr int norm_splits = 64;
 inline std::int64_t lars_floats(int ranges) { return std::int64_t{2} * norm_splits * ranges; }
-void apply_lars(cudaStream_t stream, lars_update const& u, int count, update_range const* ranges, float* w,
-                float const* g, float* momentum, float* scratch);
-void apply_sgd(cudaStream_t stream, sgd_update const& u, int count, update_range const* ranges, float* w,
-               float const* g, float* momentum);
-void apply_adam(cudaStream_t stream, adam_update const& u, int count, update_range const* ranges, float* w,
-                float const* g, float* first, float* second);
+void apply_lars(cudaStream_t stream, lars_update const& u, replay_numbers const* replay, int count,
+                update_range const* ranges, float* w, float const* g, float* momentum, float* scratch);
+void apply_sgd(cudaStream_t stream, sgd_update const& u, replay_numbers const* replay, int count,
+               update_range const* ranges, float* w, float const* g, float* momentum);
+/// scratch: 1
+void apply_adam(cudaStream_t stream, adam_update const& u, replay_numbers const* replay, int count,
+                update_range const* ranges, float* w, float const* g, float* first, float* second, float* scratch);
 void apply_ema(cudaStream_t stream, std::int64_t n, float decay, float const* w, float* average);
 
 }  // namespace tempera::cuda_kernels

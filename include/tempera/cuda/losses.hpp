@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 // Catalogue: the losses on the device (formulas in device/losses.hpp). Values come back to the host: these functions
-// wait for the stream.
+// wait for the stream, but not in a captured step, whose losses add to its tally.
 
 #include <algorithm>
 #include <cstdint>
@@ -18,17 +18,28 @@ inline loss_sums fetch_sums(gpu& device, float const* scratch) {
 }
 
 /// Throws error when rows had labels that no class has.
-inline void require_labels(loss_sums const& sums, char const* where, int classes) {
-    if (sums.bad > 0)
-        throw error(where, {"labels from -1 (none) to ", classes - 1},
-                    {"others in ", static_cast<std::int64_t>(sums.bad), " rows"},
+inline void require_labels(float bad, char const* where, phrase const& expected) {
+    if (bad > 0)
+        throw error(where, expected, {"others in ", static_cast<std::int64_t>(bad), " rows"},
                     "check the labels and the number of classes");
 }
+inline void require_labels(loss_sums const& sums, char const* where, int classes) {
+    require_labels(sums.bad, where, {"labels from -1 (none) to ", classes - 1});
+}
 
-/// Means over `rows` rows; 0 for none.
-inline loss_value mean_of(loss_sums const& sums, float rows) {
-    if (!(rows > 0)) return {};
-    return {sums.loss / rows, sums.correct / rows, sums.entropy / rows};
+/// The sums of a loss over `rows` rows (0: over the labeled ones), as means. They also go to the tally of a running step,
+/// with the factor by which the value counts there; in a captured step they go nowhere else, and zeros come back.
+inline loss_value deliver(gpu& device, char const* where, int classes, float const* scratch, float rows, float factor) {
+    running_step& step = device.context.step;
+    if (step.tally != nullptr)
+        add_to_tally(device.context.stream(), reinterpret_cast<loss_sums const*>(scratch), rows, factor,
+                     step.losses++ == 0, step.tally);
+    if (device.context.capturing()) return {};
+    auto const sums = fetch_sums(device, scratch);
+    require_labels(sums, where, classes);
+    float const counted = rows > 0 ? rows : sums.labeled;
+    if (!(counted > 0)) return {};
+    return {sums.loss / counted, sums.correct / counted, sums.entropy / counted};
 }
 
 }  // namespace tempera::cuda_kernels
@@ -41,23 +52,23 @@ inline loss_value softmax_cross_entropy(gpu& device, int rows, int classes, floa
     float* const scratch = device.context.float_scratch(cuda_kernels::loss_floats(rows));
     cuda_kernels::softmax_cross_entropy(device.context.stream(), rows, classes, logits, labels, smoothing, weight,
                                         dlogits, mode, scratch);
-    auto const sums = cuda_kernels::fetch_sums(device, scratch);
-    cuda_kernels::require_labels(sums, "softmax_cross_entropy", classes);
-    return cuda_kernels::mean_of(sums, sums.labeled);
+    return cuda_kernels::deliver(device, "softmax_cross_entropy", classes, scratch, 0, weight);
 }
 
 inline loss_value distillation_cross_entropy(gpu& device, distillation_geometry const& g, float const* student,
                                              float const* teacher, std::int32_t const* labels, float weight,
                                              float* dstudent, store mode) {
+    if (g.rows == 0) return {};
     float* const scratch = device.context.float_scratch(cuda_kernels::loss_floats(g.rows));
     float const share = g.alpha * (g.scale_t2 ? g.temperature * g.temperature : 1.0F);
-    float const factor = g.rows == 0 ? 0 : weight * share / (g.temperature * static_cast<float>(g.rows));
+    auto const rows = static_cast<float>(g.rows);
+    float const factor = weight * share / (g.temperature * rows);
     cuda_kernels::distillation_term(device.context.stream(), g, student, teacher, factor, dstudent, mode, scratch);
-    auto value = cuda_kernels::mean_of(cuda_kernels::fetch_sums(device, scratch), static_cast<float>(g.rows));
+    auto value = cuda_kernels::deliver(device, "distillation_cross_entropy", g.classes, scratch, rows, weight * share);
     value.loss *= share;
     if (g.alpha < 1) {
-        auto const labeled = softmax_cross_entropy(device, g.rows, g.classes, student, labels, 0, weight * (1 - g.alpha),
-                                                   dstudent, store::accumulate);
+        auto const labeled = softmax_cross_entropy(device, g.rows, g.classes, student, labels, 0,
+                                                   weight * (1 - g.alpha), dstudent, store::accumulate);
         value.loss += (1 - g.alpha) * labeled.loss;
     }
     return value;
@@ -92,7 +103,8 @@ inline loss_value contrastive_cross_entropy(gpu& device, contrastive_geometry co
         for (int first = 0; first < rows; first += tile_rows) {
             int const count = std::min(tile_rows, rows - first);
             matmul_geometry const product{.m = count, .n = rows, .k = g.channels, .transpose_b = true};
-            cuda_kernels::multiply_matrices(device, product, u + std::int64_t{first} * g.channels, u, tile, store::write);
+            cuda_kernels::multiply_matrices(device, product, u + std::int64_t{first} * g.channels, u, tile,
+                                            store::write);
             function(first, count);
         }
     };
@@ -113,10 +125,11 @@ inline loss_value contrastive_cross_entropy(gpu& device, contrastive_geometry co
             cuda_kernels::l2_normalize_backward(stream, rows, g.channels, u, inverse, static_cast<float const*>(du), dh,
                                                 mode);
     }
-    return cuda_kernels::mean_of(cuda_kernels::fetch_sums(device, scratch), static_cast<float>(g.pairs));
+    return cuda_kernels::deliver(device, "contrastive_cross_entropy", 0, scratch, static_cast<float>(g.pairs), weight);
 }
 
-inline std::int64_t count_correct(gpu& device, int rows, int classes, float const* logits, std::int32_t const* labels, int top) {
+inline std::int64_t count_correct(gpu& device, int rows, int classes, float const* logits, std::int32_t const* labels,
+                                  int top) {
     float* const scratch = device.context.float_scratch(cuda_kernels::loss_floats(rows));
     cuda_kernels::count_correct(device.context.stream(), rows, classes, logits, labels, top, scratch);
     auto const sums = cuda_kernels::fetch_sums(device, scratch);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-// Kernels of device/optimizers.hpp over all ranges at once: block (range, split). LARS takes two launches, one for the
-// norms' partial sums, one for the update, whatever the number of tensors.
+// Kernels of device/optimizers.hpp over all ranges at once: block (range, split), whatever the number of tensors. LARS
+// takes two launches, one for the norms' partial sums, one for the update; Adam one for its rate, one for the update.
 
 #include <cmath>
 
@@ -9,6 +9,13 @@
 #include <tempera/cuda/rows.cuh>
 
 namespace tempera::cuda_kernels {
+
+/// The update with this replay's learning rate.
+template <class Update>
+__device__ Update now(Update u, replay_numbers const* replay) {
+    if (replay != nullptr) u.learning_rate = replay->learning_rate;
+    return u;
+}
 
 /// The blocks that a range needs; those of its norm_splits beyond have nothing to do.
 __device__ inline unsigned splits_of(update_range const& range) {
@@ -79,8 +86,8 @@ struct momentum_at {
     __device__ void operator()(std::int64_t i) const { step.apply(i, trust); }
 };
 /// partial null: trust = 1.
-static __global__ void momentum_kernel(lars_update u, update_range const* ranges, float* w, float const* g,
-                                       float* momentum, float const* partial) {
+static __global__ void momentum_kernel(lars_update u, replay_numbers const* replay, update_range const* ranges,
+                                       float* w, float const* g, float* momentum, float const* partial) {
     update_range const range = ranges[blockIdx.x];
     float trust = 1;
     if (partial != nullptr && range.adapt) {
@@ -92,19 +99,19 @@ static __global__ void momentum_kernel(lars_update u, update_range const* ranges
         }
         if (w_sum > 0 && m_sum > 0) trust = u.eta * sqrtf(w_sum) / sqrtf(m_sum);
     }
-    each_of_range(range, momentum_at{{u, w, g, momentum, range.weight_decay}, trust});
+    each_of_range(range, momentum_at{{now(u, replay), w, g, momentum, range.weight_decay}, trust});
 }
 
-inline void apply_lars(cudaStream_t stream, lars_update const& u, int count, update_range const* ranges, float* w,
-                       float const* g, float* momentum, float* scratch) {
+inline void apply_lars(cudaStream_t stream, lars_update const& u, replay_numbers const* replay, int count,
+                       update_range const* ranges, float* w, float const* g, float* momentum, float* scratch) {
     if (count == 0) return;
     dim3 const grid(static_cast<unsigned>(count), norm_splits);
     launch(lars_norms, grid, dim3(row_threads), stream, u, ranges, w, g, momentum, scratch);
-    launch(momentum_kernel, grid, dim3(row_threads), stream, u, ranges, w, g, momentum, scratch);
+    launch(momentum_kernel, grid, dim3(row_threads), stream, u, replay, ranges, w, g, momentum, scratch);
 }
 
-inline void apply_sgd(cudaStream_t stream, sgd_update const& u, int count, update_range const* ranges, float* w,
-                      float const* g, float* momentum) {
+inline void apply_sgd(cudaStream_t stream, sgd_update const& u, replay_numbers const* replay, int count,
+                      update_range const* ranges, float* w, float const* g, float* momentum) {
     if (count == 0) return;
     lars_update plain;
     plain.learning_rate = u.learning_rate;
@@ -112,8 +119,15 @@ inline void apply_sgd(cudaStream_t stream, sgd_update const& u, int count, updat
     plain.nesterov = u.nesterov;
     plain.classic_momentum = u.classic_momentum;
     float const* const no_norms = nullptr;
-    launch(momentum_kernel, dim3(static_cast<unsigned>(count), norm_splits), dim3(row_threads), stream, plain, ranges,
-           w, g, momentum, no_norms);
+    launch(momentum_kernel, dim3(static_cast<unsigned>(count), norm_splits), dim3(row_threads), stream, plain, replay,
+           ranges, w, g, momentum, no_norms);
+}
+
+/// rate = lr sqrt(1 - beta2^step) / (1 - beta1^step), by one thread: powers in double are slow.
+static __global__ void adam_rate_kernel(adam_update u, replay_numbers const* replay, float* rate) {
+    auto const step = static_cast<double>(u.step + (replay != nullptr ? replay->later_updates : 0));
+    double const learning_rate = now(u, replay).learning_rate;
+    *rate = static_cast<float>(learning_rate * sqrt(1 - pow(double{u.beta2}, step)) / (1 - pow(double{u.beta1}, step)));
 }
 
 struct adam_at {
@@ -131,19 +145,18 @@ struct adam_at {
         w[i] -= rate * first[i] / (sqrtf(second[i]) + u.epsilon);
     }
 };
-static __global__ void adam_kernel(adam_update u, float rate, update_range const* ranges, float* w, float const* g,
-                                   float* first, float* second) {
+static __global__ void adam_kernel(adam_update u, float const* rate, update_range const* ranges, float* w,
+                                   float const* g, float* first, float* second) {
     update_range const range = ranges[blockIdx.x];
-    each_of_range(range, adam_at{u, range.weight_decay, rate, w, g, first, second});
+    each_of_range(range, adam_at{u, range.weight_decay, *rate, w, g, first, second});
 }
-inline void apply_adam(cudaStream_t stream, adam_update const& u, int count, update_range const* ranges, float* w,
-                       float const* g, float* first, float* second) {
+inline void apply_adam(cudaStream_t stream, adam_update const& u, replay_numbers const* replay, int count,
+                       update_range const* ranges, float* w, float const* g, float* first, float* second,
+                       float* scratch) {
     if (count == 0) return;
-    auto const step = static_cast<double>(u.step);
-    double const rate = u.learning_rate * std::sqrt(1 - std::pow(double{u.beta2}, step)) /
-                        (1 - std::pow(double{u.beta1}, step));
-    launch(adam_kernel, dim3(static_cast<unsigned>(count), norm_splits), dim3(row_threads), stream, u,
-           static_cast<float>(rate), ranges, w, g, first, second);
+    launch(adam_rate_kernel, dim3(1), dim3(1), stream, u, replay, scratch);
+    launch(adam_kernel, dim3(static_cast<unsigned>(count), norm_splits), dim3(row_threads), stream, u, scratch, ranges,
+           w, g, first, second);
 }
 
 struct ema_at {

@@ -15,19 +15,23 @@ inline void apply_lars(gpu& device, lars_update const& u, std::span<update_range
     auto const count = static_cast<int>(ranges.size());
     update_range const* const table = device.context.table(ranges);
     float* const scratch = device.context.float_scratch(cuda_kernels::lars_floats(count));
-    cuda_kernels::apply_lars(device.context.stream(), u, count, table, w, g, momentum, scratch);
+    cuda_kernels::apply_lars(device.context.stream(), u, device.context.step.replay, count, table, w, g, momentum,
+                             scratch);
 }
 
 inline void apply_sgd(gpu& device, sgd_update const& u, std::span<update_range const> ranges, float* w, float const* g,
                       float* momentum) {
-    cuda_kernels::apply_sgd(device.context.stream(), u, static_cast<int>(ranges.size()), device.context.table(ranges),
-                            w, g, momentum);
+    update_range const* const table = device.context.table(ranges);
+    cuda_kernels::apply_sgd(device.context.stream(), u, device.context.step.replay, static_cast<int>(ranges.size()),
+                            table, w, g, momentum);
 }
 
 inline void apply_adam(gpu& device, adam_update const& u, std::span<update_range const> ranges, float* w,
                        float const* g, float* first, float* second) {
-    cuda_kernels::apply_adam(device.context.stream(), u, static_cast<int>(ranges.size()), device.context.table(ranges),
-                             w, g, first, second);
+    update_range const* const table = device.context.table(ranges);
+    float* const scratch = device.context.float_scratch(1);
+    cuda_kernels::apply_adam(device.context.stream(), u, device.context.step.replay, static_cast<int>(ranges.size()),
+                             table, w, g, first, second, scratch);
 }
 
 inline void apply_ema(gpu& device, std::int64_t n, float decay, float const* w, float* average) {

@@ -57,8 +57,8 @@ void scale(gpu& device, std::int64_t n, float factor, T* y) {
 
 /// One of the two is float.
 template <gpu_element From, gpu_element To>
-    requires(std::is_same_v<From, float> || std::is_same_v<To, float>)
-void convert(gpu& device, std::int64_t n, From const* x, To* y) {
+requires(std::is_same_v<From, float> || std::is_same_v<To, float>) void convert(gpu& device, std::int64_t n,
+                                                                                From const* x, To* y) {
     cuda_kernels::convert(device.context.stream(), n, x, y);
 }
 
@@ -82,10 +82,11 @@ template <gpu_element T>
 void apply_dropout(gpu& device, std::int64_t n, float rate, random_stream const& random, T const* x, T* y, store mode) {
     if (!(rate >= 0 && rate < 1))
         throw error("dropout", "a rate of at least 0 and below 1", rate, "correct dropout{.rate}");
-    cuda_kernels::dropout(device.context.stream(), n, rate, random, x, y, mode);
+    cuda_kernels::dropout(device.context.stream(), n, rate, random, device.context.step.replay, x, y, mode);
 }
 inline void drop_block_mask(gpu& device, drop_block_geometry const& g, random_stream const& random, float* mask) {
-    cuda_kernels::drop_block_mask(device.context.stream(), g, random, mask, device.context.float_scratch(1));
+    float* const scratch = device.context.float_scratch(1);
+    cuda_kernels::drop_block_mask(device.context.stream(), g, random, device.context.step.replay, mask, scratch);
 }
 template <gpu_element T>
 void mask_elements(gpu& device, std::int64_t n, float const* mask, T const* x, T* y, store mode) {

@@ -12,7 +12,7 @@
 namespace tempera::cuda_kernels {
 
 /// 24 random bits of element i: from word i % 4 of the Philox4x32-10 block offset + i / 4.
-__device__ inline std::uint32_t draw_at(random_stream const& random, std::int64_t i) {
+inline __device__ std::uint32_t draw_at(random_stream const& random, std::int64_t i) {
     std::uint64_t const block = random.offset + static_cast<std::uint64_t>(i) / 4;
     std::uint32_t counter[4] = {static_cast<std::uint32_t>(block), static_cast<std::uint32_t>(block >> 32), 0, 0};
     std::uint32_t lo = random.key.lo;
@@ -32,6 +32,12 @@ __device__ inline std::uint32_t draw_at(random_stream const& random, std::int64_
     return counter[i % 4] >> 8;
 }
 
+/// The stream of this replay's training pass.
+inline __device__ random_stream now(random_stream random, replay_numbers const* replay) {
+    if (replay != nullptr) random.key.hi ^= replay->changed_pass;
+    return random;
+}
+
 /// How many of the 2^24 draws are below a probability, as uniform numbers in [0, 1).
 inline std::uint32_t draws_below(double probability) {
     return static_cast<std::uint32_t>(std::ceil(std::clamp(probability, 0.0, 1.0) * 16777216.0));
@@ -42,17 +48,18 @@ struct dropout_at {
     std::uint32_t dropped;
     float factor;
     random_stream random;
+    replay_numbers const* replay;
     T const* x;
     T* y;
     store mode;
     __device__ void operator()(std::int64_t i) const {
-        put(y[i], draw_at(random, i) >= dropped ? as_float(x[i]) * factor : 0, mode);
+        put(y[i], draw_at(now(random, replay), i) >= dropped ? as_float(x[i]) * factor : 0, mode);
     }
 };
 template <class T>
-void dropout(cudaStream_t stream, std::int64_t n, float rate, random_stream const& random, T const* x, T* y,
-             store mode) {
-    each(stream, n, dropout_at<T>{draws_below(double{rate}), 1 / (1 - rate), random, x, y, mode});
+void dropout(cudaStream_t stream, std::int64_t n, float rate, random_stream const& random, replay_numbers const* replay,
+             T const* x, T* y, store mode) {
+    each(stream, n, dropout_at<T>{draws_below(double{rate}), 1 / (1 - rate), random, replay, x, y, mode});
 }
 
 /// 1 where no block covers the position, else 0. A block's centre is drawn with probability gamma wherever the block
@@ -61,11 +68,12 @@ struct drop_block_at {
     drop_block_geometry g;
     std::uint32_t gamma;  ///< the probability, in draws
     random_stream random;
+    replay_numbers const* replay;
     float* mask;
 
-    __device__ bool is_centre(int i, int j, std::int64_t element) const {
+    __device__ bool is_centre(random_stream const& draws, int i, int j, std::int64_t element) const {
         return i >= g.block / 2 && i < g.height - (g.block - 1) / 2 && j >= g.block / 2 &&
-               j < g.width - (g.block - 1) / 2 && draw_at(random, element) < gamma;
+               j < g.width - (g.block - 1) / 2 && draw_at(draws, element) < gamma;
     }
     __device__ void operator()(std::int64_t at) const {
         auto const channel = static_cast<int>(at % g.channels);
@@ -73,10 +81,12 @@ struct drop_block_at {
         auto const row = static_cast<int>(at / g.channels / g.width % g.height);
         std::int64_t const sample = at - (std::int64_t{row} * g.width + column) * g.channels - channel;
         int const before = (g.block - 1) / 2;
+        random_stream const draws = now(random, replay);
         bool dropped = false;
         for (int i = row - before; i < row - before + g.block; ++i)
             for (int j = column - before; j < column - before + g.block; ++j)
-                dropped = dropped || is_centre(i, j, sample + (std::int64_t{i} * g.width + j) * g.channels + channel);
+                dropped =
+                    dropped || is_centre(draws, i, j, sample + (std::int64_t{i} * g.width + j) * g.channels + channel);
         mask[at] = dropped ? 0 : 1;
     }
 };
@@ -98,8 +108,8 @@ struct rescale_mask_at {
     }
 };
 
-inline void drop_block_mask(cudaStream_t stream, drop_block_geometry const& g, random_stream const& random, float* mask,
-                            float* scratch) {
+inline void drop_block_mask(cudaStream_t stream, drop_block_geometry const& g, random_stream const& random,
+                            replay_numbers const* replay, float* mask, float* scratch) {
     std::int64_t const n = std::int64_t{1} * g.batch * g.height * g.width * g.channels;
     if (n == 0) return;
     drop_block_geometry fitting = g;
@@ -107,7 +117,7 @@ inline void drop_block_mask(cudaStream_t stream, drop_block_geometry const& g, r
     double const covered = double{1} * fitting.block * fitting.block;
     double const places = double{1} * (g.height - fitting.block + 1) * (g.width - fitting.block + 1);
     double const gamma = (1 - double{g.keep}) * g.height * g.width / covered / places;
-    each(stream, n, drop_block_at{fitting, draws_below(gamma), random, mask});
+    each(stream, n, drop_block_at{fitting, draws_below(gamma), random, replay, mask});
     launch(sum_kernel, dim3(1), dim3(row_threads), stream, n, mask, scratch);
     each(stream, n, rescale_mask_at{n, scratch, mask});
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-// device_batch: brings a batch from host memory to the device that a model runs on; on the cpu it is there already.
+// device_batch: brings a batch from host memory to the device that a model runs on. On the cpu it is there already; a
+// device with a feed of its own (gpu: double_buffer) copies beside its work.
 
-#include <algorithm>
 #include <cstdint>
 
 #include <tempera/core/device_kind.hpp>
@@ -29,6 +29,13 @@ public:
 private:
     Device* device_;
     buffer<T> memory_;
+};
+
+template <class T, class Device>
+requires requires { typename Device::template feed<T>; }
+class device_batch<T, Device> : public Device::template feed<T> {
+public:
+    using Device::template feed<T>::feed;
 };
 
 }  // namespace tempera

@@ -32,6 +32,10 @@ public:
         model_->touch();
     }
 
+    /// Updates so far. Set them to resume, or after updates that a graph ran.
+    std::int64_t steps() const { return step_; }
+    void set_steps(std::int64_t n) { step_ = n; }
+
 private:
     basic_model<D, P>* model_;
     Optimizer optimizer_;

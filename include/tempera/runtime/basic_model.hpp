@@ -68,6 +68,10 @@ public:
     void touch() { ++version_; }
     std::uint64_t version() const { return version_; }
 
+    /// Training passes so far: they choose the random masks. Set them to resume, or after passes that a graph ran.
+    std::uint32_t passes() const { return binding_.run; }
+    void set_passes(std::uint32_t n) { binding_.run = n; }
+
     /// Writes all tensors to a safetensors file, atomically.
     void save(std::string const& path) const;
     /// Reads a file that holds exactly these tensors. Throws error naming each entry that differs.

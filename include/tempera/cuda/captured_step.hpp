@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+// captured_step: a whole training step (forward, loss, backward, update) as one CUDA graph.
+//
+//   | the step                        | for one batch's memory                        | host                    |
+//   | the first                       | runs as it is; memory is allocated            | waits for the loss      |
+//   | the second                      | is captured, then launched                    | waits for nothing       |
+//   | every other                     | is launched, with its own numbers             | waits for nothing       |
+//
+// Learning rate, number of the training pass (random masks) and of the update lie in device memory, and the losses add
+// up there until somebody asks (running_step.hpp). The weights have the bits of steps that are not captured.
+
+#include <cmath>
+#include <cstdint>
+#include <cstdio>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <tempera/core/loss_value.hpp>
+#include <tempera/cuda/graph.hpp>
+#include <tempera/cuda/losses.hpp>
+
+namespace tempera {
+
+/// Model: basic_model<gpu, precision>. Loss: one whose value is a weighted sum of tempera's losses; others run, but are not
+/// captured. State: optimizer_state of the model. Model and state must outlive the step.
+template <class Model, class Loss, class State>
+class captured_step {
+public:
+    captured_step(Model& model, Loss loss, State& optimizer)
+        : model_(&model),
+          loss_(std::move(loss)),
+          optimizer_(&optimizer),
+          numbers_(model.device(), 1),
+          tally_(model.device(), 1) {
+        clear_tally();
+    }
+
+    /// One step on device memory. A graph belongs to the memory of its batch: pass the same few views again and again, as
+    /// double_buffer gives them.
+    void operator()(view<float const> images, targets const& target, float learning_rate) {
+        recording& r = recording_of({images, target});
+        if (r.scratch != device().context.scratch(0)) r.graph.reset();  // it grew: the graph points to what is gone
+        if (!r.graph && r.ran && refusal_.empty()) capture(r);
+        if (r.graph) replay(r, learning_rate);
+        else run_uncaptured(r, learning_rate);
+        ++steps_;
+    }
+
+    /// Means over the steps since the last call, after waiting for them. Throws error where a label was out of range.
+    loss_value take() {
+        loss_tally sum = std::exchange(on_host_, {});
+        if (std::exchange(replayed_, false)) {
+            loss_tally const more = device().context.fetch(tally_.data());
+            clear_tally();
+            cuda_kernels::require_labels(more.bad, "captured_step", "labels from -1 (none) to below the classes");
+            sum.loss += more.loss;
+            sum.accuracy += more.accuracy;
+            sum.entropy += more.entropy;
+        }
+        auto const steps = static_cast<double>(std::exchange(steps_, 0));
+        if (steps < 1) return {};
+        return {static_cast<float>(sum.loss / steps), static_cast<float>(sum.accuracy / steps),
+                static_cast<float>(sum.entropy / steps)};
+    }
+
+    /// Why steps are not captured; empty where they are. TEMPERA_VERBOSE=1 prints it.
+    std::string const& refusal() const { return refusal_; }
+    /// Graphs at hand.
+    int graphs() const {
+        int count = 0;
+        for (recording const& r : recordings_) count += r.graph ? 1 : 0;
+        return count;
+    }
+
+private:
+    static constexpr std::size_t most_recordings = 4;  // two buffers, each for a whole and for a last batch
+
+    /// Where a batch lies.
+    struct batch_memory {
+        view<float const> images;
+        targets target;
+
+        friend bool operator==(batch_memory const& a, batch_memory const& b) {
+            return a.images.data == b.images.data && a.images.dims == b.images.dims &&
+                   a.target.labels.data == b.target.labels.data && a.target.labels.dims == b.target.labels.dims &&
+                   a.target.teacher_logits.data == b.target.teacher_logits.data &&
+                   a.target.teacher_logits.dims == b.target.teacher_logits.dims;
+        }
+    };
+    struct recording {
+        batch_memory batch;
+        bool ran = false;  ///< once, so that what it needs is allocated
+        std::optional<cuda_kernels::graph> graph{};
+        void* scratch = nullptr;  ///< of the device, when captured
+        std::uint32_t pass = 0;   ///< the model's training pass, when captured
+        std::int64_t update = 0;  ///< the optimizer's, when captured
+    };
+
+    gpu& device() const { return model_->device(); }
+    void clear_tally() { cuda_kernels::store_value(device().context.stream(), loss_tally{}, tally_.data()); }
+
+    recording& recording_of(batch_memory const& batch) {
+        for (recording& r : recordings_)
+            if (r.batch == batch) return r;
+        if (recordings_.size() == most_recordings) recordings_.erase(recordings_.begin());
+        return recordings_.emplace_back(recording{batch});
+    }
+
+    loss_value run(batch_memory const& batch, float learning_rate) {
+        output_views const outputs = model_->forward(batch.images);
+        loss_value const value = loss_(device(), outputs, batch.target, model_->output_gradients());
+        model_->backward(model_->output_gradients());
+        optimizer_->update(learning_rate);
+        return value;
+    }
+
+    /// Runs f with the device's numbers set; never leaves them set.
+    template <class F>
+    void with_step(running_step const& step, F const& f) {
+        struct cleared_at_end {
+            running_step& of;
+            ~cleared_at_end() { of = {}; }
+        } const reset{device().context.step};
+        device().context.step = step;
+        f();
+    }
+
+    void run_uncaptured(recording& r, float learning_rate) {
+        for (recording& other : recordings_) other.graph.reset();  // memory that they point to may move
+        bool const first = !std::exchange(compared_, true);
+        loss_value value;
+        with_step({.tally = first ? tally_.data() : nullptr}, [&] { value = run(r.batch, learning_rate); });
+        if (first) compare_with_tally(value);
+        r.ran = true;
+        on_host_.loss += static_cast<double>(value.loss);
+        on_host_.accuracy += static_cast<double>(value.accuracy);
+        on_host_.entropy += static_cast<double>(value.entropy);
+    }
+
+    /// The tally must say what the loss says, or take() would be wrong in captured steps.
+    void compare_with_tally(loss_value const& value) {
+        double const told = static_cast<double>(value.loss);
+        double const added = device().context.fetch(tally_.data()).loss;
+        clear_tally();
+        if (std::isfinite(told) && std::isfinite(added) && std::abs(told - added) > 1e-4 * (1 + std::abs(told)))
+            refuse("the loss is not the weighted sum of tempera's losses that it calls");
+    }
+
+    void capture(recording& r) {
+        r.pass = model_->passes();
+        r.update = optimizer_->steps();
+        try {
+            with_step({.replay = numbers_.data(), .tally = tally_.data()},
+                      [&] { r.graph.emplace(device(), [&] { run(r.batch, 0); }); });
+            r.scratch = device().context.scratch(0);
+            report("captured as one graph of " + std::to_string(r.graph->nodes()) + " nodes");
+        } catch (error const& e) {
+            r.graph.reset();
+            refuse(e.what());
+        }
+        model_->set_passes(std::exchange(r.pass, model_->passes()));  // nothing has been done yet
+        optimizer_->set_steps(r.update);
+    }
+
+    void replay(recording const& r, float learning_rate) {
+        model_->set_passes(model_->passes() + 1);
+        replay_numbers const numbers{.learning_rate = learning_rate,
+                                     .changed_pass = model_->passes() ^ r.pass,
+                                     .later_updates = optimizer_->steps() - r.update};
+        cuda_kernels::store_value(device().context.stream(), numbers, numbers_.data());
+        r.graph->launch(device());
+        optimizer_->set_steps(optimizer_->steps() + 1);
+        model_->touch();
+        replayed_ = true;
+    }
+
+    void refuse(std::string why) {
+        refusal_ = std::move(why);
+        report("not captured, each kernel is launched by the host: " + refusal_);
+    }
+    void report(std::string const& what) const {
+        if (device().context.verbose)
+            std::fprintf(stderr, "tempera: %s, training step: %s\n", device().context.name().c_str(), what.c_str());
+    }
+
+    Model* model_;
+    Loss loss_;
+    State* optimizer_;
+    buffer<replay_numbers> numbers_;
+    buffer<loss_tally> tally_;
+    std::vector<recording> recordings_;
+    std::string refusal_;
+    loss_tally on_host_;
+    std::int64_t steps_ = 0;
+    bool replayed_ = false;
+    bool compared_ = false;
+};
+
+}  // namespace tempera

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+// Kernels around a training step (running_step.hpp): one thread that puts numbers where the step reads them, adds a loss
+// to the tally, or adjusts the loss scale; and the gradient times the loss scale.
+
+#include <tempera/cuda/each.cuh>
+#include <tempera/cuda/launch.hpp>
+
+namespace tempera::cuda_kernels {
+
+template <class T>
+__global__ void store_value_kernel(T value, T* to) {
+    *to = value;
+}
+/// Arguments are copied when a kernel is launched: the host may go on at once.
+template <class T>
+void store_value(cudaStream_t stream, T const& value, T* to) {
+    launch(store_value_kernel<T>, dim3(1), dim3(1), stream, value, to);
+}
+
+static __global__ void add_to_tally_kernel(loss_sums const* sums, float rows, float factor, bool first,
+                                           loss_tally* tally) {
+    float const counted = rows > 0 ? rows : sums->labeled;
+    tally->bad += sums->bad;
+    if (!(counted > 0)) return;
+    tally->loss += factor * (sums->loss / counted);
+    if (!first) return;
+    tally->accuracy += sums->correct / counted;
+    tally->entropy += sums->entropy / counted;
+}
+inline void add_to_tally(cudaStream_t stream, loss_sums const* sums, float rows, float factor, bool first,
+                         loss_tally* tally) {
+    launch(add_to_tally_kernel, dim3(1), dim3(1), stream, sums, rows, factor, first, tally);
+}
+
+}  // namespace tempera::cuda_kernels
