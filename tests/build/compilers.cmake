@@ -37,10 +37,12 @@ elseif(CUDAToolkit_NVCC_EXECUTABLE)
   tempera_compiles("surface compiles with nvcc" tests/surface.cpp "${CUDAToolkit_NVCC_EXECUTABLE}" -x cu -std=c++20
                    -ccbin "${CMAKE_CXX_COMPILER}" ${includes} -diag-suppress 20012,20014,20015 -o surface_nvcc.o)
   # tempera::cuda itself is built for sm_80 and sm_90
-  tempera_compiles("kernels compile with nvcc for sm_90a, sm_100 and PTX" include/tempera/cuda/kernels.cu
-                   "${CUDAToolkit_NVCC_EXECUTABLE}" -std=c++20 -O3 -ccbin "${CMAKE_CXX_COMPILER}" ${includes}
-                   -Werror all-warnings -Xcompiler=-Wall,-Wextra,-Wshadow "-gencode=arch=compute_90a,code=sm_90a"
-                   "-gencode=arch=compute_100,code=[sm_100,compute_100]" -o kernels.o)
+  tempera_add_script("kernels compile with nvcc for sm_90a, sm_100 and PTX, within their registers" kernel_resources.sh
+                     "${CMAKE_CURRENT_SOURCE_DIR}/kernel_resources.txt" "${CMAKE_CURRENT_BINARY_DIR}"
+                     "${CUDAToolkit_NVCC_EXECUTABLE}" -std=c++20 -O3 -ccbin "${CMAKE_CXX_COMPILER}" ${includes}
+                     -Werror all-warnings -Xcompiler=-Wall,-Wextra,-Wshadow "-gencode=arch=compute_90a,code=sm_90a"
+                     "-gencode=arch=compute_100,code=[sm_100,compute_100]"
+                     -c "${PROJECT_SOURCE_DIR}/include/tempera/cuda/kernels.cu" -o kernels.o)
 else()
   foreach(what surface kernels)
     tempera_add_skipped("build: ${what} compiles with nvcc" "no nvcc: sh cmake/run test --cuda installs it")
