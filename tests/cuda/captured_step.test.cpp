@@ -3,6 +3,7 @@
 // where a step cannot be captured.
 
 #include <functional>
+#include <optional>
 
 #include "steps.hpp"
 
@@ -60,17 +61,18 @@ struct trained {
     std::vector<float> parameters, statistics;
     std::string refusal;
     int graphs = 0;
+    scale_numbers scaling{};
 };
 
 /// Captured: by captured_step, with the value of every step. Not captured: by its four parts.
 template <precision P>
 trained train(bool captured, auto const& loss, auto const& optimizer,
-              std::function<void(gpu&, int)> const& between = {}) {
+              std::function<void(gpu&, int)> const& between = {}, std::optional<loss_scaling> const& scaling = {}) {
     gpu device{.index = 0};
     dynamic_model<gpu, P> m(device, network, input,
                             {.max_batch = batch, .seed = 5, .loss_outputs = {"logits", "embedding"}});
     optimizer_state state(m, optimizer);
-    captured_step step(m, loss, state);
+    captured_step step(m, loss, state, scaling);
     batches data(device);
     trained out;
     for (int k = 0; k < steps; ++k) {
@@ -90,6 +92,7 @@ trained train(bool captured, auto const& loss, auto const& optimizer,
     out.statistics = m.host_statistics();
     out.refusal = step.refusal();
     out.graphs = step.graphs();
+    out.scaling = step.scaling();
     return out;
 }
 
@@ -238,6 +241,73 @@ TEST_CASE("gpu captured step: a label that no class has is reported when the los
     device.upload(view<std::int32_t const>{wrong.data(), {batch}}, data.labels[0]);
     step(x, data.target, 0.1F);
     CHECK_THROWS_WITH(step.take(), Catch::Contains("labels from -1 (none)") && Catch::Contains("others in 2 rows"));
+}
+
+TEST_CASE("gpu loss scale: a power of two changes no bit of a float32 step, and grows") {
+    auto const scaled =
+        train<precision::float32>(true, both, lars{.eta = 0.1F}, {}, loss_scaling{.initial = 64, .growth_interval = 5});
+    CHECK(scaled.scaling.scale == 256);  // thirteen good steps
+    CHECK(scaled.scaling.good_steps == 3);
+    CHECK(scaled.scaling.skipped == 0);
+    CHECK(scaled.refusal.empty());
+    same(scaled, train<precision::float32>(false, both, lars{.eta = 0.1F}));
+    same(train<precision::float32>(true, both, adam{}, {}, loss_scaling{}),
+         train<precision::float32>(false, both, adam{}));
+}
+
+TEST_CASE("gpu loss scale: float16 keeps gradients that would vanish") {
+    // a faint loss: most gradients lie below float16's smallest number
+    auto const moved = [](auto precision, std::optional<loss_scaling> const& scaling) {
+        gpu device{.index = 0};
+        dynamic_model<gpu, precision()> m(device, network, input, {.max_batch = batch, .seed = 5});
+        optimizer_state state(m, sgd{});
+        captured_step step(m, 1e-8F * nt_xent{.temperature = 0.5F}, state, scaling);
+        batches data(device);
+        step(data.bring(0), {}, 0.1F);
+        auto gradients = lab::host_gradients(device, m);
+        gradients.resize(
+            static_cast<std::size_t>(m.manifest()[0].count));  // of the first convolution: all came through maps
+        return gradients;
+    };
+    constexpr std::integral_constant<precision, precision::float32> float32;
+    constexpr std::integral_constant<precision, precision::float16> float16;
+    auto const exact = moved(float32, {});
+    auto scaled = moved(float16, loss_scaling{.initial = 65536});
+    for (float& g : scaled) g /= 65536;
+    CHECK(lab::distance(scaled, exact) < 0.02);
+    CHECK(lab::distance(moved(float16, {}), exact) > 0.5);
+}
+
+TEST_CASE("gpu loss scale: a step whose gradients overflow is skipped and the scale halved, on the device") {
+    gpu device{.index = 0};
+    dynamic_model<gpu, precision::float16> m(device, network, input, {.max_batch = batch, .seed = 5});
+    optimizer_state state(m, lars{.eta = 0.1F});
+    captured_step step(m, 1000.0F * nt_xent{.temperature = 0.5F}, state,
+                       loss_scaling{.initial = 0x1p24F, .growth_interval = 1000});
+    batches data(device);
+    auto const x = data.bring(0);
+    auto const start = m.host_parameters();
+    step(x, {}, 0.1F);
+    step(x, {}, 0.1F);
+    CHECK(step.graphs() == 1);
+    CHECK(step.scaling().skipped == 2);
+    CHECK(step.scaling().scale == 0x1p22F);
+    CHECK(m.host_parameters() == start);
+    for (int k = 0; k < 30 && step.scaling().good_steps < 2; ++k) step(x, {}, 0.1F);
+    scale_numbers const found = step.scaling();
+    CHECK(found.good_steps == 2);
+    CHECK(found.scale == std::ldexp(1.0F, 24 - found.skipped));
+    auto const end = m.host_parameters();
+    CHECK(end != start);
+    CHECK(std::all_of(end.begin(), end.end(), [](float w) { return std::isfinite(w); }));
+}
+
+TEST_CASE("gpu loss scale: refuses what is no power of two") {
+    gpu device{.index = 0};
+    CHECK_THROWS_WITH(loss_scale(device, {.initial = 1000}),
+                      Catch::Contains("a power of two from 1 to 16777216, found 1000"));
+    CHECK_THROWS_WITH(loss_scale(device, {.initial = 0x1p25F}), Catch::Contains("a power of two"));
+    CHECK_THROWS_WITH(loss_scale(device, {.growth_interval = 0}), Catch::Contains("at least 1 step"));
 }
 
 TEST_CASE("gpu double buffer: a copy is neither early nor late, whichever stream lags") {

@@ -22,7 +22,8 @@ std::vector<double> product(matmul_geometry const& g, std::vector<double> const&
 
 TEST_CASE("gpu matmul: all transposes, written and accumulated") {
     matmul_geometry g;
-    std::tie(g.m, g.n, g.k) = GENERATE(std::tuple(1, 1, 1), std::tuple(3, 5, 7), std::tuple(16, 1, 9), std::tuple(1, 20, 33));
+    std::tie(g.m, g.n, g.k) =
+        GENERATE(std::tuple(1, 1, 1), std::tuple(3, 5, 7), std::tuple(16, 1, 9), std::tuple(1, 20, 33));
     g.transpose_a = GENERATE(false, true);
     g.transpose_b = GENERATE(false, true);
     store const mode = GENERATE(store::write, store::accumulate);
@@ -59,4 +60,27 @@ TEST_CASE("gpu matmul: nothing to do") {
     buffer<float> memory(device, 1);
     matmul(device, {.m = 0, .n = 3, .k = 2}, memory.data(), memory.data(), memory.data(), store::write);
     CHECK(emulation::counts().products == before);
+}
+
+TEST_CASE("gpu matmul: layers multiply in TF32 where it is allowed, matmul and losses never") {
+    bool const allowed = GENERATE(false, true);
+    gpu device{.index = 0, .tf32 = allowed};
+    // 1 + 2^-11 + 2^-20 lies above the middle of 1 and 1 + 2^-10, its neighbours with 10 bits
+    std::vector<float> const a{1 + 0x1p-11F + 0x1p-20F, 1};
+    std::vector<float> const b{1, -1};
+    auto a_memory = lab::on_device(device, a);
+    auto b_memory = lab::on_device(device, b);
+    buffer<float> y(device, 1);
+    convolution_forward(device, {.batch = 1, .in_channels = 2}, a_memory.data(), b_memory.data(), nullptr, y.data());
+    CHECK(lab::from_device(device, y)[0] == (allowed ? 0x1p-10F : 0x1p-11F + 0x1p-20F));
+    matmul(device, {.m = 1, .n = 1, .k = 2}, a_memory.data(), b_memory.data(), y.data(), store::write);
+    CHECK(lab::from_device(device, y)[0] == 0x1p-11F + 0x1p-20F);
+
+    auto const h = lab::random_values<float>(24, 9);
+    auto h_memory = lab::on_device(device, h);
+    gpu strict{.index = 0};
+    auto strict_memory = lab::on_device(strict, h);
+    contrastive_geometry const g{.pairs = 3, .channels = 4, .temperature = 0.5F};
+    CHECK(contrastive_cross_entropy(device, g, h_memory.data(), 1, nullptr, store::write).loss ==
+          contrastive_cross_entropy(strict, g, strict_memory.data(), 1, nullptr, store::write).loss);
 }

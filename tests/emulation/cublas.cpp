@@ -4,6 +4,9 @@
 #include "cublas_v2.h"
 
 #include <Eigen/Core>
+#include <bit>
+#include <cmath>
+#include <cstdint>
 
 #include <tempera/core/precision.hpp>
 
@@ -16,6 +19,12 @@ struct cublasContext {
 };
 
 namespace {
+
+/// The nearest number with 10 bits behind the point, ties to even.
+float tf32(float x) {
+    auto const bits = std::bit_cast<std::uint32_t>(x);
+    return std::isfinite(x) ? std::bit_cast<float>((bits + 0xfffU + ((bits >> 13) & 1U)) & ~0x1fffU) : x;
+}
 
 using matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::ColMajor>;
 
@@ -83,7 +92,8 @@ cublasStatus_t cublasGemmEx(cublasHandle_t handle, cublasOperation_t transa, cub
     int const b_rows = transb == CUBLAS_OP_N ? k : n;
     if (m < 0 || n < 0 || k < 0 || lda < std::max(1, a_rows) || ldb < std::max(1, b_rows) || ldc < std::max(1, m))
         return CUBLAS_STATUS_INVALID_VALUE;
-    if (compute != CUBLAS_COMPUTE_32F || a_type != b_type || (c_type != a_type && c_type != CUDA_R_32F))
+    bool const rounds = compute == CUBLAS_COMPUTE_32F_FAST_TF32;
+    if ((compute != CUBLAS_COMPUTE_32F && !rounds) || (rounds && a_type != CUDA_R_32F) || a_type != b_type || (c_type != a_type && c_type != CUDA_R_32F))
         return CUBLAS_STATUS_NOT_SUPPORTED;
     ++emulation::counts().products;
 
@@ -92,8 +102,12 @@ cublasStatus_t cublasGemmEx(cublasHandle_t handle, cublasOperation_t transa, cub
                       [=, factor = *static_cast<float const*>(alpha), old = *static_cast<float const*>(beta)] {
                           if (allocates)
                               ++emulation::counts().allocations;  // a graph that holds cuBLAS's own workspace
-                          matrix const left = read(a_type, a, a_rows, transa == CUBLAS_OP_N ? k : m, lda);
-                          matrix const right = read(b_type, b, b_rows, transb == CUBLAS_OP_N ? n : k, ldb);
+                          matrix left = read(a_type, a, a_rows, transa == CUBLAS_OP_N ? k : m, lda);
+                          matrix right = read(b_type, b, b_rows, transb == CUBLAS_OP_N ? n : k, ldb);
+                          if (rounds) {
+                              left = left.unaryExpr(&tf32);
+                              right = right.unaryExpr(&tf32);
+                          }
                           matrix product(m, n);
                           if (transa == CUBLAS_OP_N && transb == CUBLAS_OP_N) product.noalias() = left * right;
                           if (transa == CUBLAS_OP_T && transb == CUBLAS_OP_N)

@@ -15,11 +15,13 @@
 #include <cstdio>
 #include <optional>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
 #include <tempera/core/loss_value.hpp>
 #include <tempera/cuda/graph.hpp>
+#include <tempera/cuda/loss_scale.hpp>
 #include <tempera/cuda/losses.hpp>
 
 namespace tempera {
@@ -29,13 +31,17 @@ namespace tempera {
 template <class Model, class Loss, class State>
 class captured_step {
 public:
-    captured_step(Model& model, Loss loss, State& optimizer)
+    /// Gradients are scaled where `scaling` says so: unless told otherwise, in float16 only. A skipped update counts in
+    /// the learning rate's schedule and in Adam's bias correction.
+    captured_step(Model& model, Loss loss, State& optimizer,
+                  std::optional<loss_scaling> const& scaling = usual_scaling())
         : model_(&model),
           loss_(std::move(loss)),
           optimizer_(&optimizer),
           numbers_(model.device(), 1),
           tally_(model.device(), 1) {
         clear_tally();
+        if (scaling) scale_.emplace(model.device(), *scaling);
     }
 
     /// One step on device memory. A graph belongs to the memory of its batch: pass the same few views again and again, as
@@ -65,6 +71,9 @@ public:
         return {static_cast<float>(sum.loss / steps), static_cast<float>(sum.accuracy / steps),
                 static_cast<float>(sum.entropy / steps)};
     }
+
+    /// The loss scale and the steps that were skipped, after waiting for the device; scale 1 where nothing is scaled.
+    scale_numbers scaling() const { return scale_ ? scale_->read() : scale_numbers{}; }
 
     /// Why steps are not captured; empty where they are. TEMPERA_VERBOSE=1 prints it.
     std::string const& refusal() const { return refusal_; }
@@ -99,6 +108,10 @@ private:
         std::int64_t update = 0;  ///< the optimizer's, when captured
     };
 
+    static std::optional<loss_scaling> usual_scaling() {
+        if (std::is_same_v<typename Model::element, half>) return loss_scaling{};
+        return {};
+    }
     gpu& device() const { return model_->device(); }
     void clear_tally() { cuda_kernels::store_value(device().context.stream(), loss_tally{}, tally_.data()); }
 
@@ -112,18 +125,22 @@ private:
     loss_value run(batch_memory const& batch, float learning_rate) {
         output_views const outputs = model_->forward(batch.images);
         loss_value const value = loss_(device(), outputs, batch.target, model_->output_gradients());
+        if (scale_) scale_->scale(model_->output_gradients());
         model_->backward(model_->output_gradients());
+        if (scale_) scale_->check(model_->gradients().size(), model_->gradients().data());
         optimizer_->update(learning_rate);
+        if (scale_) scale_->adjust();
         return value;
     }
 
     /// Runs f with the device's numbers set; never leaves them set.
     template <class F>
-    void with_step(running_step const& step, F const& f) {
+    void with_step(running_step step, F const& f) {
         struct cleared_at_end {
             running_step& of;
             ~cleared_at_end() { of = {}; }
         } const reset{device().context.step};
+        if (scale_) step.scaling = scale_->memory();
         device().context.step = step;
         f();
     }
@@ -191,6 +208,7 @@ private:
     State* optimizer_;
     buffer<replay_numbers> numbers_;
     buffer<loss_tally> tally_;
+    std::optional<loss_scale> scale_;
     std::vector<recording> recordings_;
     std::string refusal_;
     loss_tally on_host_;

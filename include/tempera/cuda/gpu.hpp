@@ -22,6 +22,7 @@ class double_buffer;
 /// Not for use by two threads at once.
 struct gpu {
     int index = 0;  ///< as CUDA counts; CUDA_VISIBLE_DEVICES hides and reorders
+    bool tf32 = false;  ///< float32 layers may multiply in TF32: numbers of 10 bits, summed in float32
     gpu_context context{index};
 
     static constexpr device_kind kind = device_kind::gpu;

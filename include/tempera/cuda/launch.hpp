@@ -220,22 +220,28 @@ void contrastive_weights(cudaStream_t stream, contrastive_geometry const& g, int
 void sum_row_terms(cudaStream_t stream, int rows, float const* row_terms, float* sums);
 
 // --- step.cuh ------------------------------------------------------------------------------------------------------------
-/// *to = value, for replay_numbers and loss_tally
+/// *to = value, for the structs of running_step.hpp
 template <class T>
 void store_value(cudaStream_t stream, T const& value, T* to);
 /// The loss of these sums, the mean over `rows` rows (0: over the labeled ones) times a factor; `first`: with accuracy
 /// and entropy.
 void add_to_tally(cudaStream_t stream, loss_sums const* sums, float rows, float factor, bool first, loss_tally* tally);
+/// y *= the loss scale
+void scale_by(cudaStream_t stream, std::int64_t n, scale_numbers const* scaling, float* y);
+/// Notes whether find_not_finite found something.
+void note_not_finite(cudaStream_t stream, loss_sums const* sums, scale_numbers* scaling);
+/// After an update: half the scale where it was skipped, twice the scale after `interval` that were not.
+void adjust_scale(cudaStream_t stream, int interval, scale_numbers* scaling);
 
-// --- optimizers.cuh: `ranges` is device memory, `replay` may be null ---------------------------------------------------
+// --- optimizers.cuh: `ranges` is device memory ---------------------------------------------------------------------------
 inline constexpr int norm_splits = 64;
 inline std::int64_t lars_floats(int ranges) { return std::int64_t{2} * norm_splits * ranges; }
-void apply_lars(cudaStream_t stream, lars_update const& u, replay_numbers const* replay, int count,
+void apply_lars(cudaStream_t stream, lars_update const& u, update_memory const& memory, int count,
                 update_range const* ranges, float* w, float const* g, float* momentum, float* scratch);
-void apply_sgd(cudaStream_t stream, sgd_update const& u, replay_numbers const* replay, int count,
+void apply_sgd(cudaStream_t stream, sgd_update const& u, update_memory const& memory, int count,
                update_range const* ranges, float* w, float const* g, float* momentum);
 /// scratch: 1
-void apply_adam(cudaStream_t stream, adam_update const& u, replay_numbers const* replay, int count,
+void apply_adam(cudaStream_t stream, adam_update const& u, update_memory const& memory, int count,
                 update_range const* ranges, float* w, float const* g, float* first, float* second, float* scratch);
 void apply_ema(cudaStream_t stream, std::int64_t n, float decay, float const* w, float* average);
 

@@ -102,9 +102,9 @@ inline loss_value contrastive_cross_entropy(gpu& device, contrastive_geometry co
     auto const each_tile = [&](auto const& function) {
         for (int first = 0; first < rows; first += tile_rows) {
             int const count = std::min(tile_rows, rows - first);
-            matmul_geometry const product{.m = count, .n = rows, .k = g.channels, .transpose_b = true};
-            cuda_kernels::multiply_matrices(device, product, u + std::int64_t{first} * g.channels, u, tile,
-                                            store::write);
+            matmul_geometry const tile_product{.m = count, .n = rows, .k = g.channels, .transpose_b = true};
+            cuda_kernels::multiply_matrices(device, tile_product, u + std::int64_t{first} * g.channels, u, tile,
+                                            store::write, cuda_kernels::product::exact);
             function(first, count);
         }
     };
@@ -116,10 +116,10 @@ inline loss_value contrastive_cross_entropy(gpu& device, contrastive_geometry co
         float const factor = weight / (static_cast<float>(g.pairs) * g.temperature);
         each_tile([&](int first, int count) {
             cuda_kernels::contrastive_weights(stream, g, first, count, factor, log_sums, pull, tile);
-            matmul_geometry const product{.m = count, .n = g.channels, .k = rows};
+            matmul_geometry const tile_product{.m = count, .n = g.channels, .k = rows};
             float* const to = (g.normalize ? du : dh) + std::int64_t{first} * g.channels;
-            cuda_kernels::multiply_matrices(device, product, static_cast<float const*>(tile), u, to,
-                                            g.normalize ? store::write : mode);
+            cuda_kernels::multiply_matrices(device, tile_product, static_cast<float const*>(tile), u, to,
+                                            g.normalize ? store::write : mode, cuda_kernels::product::exact);
         });
         if (g.normalize)
             cuda_kernels::l2_normalize_backward(stream, rows, g.channels, u, inverse, static_cast<float const*>(du), dh,

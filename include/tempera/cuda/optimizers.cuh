@@ -12,9 +12,16 @@ namespace tempera::cuda_kernels {
 
 /// The update with this replay's learning rate.
 template <class Update>
-__device__ Update now(Update u, replay_numbers const* replay) {
-    if (replay != nullptr) u.learning_rate = replay->learning_rate;
+__device__ Update now(Update u, update_memory const& memory) {
+    if (memory.replay != nullptr) u.learning_rate = memory.replay->learning_rate;
     return u;
+}
+/// Gradients times this are those of the loss. The scale is a power of two, so nothing is lost.
+__device__ inline float unscale(update_memory const& memory) {
+    return memory.scaling != nullptr ? 1 / memory.scaling->scale : 1;
+}
+__device__ inline bool skips(update_memory const& memory) {
+    return memory.scaling != nullptr && memory.scaling->not_finite > 0;
 }
 
 /// The blocks that a range needs; those of its norm_splits beyond have nothing to do.
@@ -38,8 +45,9 @@ struct momentum_step {
     float const* g;
     float* momentum;
     float weight_decay;
+    float factor;  ///< of the gradient
 
-    __device__ float gradient(std::int64_t i) const { return g[i] + weight_decay * w[i]; }
+    __device__ float gradient(std::int64_t i) const { return factor * g[i] + weight_decay * w[i]; }
     /// What the trust ratio compares |w| with: the gradient, or the update made of it. Writes nothing.
     __device__ float measured(std::int64_t i) const {
         float const gradient_i = gradient(i);
@@ -66,12 +74,12 @@ struct square_sums {
         total[1] += m * m;
     }
 };
-static __global__ void lars_norms(lars_update u, update_range const* ranges, float* w, float const* g, float* momentum,
-                                  float* partial) {
+static __global__ void lars_norms(lars_update u, update_memory memory, update_range const* ranges, float* w,
+                                  float const* g, float* momentum, float* partial) {
     update_range const range = ranges[blockIdx.x];
     if (blockIdx.y >= splits_of(range)) return;
     float total[2] = {0, 0};
-    each_of_range(range, square_sums{{u, w, g, momentum, range.weight_decay}, total});
+    each_of_range(range, square_sums{{u, w, g, momentum, range.weight_decay, unscale(memory)}, total});
     float const w_sum = block_sum(total[0]);
     float const m_sum = block_sum(total[1]);
     if (threadIdx.x != 0) return;
@@ -86,8 +94,9 @@ struct momentum_at {
     __device__ void operator()(std::int64_t i) const { step.apply(i, trust); }
 };
 /// partial null: trust = 1.
-static __global__ void momentum_kernel(lars_update u, replay_numbers const* replay, update_range const* ranges,
-                                       float* w, float const* g, float* momentum, float const* partial) {
+static __global__ void momentum_kernel(lars_update u, update_memory memory, update_range const* ranges, float* w,
+                                       float const* g, float* momentum, float const* partial) {
+    if (skips(memory)) return;
     update_range const range = ranges[blockIdx.x];
     float trust = 1;
     if (partial != nullptr && range.adapt) {
@@ -99,18 +108,18 @@ static __global__ void momentum_kernel(lars_update u, replay_numbers const* repl
         }
         if (w_sum > 0 && m_sum > 0) trust = u.eta * sqrtf(w_sum) / sqrtf(m_sum);
     }
-    each_of_range(range, momentum_at{{now(u, replay), w, g, momentum, range.weight_decay}, trust});
+    each_of_range(range, momentum_at{{now(u, memory), w, g, momentum, range.weight_decay, unscale(memory)}, trust});
 }
 
-inline void apply_lars(cudaStream_t stream, lars_update const& u, replay_numbers const* replay, int count,
+inline void apply_lars(cudaStream_t stream, lars_update const& u, update_memory const& memory, int count,
                        update_range const* ranges, float* w, float const* g, float* momentum, float* scratch) {
     if (count == 0) return;
     dim3 const grid(static_cast<unsigned>(count), norm_splits);
-    launch(lars_norms, grid, dim3(row_threads), stream, u, ranges, w, g, momentum, scratch);
-    launch(momentum_kernel, grid, dim3(row_threads), stream, u, replay, ranges, w, g, momentum, scratch);
+    launch(lars_norms, grid, dim3(row_threads), stream, u, memory, ranges, w, g, momentum, scratch);
+    launch(momentum_kernel, grid, dim3(row_threads), stream, u, memory, ranges, w, g, momentum, scratch);
 }
 
-inline void apply_sgd(cudaStream_t stream, sgd_update const& u, replay_numbers const* replay, int count,
+inline void apply_sgd(cudaStream_t stream, sgd_update const& u, update_memory const& memory, int count,
                       update_range const* ranges, float* w, float const* g, float* momentum) {
     if (count == 0) return;
     lars_update plain;
@@ -119,44 +128,46 @@ inline void apply_sgd(cudaStream_t stream, sgd_update const& u, replay_numbers c
     plain.nesterov = u.nesterov;
     plain.classic_momentum = u.classic_momentum;
     float const* const no_norms = nullptr;
-    launch(momentum_kernel, dim3(static_cast<unsigned>(count), norm_splits), dim3(row_threads), stream, plain, replay,
+    launch(momentum_kernel, dim3(static_cast<unsigned>(count), norm_splits), dim3(row_threads), stream, plain, memory,
            ranges, w, g, momentum, no_norms);
 }
 
 /// rate = lr sqrt(1 - beta2^step) / (1 - beta1^step), by one thread: powers in double are slow.
-static __global__ void adam_rate_kernel(adam_update u, replay_numbers const* replay, float* rate) {
-    auto const step = static_cast<double>(u.step + (replay != nullptr ? replay->later_updates : 0));
-    double const learning_rate = now(u, replay).learning_rate;
+static __global__ void adam_rate_kernel(adam_update u, update_memory memory, float* rate) {
+    auto const step = static_cast<double>(u.step + (memory.replay != nullptr ? memory.replay->later_updates : 0));
+    double const learning_rate = now(u, memory).learning_rate;
     *rate = static_cast<float>(learning_rate * sqrt(1 - pow(double{u.beta2}, step)) / (1 - pow(double{u.beta1}, step)));
 }
 
 struct adam_at {
     adam_update u;
     float weight_decay;
+    float factor;  ///< of the gradient
     float rate;
     float* w;
     float const* g;
     float* first;
     float* second;
     __device__ void operator()(std::int64_t i) const {
-        float const gradient = g[i] + weight_decay * w[i];
+        float const gradient = factor * g[i] + weight_decay * w[i];
         first[i] = u.beta1 * first[i] + (1 - u.beta1) * gradient;
         second[i] = u.beta2 * second[i] + (1 - u.beta2) * (gradient * gradient);
         w[i] -= rate * first[i] / (sqrtf(second[i]) + u.epsilon);
     }
 };
-static __global__ void adam_kernel(adam_update u, float const* rate, update_range const* ranges, float* w,
-                                   float const* g, float* first, float* second) {
+static __global__ void adam_kernel(adam_update u, update_memory memory, float const* rate, update_range const* ranges,
+                                   float* w, float const* g, float* first, float* second) {
+    if (skips(memory)) return;
     update_range const range = ranges[blockIdx.x];
-    each_of_range(range, adam_at{u, range.weight_decay, *rate, w, g, first, second});
+    each_of_range(range, adam_at{u, range.weight_decay, unscale(memory), *rate, w, g, first, second});
 }
-inline void apply_adam(cudaStream_t stream, adam_update const& u, replay_numbers const* replay, int count,
+inline void apply_adam(cudaStream_t stream, adam_update const& u, update_memory const& memory, int count,
                        update_range const* ranges, float* w, float const* g, float* first, float* second,
                        float* scratch) {
     if (count == 0) return;
-    launch(adam_rate_kernel, dim3(1), dim3(1), stream, u, replay, scratch);
-    launch(adam_kernel, dim3(static_cast<unsigned>(count), norm_splits), dim3(row_threads), stream, u, scratch, ranges,
-           w, g, first, second);
+    launch(adam_rate_kernel, dim3(1), dim3(1), stream, u, memory, scratch);
+    launch(adam_kernel, dim3(static_cast<unsigned>(count), norm_splits), dim3(row_threads), stream, u, memory, scratch,
+           ranges, w, g, first, second);
 }
 
 struct ema_at {

@@ -22,11 +22,28 @@ struct loss_tally {
     float bad = 0;  ///< rows whose label no class has
 };
 
+/// The loss scale and how it has fared (loss_scale.hpp).
+struct scale_numbers {
+    float scale = 1;
+    float not_finite = 0;         ///< above 0: the gradients of this step hold infinity or NaN, it is skipped
+    std::int32_t good_steps = 0;  ///< since the scale was changed
+    std::int32_t skipped = 0;     ///< steps in all
+};
+
+/// What an update reads in device memory. Null: nothing.
+struct update_memory {
+    replay_numbers const* replay = nullptr;
+    scale_numbers const* scaling = nullptr;
+};
+
 /// The memory of the step that a gpu is running.
 struct running_step {
     replay_numbers const* replay = nullptr;  ///< null: the step is not being captured
     loss_tally* tally = nullptr;             ///< null: values are wanted on the host alone
+    scale_numbers const* scaling = nullptr;  ///< null: gradients are not scaled
     int losses = 0;                          ///< added to the tally so far
+
+    update_memory update() const { return {replay, scaling}; }
 };
 
 }  // namespace tempera

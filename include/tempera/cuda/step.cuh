@@ -33,4 +33,35 @@ inline void add_to_tally(cudaStream_t stream, loss_sums const* sums, float rows,
     launch(add_to_tally_kernel, dim3(1), dim3(1), stream, sums, rows, factor, first, tally);
 }
 
+struct scale_by_at {
+    scale_numbers const* scaling;
+    float* y;
+    __device__ void operator()(std::int64_t i) const { y[i] *= scaling->scale; }
+};
+inline void scale_by(cudaStream_t stream, std::int64_t n, scale_numbers const* scaling, float* y) {
+    each(stream, n, scale_by_at{scaling, y});
+}
+
+static __global__ void note_not_finite_kernel(loss_sums const* sums, scale_numbers* scaling) {
+    scaling->not_finite = sums->bad;
+}
+inline void note_not_finite(cudaStream_t stream, loss_sums const* sums, scale_numbers* scaling) {
+    launch(note_not_finite_kernel, dim3(1), dim3(1), stream, sums, scaling);
+}
+
+static __global__ void adjust_scale_kernel(int interval, scale_numbers* scaling) {
+    constexpr float largest = 16777216;
+    if (scaling->not_finite > 0) {
+        scaling->scale = fmaxf(scaling->scale / 2, 1);
+        scaling->good_steps = 0;
+        ++scaling->skipped;
+    } else if (++scaling->good_steps >= interval) {
+        scaling->scale = fminf(scaling->scale * 2, largest);
+        scaling->good_steps = 0;
+    }
+}
+inline void adjust_scale(cudaStream_t stream, int interval, scale_numbers* scaling) {
+    launch(adjust_scale_kernel, dim3(1), dim3(1), stream, interval, scaling);
+}
+
 }  // namespace tempera::cuda_kernels
