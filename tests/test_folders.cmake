@@ -8,7 +8,7 @@ set(need_xtensor "xtensor")
 set(link_xtensor xtensor)
 
 # Instruction sets whose kernels tests are repeated with, and the ones that this machine has.
-set(instruction_sets portable avx2 avx512 avx512_bf16)
+set(instruction_sets portable avx2 avx512 avx512_bf16 amx)
 set(folders_per_instruction_set cpu runtime)
 try_run(seen_instruction_sets_result seen_instruction_sets_compiled
         "${CMAKE_CURRENT_BINARY_DIR}" "${CMAKE_CURRENT_SOURCE_DIR}/build/instruction_sets.cpp"

@@ -169,10 +169,15 @@ TEST_CASE("an instruction set by name", "[cpu][isa]") {
           "TEMPERA_ISA: expected an instruction set of this machine (at most avx2), "
           "found avx512; unset it to use the best one");
     CHECK(message("AVX2", isa::avx512) ==
-          "TEMPERA_ISA: expected portable, avx2, avx512 or avx512_bf16, found 'AVX2'; "
+          "TEMPERA_ISA: expected portable, avx2, avx512, avx512_bf16 or amx, found 'AVX2'; "
           "unset it to use the best one of this machine");
     CHECK(isa_named("avx512_bf16", isa::avx512_bf16) == isa::avx512_bf16);
     CHECK(fastest_isa(isa::avx2) == isa::avx2);
+    CHECK(isa_named("amx", isa::amx) == isa::amx);
+    CHECK(message("amx", isa::avx512_bf16) ==
+          "TEMPERA_ISA: expected an instruction set of this machine (at most avx512_bf16), "
+          "found amx; unset it to use the best one");
+    CHECK(fastest_isa(isa::amx) == fastest_isa(isa::avx512_bf16));  // tiles are used on request only
 
     char const* const given = std::getenv("TEMPERA_ISA");
     std::string const before = given == nullptr ? "" : given;

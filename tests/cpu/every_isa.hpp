@@ -13,7 +13,8 @@
 template <class F>
 void every_isa(F const& f) {
     for (tempera::isa const level :
-         {tempera::isa::portable, tempera::isa::avx2, tempera::isa::avx512, tempera::isa::avx512_bf16}) {
+         {tempera::isa::portable, tempera::isa::avx2, tempera::isa::avx512, tempera::isa::avx512_bf16,
+          tempera::isa::amx}) {
         if (level > tempera::detected_isa()) break;
         std::string const name(tempera::name_of(level));
         setenv("TEMPERA_ISA", name.c_str(), 1);

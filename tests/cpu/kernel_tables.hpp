@@ -19,6 +19,7 @@ std::vector<cpu_kernels::gemm_kernels<T> const*> kernel_tables() {
     if (detected_isa() >= isa::avx512) all.push_back(&cpu_kernels::avx512::gemm_table<T>);
     if constexpr (std::is_same_v<T, bf16>) {
         all.push_back(&cpu_kernels::emulated_pairs::gemm_pairs_table);
+        all.push_back(&cpu_kernels::emulated_amx::gemm_amx_table);
         if (detected_isa() >= isa::avx512_bf16) all.push_back(&cpu_kernels::avx512_bf16::gemm_pairs_table);
     }
     return all;

@@ -229,8 +229,8 @@ void backward_weights_with(cpu& device, gemm_kernels<T> const& kernels, convolut
             m.depth = static_cast<int>(ceil_divide(count, kernels.pair));
             m.a = slopes;
             m.a_group = tr * m.depth;
-            m.a_row = 1;
-            m.a_step = tr;
+            m.a_row = kernels.row_major ? m.depth : 1;
+            m.a_step = kernels.row_major ? 1 : tr;
             m.b = windows;
             m.b_panel = tc;
             m.b_step = line;

@@ -4,7 +4,7 @@
 }  // namespace tempera::cpu_kernels::TEMPERA_TARGET_NAME
 
 #if defined(__clang__)
-#if TEMPERA_TARGET >= 2 && TEMPERA_TARGET <= 4
+#if TEMPERA_TARGET >= 2 && TEMPERA_TARGET <= 5
 #pragma clang attribute pop
 #endif
 #elif defined(__GNUC__)

@@ -64,6 +64,7 @@ struct gemm_tiles {
     void (*add_parts)(float const* from, std::ptrdiff_t stride, int parts, std::int64_t count, float* y,
                       bool accumulate);
     float (*spin)(std::int64_t steps);
+    bool row_major = false;  ///< `interleave` leaves the steps of a row side by side, not those of a group of rows
 };
 
 /// The same with the copies from and to maps of T. In pairs, the channels of a window_walk and the lines that
@@ -92,6 +93,8 @@ struct gemm_kernels : gemm_tiles {
 #include <tempera/cpu/each_pairs_target.hpp>
 #define TEMPERA_KERNEL_FILE <tempera/cpu/kernels/gemm_pairs.hpp>
 #include <tempera/cpu/each_pairs_target.hpp>
+#define TEMPERA_KERNEL_FILE <tempera/cpu/kernels/gemm_amx.hpp>
+#include <tempera/cpu/each_amx_target.hpp>
 
 namespace tempera::cpu_kernels {
 
@@ -107,6 +110,7 @@ template <class T>
 gemm_kernels<T> const& gemm_pairs_of(isa level) {
 #if defined(__x86_64__)
     if constexpr (std::is_same_v<T, bf16>) {
+        if (level == isa::amx) return amx::gemm_amx_table;
         if (level == isa::avx512_bf16) return avx512_bf16::gemm_pairs_table;
     }
 #endif

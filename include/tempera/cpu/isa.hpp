@@ -7,6 +7,8 @@
 //   avx512        AVX-512 F, BW, DQ and VL
 //   avx512_bf16   the same with dot products of bf16 pairs, at twice the speed of float32 on AMD's processors. Intel's
 //                 take four times as long for one as for an FMA: there it is used only where TEMPERA_ISA names it
+//   amx           the same with tiles of 16 x 16 such dot products at a time (Intel's AMX-BF16). Tested in emulation only,
+//                 and unmeasured: used only where TEMPERA_ISA names it
 //
 // Detection reads CPUID and XGETBV itself: the machine must have the instructions and the operating
 // system must save the registers.
@@ -17,21 +19,44 @@
 #if defined(__x86_64__)
 #include <cpuid.h>
 #endif
+#if defined(__x86_64__) && defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 #include <tempera/core/error.hpp>
 
 namespace tempera {
 
-enum class isa { portable, avx2, avx512, avx512_bf16 };
+enum class isa { portable, avx2, avx512, avx512_bf16, amx };
 
 constexpr std::string_view name_of(isa level) {
     switch (level) {
+        case isa::amx: return "amx";
         case isa::avx512_bf16: return "avx512_bf16";
         case isa::avx512: return "avx512";
         case isa::avx2: return "avx2";
         case isa::portable: break;
     }
     return "portable";
+}
+
+/// What Linux says of the memory of tiles, which a process must ask for: arch_prctl 0x1021 which states there are, 0x1023
+/// to use the one of tiles.
+inline bool knows_tile_state() {
+#if defined(__x86_64__) && defined(__linux__)
+    unsigned long states = 0;
+    return syscall(SYS_arch_prctl, 0x1021, &states) == 0 && (states >> 18 & 1UL) != 0;
+#else
+    return false;
+#endif
+}
+inline bool take_tile_state() {
+#if defined(__x86_64__) && defined(__linux__)
+    return syscall(SYS_arch_prctl, 0x1023, 18UL) == 0;
+#else
+    return false;
+#endif
 }
 
 /// The best instruction set of this machine.
@@ -52,8 +77,9 @@ inline isa detected_isa() {
     if ((enabled & 0x6U) != 0x6U || (b >> 5 & 1U) == 0) return isa::portable;
     unsigned const avx512_bits = 1U << 16 | 1U << 17 | 1U << 30 | 1U << 31;  // F, DQ, BW, VL
     if ((enabled & 0xe6U) != 0xe6U || (b & avx512_bits) != avx512_bits) return isa::avx2;
+    bool const tiles = (d >> 22 & 1U) != 0 && (d >> 24 & 1U) != 0;  // AMX-BF16, AMX-TILE
     if (__get_cpuid_count(7, 1, &a, &b, &c, &d) == 0 || (a >> 5 & 1U) == 0) return isa::avx512;
-    return isa::avx512_bf16;
+    return tiles && (enabled & 0x60000U) == 0x60000U && knows_tile_state() ? isa::amx : isa::avx512_bf16;
 #else
     return isa::portable;
 #endif
@@ -62,7 +88,7 @@ inline isa detected_isa() {
 /// The instruction set that a word names, no better than `machine`.
 /// Throws error for an unknown word, and for one that the machine lacks.
 inline isa isa_named(std::string_view word, isa machine) {
-    for (isa const level : {isa::portable, isa::avx2, isa::avx512, isa::avx512_bf16}) {
+    for (isa const level : {isa::portable, isa::avx2, isa::avx512, isa::avx512_bf16, isa::amx}) {
         if (word != name_of(level)) continue;
         if (level > machine) {
             throw error("TEMPERA_ISA", {"an instruction set of this machine (at most ", name_of(machine), ")"}, word,
@@ -70,11 +96,11 @@ inline isa isa_named(std::string_view word, isa machine) {
         }
         return level;
     }
-    throw error("TEMPERA_ISA", "portable, avx2, avx512 or avx512_bf16", {"'", word, "'"},
+    throw error("TEMPERA_ISA", "portable, avx2, avx512, avx512_bf16 or amx", {"'", word, "'"},
                 "unset it to use the best one of this machine");
 }
 
-/// The fastest instruction set of a machine.
+/// The fastest instruction set of a machine, as far as it has been measured.
 inline isa fastest_isa(isa machine) {
     bool intel = false;
 #if defined(__x86_64__)
@@ -84,14 +110,20 @@ inline isa fastest_isa(isa machine) {
     unsigned d = 0;
     intel = __get_cpuid(0, &a, &b, &c, &d) != 0 && b == signature_INTEL_ebx;
 #endif
-    return intel && machine == isa::avx512_bf16 ? isa::avx512 : machine;
+    isa const vectors = machine == isa::amx ? isa::avx512_bf16 : machine;
+    return intel && vectors == isa::avx512_bf16 ? isa::avx512 : vectors;
 }
 
 /// The instruction set to use: what the environment variable TEMPERA_ISA names, else the fastest one.
 inline isa chosen_isa() {
     isa const machine = detected_isa();
     char const* const word = std::getenv("TEMPERA_ISA");
-    return word == nullptr || *word == '\0' ? fastest_isa(machine) : isa_named(word, machine);
+    isa const level = word == nullptr || *word == '\0' ? fastest_isa(machine) : isa_named(word, machine);
+    if (level == isa::amx && !take_tile_state()) {
+        throw error("TEMPERA_ISA", "a system that lends this process the memory of tiles", "one that refuses",
+                    "unset it to use the best instruction set without");
+    }
+    return level;
 }
 
 }  // namespace tempera

@@ -54,6 +54,7 @@ template <class Table>
 constexpr Table const& choose(isa level, Table const& portable_table, Table const& avx2_table,
                               Table const& avx512_table) {
     switch (level) {
+        case isa::amx:
         case isa::avx512_bf16:
         case isa::avx512: return avx512_table;
         case isa::avx2: return avx2_table;

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+// The product of bf16 pairs by tiles (AMX-BF16), and its table. Included for the instruction set with tiles (see
+// each_amx_target.hpp), after gemm_pairs.hpp, whose copies it shares. A tile holds 16 rows of 64 bytes:
+//
+//   tiles 0 to 3   32 x 32 sums of c        4, 5   32 rows of a, 16 pairs of each        6, 7   16 pairs of b, 32 columns
+//
+// TDPBF16PS adds to c[i, j] both products of all 16 pairs a[i, k], b[k, j]: an element of a or b is what it is for dot
+// products in vectors, but rows of a must be read along k. `interleave` leaves them so (row_major). Where fewer than 16
+// pairs are left, they go through copies filled up with zeros; fewer rows are a matter of the tiles' configuration.
+
+#if TEMPERA_TARGET == 5
+namespace pairs = cpu_kernels::avx512_bf16;
+namespace single = cpu_kernels::avx512;
+#define TEMPERA_TILE(operation, ...) _tile_##operation(__VA_ARGS__)
+#else
+namespace pairs = cpu_kernels::emulated_pairs;
+namespace single = cpu_kernels::emulated;
+#define TEMPERA_TILE(operation, ...) tiles.operation(__VA_ARGS__)
+#endif
+
+using vf = pairs::vf;
+constexpr int side = 16;  ///< rows of a tile, and its columns of 4 bytes
+constexpr int tile_rows = 2 * side;
+constexpr int tile_columns = pairs::tile_columns;
+static_assert(tile_columns == 2 * side);
+
+/// The 64 bytes that LDTILECFG reads.
+struct alignas(64) tile_configuration {
+    std::uint8_t palette = 1, start_row = 0, reserved[14] = {};
+    std::uint16_t bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+    std::uint8_t rows[16];
+
+    explicit tile_configuration(int upper, int lower)
+        : rows{static_cast<std::uint8_t>(upper),
+               static_cast<std::uint8_t>(upper),
+               static_cast<std::uint8_t>(lower),
+               static_cast<std::uint8_t>(lower),
+               static_cast<std::uint8_t>(upper),
+               static_cast<std::uint8_t>(lower),
+               side,
+               side} {}
+};
+
+static_assert(sizeof(tile_configuration) == 64);
+
+#if TEMPERA_TARGET != 5
+/// What the processor does with tiles, for tests.
+struct tile_unit {
+    int rows[8];
+    float data[8][side][side];
+
+    void loadconfig(tile_configuration const* c) {
+        for (int t = 0; t < 8; ++t) rows[t] = c->rows[t];
+    }
+    void zero(int t) { __builtin_memset(data[t], 0, sizeof data[t]); }
+    void loadd(int t, float const* from, std::ptrdiff_t stride) {
+        zero(t);
+        for (int i = 0; i < rows[t]; ++i)
+            __builtin_memcpy(data[t][i], reinterpret_cast<char const*>(from) + i * stride, sizeof data[t][i]);
+    }
+    void stored(int t, float* to, std::ptrdiff_t stride) const {
+        for (int i = 0; i < rows[t]; ++i)
+            __builtin_memcpy(reinterpret_cast<char*>(to) + i * stride, data[t][i], sizeof data[t][i]);
+    }
+    static float half(float pair, int which) {
+        std::uint32_t bits;
+        __builtin_memcpy(&bits, &pair, sizeof bits);
+        bits = which == 0 ? bits << 16 : bits & 0xffff0000U;
+        __builtin_memcpy(&pair, &bits, sizeof bits);
+        return pair;
+    }
+    void dpbf16ps(int c, int a, int b) {
+        for (int i = 0; i < rows[c]; ++i) {
+            for (int k = 0; k < side; ++k) {
+                for (int j = 0; j < side; ++j) {
+                    for (int p = 0; p < 2; ++p) data[c][i][j] += half(data[a][i][k], p) * half(data[b][k][j], p);
+                }
+            }
+        }
+    }
+    void release() {}
+};
+#endif
+
+/// The compiler takes no note of what tile instructions read: what was written there is in memory from here on.
+TEMPERA_INLINE void settle(void const* written) { __asm__ volatile("" ::"r"(written) : "memory"); }
+
+/// 16 rows of 32 elements: the first `rows` rows of `count` elements, zero after them.
+static float const* filled(float const* from, std::ptrdiff_t line, int rows, int count, float* to) {
+    __builtin_memset(to, 0, sizeof(float) * side * tile_columns);
+    for (int i = 0; i < rows; ++i)
+        __builtin_memcpy(to + i * tile_columns, from + i * line, sizeof(float) * static_cast<std::size_t>(count));
+    settle(to);
+    return to;
+}
+
+/// Rows of sums to c, with bias and what is there.
+static void add_lines(gemm_block const& g, float const* lanes, int row, int rows, int column) {
+    for (int v = 0; v < tile_columns && column + v < g.columns; v += side) {
+        int const count = g.columns - column - v < side ? g.columns - column - v : side;
+        vf const bias = g.bias != nullptr ? pairs::vload_n(g.bias + column + v, count) : pairs::vzero();
+        for (int i = 0; i < rows; ++i) {
+            float* const c = g.c + g.c_rows[row + i] + column + v;
+            vf const sum = pairs::vload(lanes + i * tile_columns + v) + bias;
+            pairs::vstore_n(c, g.accumulate ? pairs::vload_n(c, count) + sum : sum, count);
+        }
+    }
+}
+
+static void multiply(gemm_block const& g) {
+    constexpr std::ptrdiff_t word = sizeof(float), sums = tile_columns * word;
+    alignas(64) float lanes[tile_rows * tile_columns];
+    alignas(64) float rest[3][side * tile_columns];
+#if TEMPERA_TARGET != 5
+    tile_unit tiles;
+#endif
+    int configured = 0;
+    for (int j = 0; j < g.columns; j += tile_columns) {
+        for (int i = 0; i < g.rows; i += tile_rows) {
+            int const rows = g.rows - i < tile_rows ? g.rows - i : tile_rows;
+            int const upper = rows < side ? rows : side, lower = rows - upper;
+            if (rows != configured) {
+                tile_configuration const c(upper, lower > 0 ? lower : 1);
+                settle(&c);
+                TEMPERA_TILE(loadconfig, &c);
+                configured = rows;
+            }
+            float const* a = g.a + i / tile_rows * g.a_group;
+            float const* b = g.b + j / tile_columns * g.b_panel;
+            float const* below = lower > 0 ? a + side * g.a_row : a;
+            std::ptrdiff_t a_line = g.a_row * word, b_line = g.b_step * word;
+            TEMPERA_TILE(zero, 0);
+            TEMPERA_TILE(zero, 1);
+            TEMPERA_TILE(zero, 2);
+            TEMPERA_TILE(zero, 3);
+            for (int left = g.depth; left > 0; left -= side) {
+                if (left < side) {
+                    a = filled(a, g.a_row, upper, left, rest[0]);
+                    below = filled(below, g.a_row, lower, left, rest[1]);
+                    b = filled(b, g.b_step, left, tile_columns, rest[2]);
+                    a_line = b_line = sums;
+                }
+                TEMPERA_TILE(loadd, 4, a, a_line);
+                TEMPERA_TILE(loadd, 5, below, a_line);
+                TEMPERA_TILE(loadd, 6, b, b_line);
+                TEMPERA_TILE(loadd, 7, b + side, b_line);
+                TEMPERA_TILE(dpbf16ps, 0, 4, 6);
+                TEMPERA_TILE(dpbf16ps, 1, 4, 7);
+                TEMPERA_TILE(dpbf16ps, 2, 5, 6);
+                TEMPERA_TILE(dpbf16ps, 3, 5, 7);
+                a += side;
+                below += side;
+                b += side * g.b_step;
+            }
+            TEMPERA_TILE(stored, 0, lanes, sums);
+            TEMPERA_TILE(stored, 1, lanes + side, sums);
+            TEMPERA_TILE(stored, 2, lanes + side * tile_columns, sums);
+            TEMPERA_TILE(stored, 3, lanes + side * tile_columns + side, sums);
+            add_lines(g, lanes, i, rows, j);
+        }
+    }
+    TEMPERA_TILE(release);
+}
+
+/// to[row][k] = {from[2 k, row], from[2 k + 1, row]}, zero after the last of `depth` lines.
+static void interleave(bf16 const* from, std::ptrdiff_t line, int depth, int rows, float* to) {
+    int const steps = (depth + 1) / 2;
+    for (int i = 0; i < rows; i += side, to += std::ptrdiff_t{steps} * side) {
+        int const count = rows - i < side ? rows - i : side;
+        for (int k = 0; k < steps; ++k) {
+            bf16 const* const even = from + 2 * k * line + i;
+            bool const both = 2 * k + 1 < depth;
+            float column[side];
+            pairs::vstore(column, pairs::paired(pairs::vload_n(even, count),
+                                                both ? pairs::vload_n(even + line, count) : pairs::vzero()));
+            for (int r = 0; r < count; ++r) __builtin_memcpy(to + r * steps + k, column + r, sizeof(float));
+        }
+    }
+}
+
+/// Products of tiles only, four independent ones a step. Measures the peak.
+static float spin(std::int64_t steps) {
+    alignas(64) float lanes[side * side] = {};
+#if TEMPERA_TARGET != 5
+    tile_unit tiles;
+#endif
+    tile_configuration const c(side, side);
+    settle(&c);
+    TEMPERA_TILE(loadconfig, &c);
+    TEMPERA_TILE(zero, 0);
+    TEMPERA_TILE(zero, 1);
+    TEMPERA_TILE(zero, 2);
+    TEMPERA_TILE(zero, 3);
+    TEMPERA_TILE(zero, 4);
+    TEMPERA_TILE(zero, 6);
+    for (std::int64_t k = 0; k < steps; ++k) {
+        TEMPERA_TILE(dpbf16ps, 0, 4, 6);
+        TEMPERA_TILE(dpbf16ps, 1, 4, 6);
+        TEMPERA_TILE(dpbf16ps, 2, 4, 6);
+        TEMPERA_TILE(dpbf16ps, 3, 4, 6);
+    }
+    TEMPERA_TILE(stored, 0, lanes, side * 4);
+    TEMPERA_TILE(release);
+    return lanes[0];
+}
+
+#undef TEMPERA_TILE
+
+static constexpr gemm_kernels<bf16> gemm_amx_table{
+    {
+#if TEMPERA_TARGET == 5
+        "amx 32x32",
+#else
+        "emulated amx 32x32",
+#endif
+        2, tile_rows, tile_columns, 1152, 16 * side* side* side, multiply, pairs::pack, single::interleave<float>,
+        single::add_parts, spin, true},
+    single::gather<float>,
+    pairs::gather_steps,
+    interleave,
+    single::scatter<bf16>,
+    single::add_rows<bf16>};
