@@ -2,7 +2,7 @@
 // Vectors of `width` floats: 4 portable, 8 avx2, 16 avx512. Included once per instruction set (see target.hpp).
 //
 //   vf  vi                      floats, int32; + - * / are the language's own, vector with vector
-//   vload(p)  vload_n(p, n)     unaligned, p to float or bf16; n < width elements, the rest zero
+//   vload(p)  vload_n(p, n)     unaligned, p to float or bf16; n <= width elements, the rest zero
 //   vstore(p, v)  vstore_n(p, v, n)      bf16 rounds to nearest even
 //   vzero()  vset(x)            all lanes
 //   vfma(a, b, c)               a b + c, rounded once on avx2 and avx512
