@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 // Kernels of device/batch_norm.hpp over {rows, channels}: two passes for mean and variance (no cancellation), one for
-// y, two for the gradients (sums, then dx).
+// y, two for the gradients (sums, then dx). Those that write maps work in packs of 16 bytes (along_channels.cuh).
 
+#include <tempera/cuda/along_channels.cuh>
 #include <tempera/cuda/launch.hpp>
 #include <tempera/cuda/rows.cuh>
 
@@ -63,6 +64,7 @@ struct channel_state {
     float scale;
     float offset;
 
+    channel_state() = default;
     __device__ channel_state(batch_norm_state const& s, float epsilon, int c)
         : mean(s.mean[c]),
           inverse(1 / sqrtf(s.variance[c] + epsilon)),
@@ -71,24 +73,45 @@ struct channel_state {
 };
 
 template <class T>
-struct batch_norm_apply_at {
+struct batch_norm_apply_work {
     batch_norm_geometry g;
     batch_norm_state s;
     T const* x;
     T const* residual;
     bool fused_relu;
     T* y;
-    __device__ void operator()(std::int64_t i) const {
-        channel_state const at(s, g.epsilon, static_cast<int>(i % g.channels));
-        float v = at.scale * ((as_float(x[i]) - at.mean) * at.inverse) + at.offset;
-        if (residual != nullptr) v += as_float(residual[i]);
-        put(y[i], !fused_relu || v > 0 || v != v ? v : 0);
+
+    template <int Width>
+    struct states {
+        channel_state at[Width];
+    };
+    template <int Width>
+    __device__ states<Width> channels(int c) const {
+        states<Width> all;
+        for (int k = 0; k < Width; ++k) all.at[k] = channel_state(s, g.epsilon, c + k);
+        return all;
+    }
+
+    template <int Width>
+    __device__ void operator()(std::int64_t i, states<Width> const& states_) const {
+        auto const in = load_pack<Width>(x + i);
+        pack<T, Width> added = {};
+        if (residual != nullptr) added = load_pack<Width>(residual + i);
+        pack<T, Width> out;
+        for (int k = 0; k < Width; ++k) {
+            channel_state const& at = states_.at[k];
+            float v = at.scale * ((as_float(in.at[k]) - at.mean) * at.inverse) + at.offset;
+            if (residual != nullptr) v += as_float(added.at[k]);
+            put(out.at[k], !fused_relu || v > 0 || v != v ? v : 0);
+        }
+        store_pack(y + i, out);
     }
 };
 template <class T>
 void batch_norm_apply(cudaStream_t stream, batch_norm_geometry const& g, batch_norm_state const& s, T const* x,
                       T const* residual, bool fused_relu, T* y) {
-    each(stream, g.rows * g.channels, batch_norm_apply_at<T>{g, s, x, residual, fused_relu, y});
+    along_channels<T>(stream, g.rows, g.channels, batch_norm_apply_work<T>{g, s, x, residual, fused_relu, y},
+                      {x, residual, y});
 }
 
 /// dy where the fused ReLU let the value through; y null: no ReLU was fused.
@@ -128,7 +151,7 @@ struct finish_gradient_sums {
 };
 
 template <class T>
-struct batch_norm_backward_at {
+struct batch_norm_backward_work {
     batch_norm_geometry g;
     batch_norm_state s;
     T const* x;
@@ -136,20 +159,55 @@ struct batch_norm_backward_at {
     T const* dy;
     batch_norm_gradients<T> out;
     float const* sum;  ///< null with moving statistics
-    __device__ void operator()(std::int64_t i) const {
-        auto const c = static_cast<int>(i % g.channels);
-        float const gradient = masked(y, dy, i);
-        if (out.dx != nullptr) {
-            channel_state const at(s, g.epsilon, c);
-            float d = gradient;
-            if (sum != nullptr) {
-                float const z = (as_float(x[i]) - at.mean) * at.inverse;
-                auto const rows = static_cast<float>(g.rows);
-                d -= sum[c] / rows + z * (sum[g.channels + c] / rows);
-            }
-            put(out.dx[i], at.scale * at.inverse * d, out.dx_store);
+
+    template <int Width>
+    struct states {
+        channel_state at[Width];
+        float mean_g[Width];   ///< doffset / rows
+        float mean_gz[Width];  ///< dscale / rows
+    };
+    template <int Width>
+    __device__ states<Width> channels(int c) const {
+        states<Width> all;
+        auto const rows = static_cast<float>(g.rows);
+        for (int k = 0; k < Width; ++k) {
+            all.at[k] = channel_state(s, g.epsilon, c + k);
+            all.mean_g[k] = sum == nullptr ? 0 : sum[c + k] / rows;
+            all.mean_gz[k] = sum == nullptr ? 0 : sum[g.channels + c + k] / rows;
         }
-        if (out.dresidual != nullptr) put(out.dresidual[i], gradient, out.dresidual_store);
+        return all;
+    }
+
+    template <int Width>
+    __device__ void operator()(std::int64_t i, states<Width> const& states_) const {
+        pack<T, Width> gradient = load_pack<Width>(dy + i);
+        if (y != nullptr) {
+            auto const seen = load_pack<Width>(y + i);
+            for (int k = 0; k < Width; ++k)
+                if (!(as_float(seen.at[k]) > 0)) gradient.at[k] = T{};
+        }
+        if (out.dx != nullptr) {
+            pack<T, Width> in = {};
+            if (sum != nullptr) in = load_pack<Width>(x + i);
+            pack<T, Width> dx = {};
+            if (out.dx_store == store::accumulate) dx = load_pack<Width>(out.dx + i);
+            for (int k = 0; k < Width; ++k) {
+                channel_state const& at = states_.at[k];
+                float d = as_float(gradient.at[k]);
+                if (sum != nullptr) {
+                    float const z = (as_float(in.at[k]) - at.mean) * at.inverse;
+                    d -= states_.mean_g[k] + z * states_.mean_gz[k];
+                }
+                put(dx.at[k], at.scale * at.inverse * d, out.dx_store);
+            }
+            store_pack(out.dx + i, dx);
+        }
+        if (out.dresidual != nullptr) {
+            pack<T, Width> dresidual = {};
+            if (out.dresidual_store == store::accumulate) dresidual = load_pack<Width>(out.dresidual + i);
+            for (int k = 0; k < Width; ++k) put(dresidual.at[k], as_float(gradient.at[k]), out.dresidual_store);
+            store_pack(out.dresidual + i, dresidual);
+        }
     }
 };
 template <class T>
@@ -162,8 +220,9 @@ void batch_norm_backward(cudaStream_t stream, batch_norm_geometry const& g, batc
         columns<2>(stream, g.rows, g.channels, gradient_sums_term<T>{g, s, x, y, dy},
                    finish_gradient_sums{g.channels, sum, out.dscale, out.doffset, out.parameter_store}, scratch);
     if (out.dx != nullptr || out.dresidual != nullptr)
-        each(stream, g.rows * g.channels,
-             batch_norm_backward_at<T>{g, s, x, y, dy, out, sums_for_dx ? sum : nullptr});
+        along_channels<T>(stream, g.rows, g.channels,
+                          batch_norm_backward_work<T>{g, s, x, y, dy, out, sums_for_dx ? sum : nullptr},
+                          {x, y, dy, out.dx, out.dresidual});
 }
 
 }  // namespace tempera::cuda_kernels

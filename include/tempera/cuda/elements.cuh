@@ -40,4 +40,18 @@ __device__ void put(T& target, float x, store mode) {
     put(target, mode == store::accumulate ? as_float(target) + x : x);
 }
 
+/// Neighbouring elements that are loaded and stored at once.
+template <class T, int Width>
+struct alignas(sizeof(T) * Width) pack {
+    T at[Width];
+};
+template <int Width, class T>
+__device__ pack<T, Width> load_pack(T const* from) {
+    return *reinterpret_cast<pack<T, Width> const*>(from);
+}
+template <int Width, class T>
+__device__ void store_pack(T* to, pack<T, Width> const& values) {
+    *reinterpret_cast<pack<T, Width>*>(to) = values;
+}
+
 }  // namespace tempera::cuda_kernels

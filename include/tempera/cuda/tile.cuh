@@ -23,7 +23,7 @@ __host__ __device__ constexpr int chunk_place(int row, int column) {
 struct odometer {
     int high, middle, low;
 
-    __host__ constexpr __device__ odometer(int number, int middles, int lows)
+    constexpr __host__ __device__ odometer(int number, int middles, int lows)
         : high(number / lows / middles), middle(number / lows % middles), low(number % lows) {}
 
     /// The sum of two numbers in the same digits, without divisions.
@@ -40,12 +40,6 @@ struct odometer {
             ++high;
         }
     }
-};
-
-/// What a thread loads and stores at once.
-template <class T>
-struct alignas(chunk_bytes) chunk {
-    T at[chunk_bytes / sizeof(T)];
 };
 
 }  // namespace tempera::cuda_kernels

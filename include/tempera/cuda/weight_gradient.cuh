@@ -99,8 +99,7 @@ __global__ void __launch_bounds__(product_threads, 2)
             int const channel = first_column + column;
             if (number >= rows || channel >= g.out_channels) return;
             float* const to = partial + (std::int64_t{blockIdx.z} * rows + number) * g.out_channels + channel;
-            for (int i = 0; i < chunk_elements; i += 4)
-                *reinterpret_cast<chunk<float>*>(to + i) = {{values[i], values[i + 1], values[i + 2], values[i + 3]}};
+            for (int i = 0; i < chunk_elements; i += 4) store_pack(to + i, load_pack<4>(values + i));
         });
     });
 }

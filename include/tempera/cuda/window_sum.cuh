@@ -108,14 +108,14 @@ __global__ void __launch_bounds__(product_threads, 2)
             int const out_column = sum.across.out_first + at.low * sum.out_step;
             std::int64_t const position =
                 (std::int64_t{at.high} * sum.down.out_size + out_row) * sum.across.out_size + out_column;
-            auto* const to = reinterpret_cast<chunk<T>*>(out + position * sum.out_channels + channel);
-            chunk<T> result = {};
-            if (mode == store::accumulate) result = *to;
+            T* const to = out + position * sum.out_channels + channel;
+            pack<T, chunk_elements> result = {};
+            if (mode == store::accumulate) result = load_pack<chunk_elements>(to);
             for (int i = 0; i < chunk_elements; ++i) {
                 put(result.at[i], values[i] + (bias == nullptr ? 0 : bias[channel + i]), mode);
                 values[i] = as_float(result.at[i]);  // as a reader finds it
             }
-            *to = result;
+            store_pack(to, result);
         });
         int const first = first_row + part.first_row;
         if (moments != nullptr && first < sum.rows())
