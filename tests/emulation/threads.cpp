@@ -13,7 +13,6 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <memory>
 #include <vector>
 
@@ -45,21 +44,11 @@ thread_local dim3 gridDim;
 
 namespace emulation {
 
+void drop_copies();
+
 namespace {
 
 constexpr std::size_t stack_bytes = std::size_t{128} << 10;
-
-/// Copies that a thread has started and not awaited.
-struct pending_copies {
-    struct copy {
-        void* target;
-        void const* source;
-        std::size_t bytes;
-    };
-    std::vector<copy> copies;
-    std::vector<std::size_t> group_sizes;  ///< of the closed groups, the oldest first
-    std::size_t open = 0;                  ///< copies after the last closed group
-};
 
 /// One stack that threads run on, one after the other or until a barrier.
 struct fiber {
@@ -68,7 +57,6 @@ struct fiber {
     uint3 index{};
     bool busy = false;               ///< holds a thread that has not ended
     void const* waits_at = nullptr;  ///< a meeting of its warp; null: the block's barrier
-    pending_copies pending;
 #ifdef EMULATION_SANITIZED
     void* fake_stack = nullptr;
 #else
@@ -191,7 +179,7 @@ void scheduler::run_threads() {
         f.busy = true;
         call(data);
         f.busy = false;
-        f.pending = {};
+        drop_copies();
     }
 }
 
@@ -279,33 +267,6 @@ unsigned thread_number() { return (threadIdx.z * blockDim.y + threadIdx.y) * blo
 void wait_for_lanes(void const* here) {
     the_scheduler.running->waits_at = here;
     the_scheduler.leave();
-}
-
-void copy_later(void* target, void const* source, std::size_t bytes) {
-    pending_copies& pending = the_scheduler.running->pending;
-    pending.copies.push_back({target, source, bytes});
-    ++pending.open;
-}
-
-void close_copies() {
-    pending_copies& pending = the_scheduler.running->pending;
-    pending.group_sizes.push_back(pending.open);
-    pending.open = 0;
-}
-
-void await_copies(std::size_t newest) {
-    pending_copies& pending = the_scheduler.running->pending;
-    std::size_t const groups = pending.group_sizes.size();
-    for (std::size_t group = newest; group < groups; ++group) {
-        auto const count = static_cast<std::ptrdiff_t>(pending.group_sizes.front());
-        auto const first = pending.copies.begin();
-        for (auto c = first; c != first + count; ++c) {
-            if (c->source == nullptr) std::memset(c->target, 0, c->bytes);
-            else std::memcpy(c->target, c->source, c->bytes);
-        }
-        pending.copies.erase(first, first + count);
-        pending.group_sizes.erase(pending.group_sizes.begin());
-    }
 }
 
 }  // namespace emulation

@@ -53,7 +53,6 @@ class block_product {
 
 public:
     static constexpr int stages = Columns == 128 ? 3 : 4;
-    static constexpr int memory_bytes = stages * (a_elements + b_elements) * static_cast<int>(sizeof(T));
 
     struct alignas(128) memory {
         T tiles[stages][a_elements + b_elements];
