@@ -10,7 +10,7 @@ packages_needed() {
     echo g++ cmake ninja-build libeigen3-dev
     case $1 in
         demo) echo libcli11-dev zlib1g-dev ;;
-        test | full | deps) echo catch2 nlohmann-json3-dev libcli11-dev ;;
+        test | full | gpu | deps) echo catch2 nlohmann-json3-dev libcli11-dev ;;
     esac
     case $1 in
         bench | full | deps) echo libbenchmark-dev ;;

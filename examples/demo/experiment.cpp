@@ -4,10 +4,10 @@
 #include <algorithm>
 #include <chrono>
 
-#include <tempera/cpu.hpp>
 #include <tempera/data/fraction.hpp>
 #include <tempera/pipeline.hpp>
 
+#include "devices.hpp"
 #include "learning_rates.hpp"
 
 namespace demo {
@@ -19,23 +19,22 @@ namespace {
 constexpr shape image{28, 28, 1};
 constexpr int classes = 10;
 
-template <precision P, class Network>
-auto make(cpu& device, Network const& function, int max_batch, std::uint64_t seed) {
-    return std::make_unique<dynamic_model<cpu, P>>(device, function, image,
-                                                   model_options{.max_batch = max_batch, .seed = seed});
+template <precision P, class Device, class Network>
+std::unique_ptr<network<Device, P>> make(Device& device, Network const& function, int max_batch, std::uint64_t seed) {
+    return std::make_unique<network<Device, P>>(device, function, image, model_options{.max_batch = max_batch, .seed = seed});
 }
 
 }  // namespace
 
-template <precision P>
-basic_experiment<P>::basic_experiment(cpu& device, settings const& s, progress_sink progress)
+template <class Device, precision P>
+experiment<Device, P>::experiment(Device& device, settings const& s, progress_sink progress)
     : device_(device),
       settings_(s),
       progress_(std::move(progress)),
       pretrained_(make<P>(device, simclr(s.encoder(), s.head()), 2 * s.batch, s.seed)) {}
 
-template <precision P>
-training_history basic_experiment<P>::pretrain(image_set const& images) {
+template <class Device, precision P>
+training_history experiment<Device, P>::pretrain(image_set const& images) {
     return tempera::pretrain(*pretrained_, images, nt_xent{.temperature = settings_.temperature},
                              sgd{.momentum = 0.9F, .nesterov = true, .weight_decay = 1e-4F},
                              {.epochs = settings_.pretrain_epochs,
@@ -47,25 +46,23 @@ training_history basic_experiment<P>::pretrain(image_set const& images) {
                               .progress = progress_});
 }
 
-template <precision P>
-embeddings basic_experiment<P>::features(image_set const& images, bool trained) {
+template <class Device, precision P>
+embeddings experiment<Device, P>::features(image_set const& images, bool trained) {
     if (trained) return embed(*pretrained_, images, "encoder");
-    auto const untrained =
-        make<P>(device_, simclr(settings_.encoder(), settings_.head()), settings_.batch, settings_.seed);
+    auto const untrained = make<P>(device_, simclr(settings_.encoder(), settings_.head()), settings_.batch, settings_.seed);
     return embed(*untrained, images, "encoder");
 }
 
-template <precision P>
-auto basic_experiment<P>::make_classifier(row r, std::uint64_t seed) const -> std::unique_ptr<network> {
+template <class Device, precision P>
+std::unique_ptr<network<Device, P>> experiment<Device, P>::make_classifier(row r, std::uint64_t seed) const {
     if (is_student(r))
         return make<P>(device_, classifier(settings_.student_encoder(), {.classes = classes}), settings_.batch, seed);
     int const tap = r == row::tap0 || r == row::linear ? 0 : 1;
-    return make<P>(device_, classifier(settings_.encoder(), settings_.head(), {.tap = tap, .classes = classes}),
-                   settings_.batch, seed);
+    return make<P>(device_, classifier(settings_.encoder(), settings_.head(), {.tap = tap, .classes = classes}), settings_.batch, seed);
 }
 
-template <precision P>
-train_options basic_experiment<P>::options(row r, task const& t, float learning_rate) const {
+template <class Device, precision P>
+train_options experiment<Device, P>::options(row r, task const& t, float learning_rate) const {
     label_fraction const& f = settings_.fractions[t.fraction];
     train_options o;
     o.batch = sees_all_images(r) ? settings_.batch : f.batch;
@@ -85,9 +82,9 @@ train_options basic_experiment<P>::options(row r, task const& t, float learning_
     return o;
 }
 
-template <precision P>
-auto basic_experiment<P>::run(row r, task const& t, float learning_rate, network* teacher) -> outcome {
-    outcome out;
+template <class Device, precision P>
+outcome<Device, P> experiment<Device, P>::run(row r, task const& t, float learning_rate, network<Device, P>* teacher) {
+    outcome<Device, P> out;
     out.which = r;
     train_options o = options(r, t, learning_rate);
     if (r == row::linear) {
@@ -98,7 +95,7 @@ auto basic_experiment<P>::run(row r, task const& t, float learning_rate, network
         return out;
     }
     out.model = make_classifier(r, t.seed);
-    network& m = *out.model;
+    network<Device, P>& m = *out.model;
     sgd const optimizer{.momentum = 0.9F, .nesterov = true, .weight_decay = is_student(r) ? 1e-4F : 0.0F};
     switch (r) {
         case row::tap0:
@@ -118,18 +115,14 @@ auto basic_experiment<P>::run(row r, task const& t, float learning_rate, network
     return out;
 }
 
-template <precision P>
-std::int64_t basic_experiment<P>::parameters(row r) const {
-    return make_classifier(r, 1)->plan().parameters;
-}
+template <class Device, precision P>
+std::int64_t experiment<Device, P>::parameters(row r) const { return make_classifier(r, 1)->plan().parameters; }
 
-template <precision P>
-double basic_experiment<P>::operations(row r) const {
-    return 2.0 * static_cast<double>(make_classifier(r, 1)->plan().multiply_adds);
-}
+template <class Device, precision P>
+double experiment<Device, P>::operations(row r) const { return 2.0 * static_cast<double>(make_classifier(r, 1)->plan().multiply_adds); }
 
-template <precision P>
-double basic_experiment<P>::tflop(int training_images, int test_images) const {
+template <class Device, precision P>
+double experiment<Device, P>::tflop(int training_images, int test_images) const {
     double const forward = 2.0 * static_cast<double>(pretrained_->plan().multiply_adds);
     double total = 3 * forward * 2 * training_images * settings_.pretrain_epochs;
     for (label_fraction const& f : settings_.fractions) {
@@ -145,8 +138,8 @@ double basic_experiment<P>::tflop(int training_images, int test_images) const {
     return total * 1e-12;
 }
 
-template <precision P>
-double basic_experiment<P>::measured_rate(image_set const& images) {
+template <class Device, precision P>
+double experiment<Device, P>::measured_rate(image_set const& images) {
     auto const m = make<P>(device_, simclr(settings_.encoder(), settings_.head()), 2 * settings_.batch, 1);
     auto const run_steps = [&](int steps) {
         auto const begin = std::chrono::steady_clock::now();
@@ -161,7 +154,11 @@ double basic_experiment<P>::measured_rate(image_set const& images) {
     return 6.0 * static_cast<double>(m->plan().multiply_adds) * 2 * settings_.batch * steps / seconds;
 }
 
-template class basic_experiment<precision::float32>;
-template class basic_experiment<precision::bfloat16>;
+template class experiment<cpu, precision::float32>;
+template class experiment<cpu, precision::bfloat16>;
+#ifdef TEMPERA_DEMO_CUDA
+template class experiment<gpu, precision::float32>;
+template class experiment<gpu, precision::bfloat16>;
+#endif
 
 }  // namespace demo

@@ -6,7 +6,6 @@
 #include <string>
 #include <vector>
 
-#include <tempera/cpu.hpp>
 #include <tempera/data/image_set.hpp>
 #include <tempera/pipeline/evaluate.hpp>
 #include <tempera/pipeline/train_options.hpp>
@@ -16,13 +15,17 @@
 
 namespace demo {
 
+/// The demo runs on the CPU or, where it is built with tempera::cuda, on a GPU.
+template <class Device, tempera::precision P = tempera::precision::float32>
+using network = tempera::dynamic_model<Device, P>;
+
 /// One trained row: accuracy on the set it was judged on, and how it got there.
-template <tempera::precision P>
-struct basic_outcome {
+template <class Device, tempera::precision P = tempera::precision::float32>
+struct outcome {
     row which = row::scratch;
     double top1 = 0;
     tempera::training_history history;
-    std::unique_ptr<tempera::dynamic_model<tempera::cpu, P>> model;  ///< null for linear evaluation
+    std::unique_ptr<network<Device, P>> model;  ///< null for linear evaluation
 };
 
 /// What a row is trained on and judged by.
@@ -37,23 +40,20 @@ struct task {
 };
 
 /// Defined for float32 and bfloat16.
-template <tempera::precision P>
-class basic_experiment {
+template <class Device, tempera::precision P = tempera::precision::float32>
+class experiment {
 public:
-    using network = tempera::dynamic_model<tempera::cpu, P>;
-    using outcome = basic_outcome<P>;
-
-    basic_experiment(tempera::cpu& device, settings const& s, tempera::progress_sink progress);
+    experiment(Device& device, settings const& s, tempera::progress_sink progress);
 
     settings const& chosen() const { return settings_; }
-    network& pretrained() { return *pretrained_; }
+    network<Device, P>& pretrained() { return *pretrained_; }
 
     /// Stage 1, without labels. The labels of the set feed the online probe only.
     tempera::training_history pretrain(tempera::image_set const& images);
     /// Features "encoder" of images, by the pretrained or an untrained encoder.
     tempera::embeddings features(tempera::image_set const& images, bool trained);
     /// Stages 2 and 3, one row. Student rows need the teacher.
-    outcome run(row r, task const& t, float learning_rate, network* teacher);
+    outcome<Device, P> run(row r, task const& t, float learning_rate, network<Device, P>* teacher);
 
     std::int64_t parameters(row r) const;
     /// 10^12 floating point operations of everything that main() does with these settings.
@@ -63,17 +63,13 @@ public:
 
 private:
     tempera::train_options options(row r, task const& t, float learning_rate) const;
-    std::unique_ptr<network> make_classifier(row r, std::uint64_t seed) const;
+    std::unique_ptr<network<Device, P>> make_classifier(row r, std::uint64_t seed) const;
     double operations(row r) const;
 
-    tempera::cpu& device_;
+    Device& device_;
     settings settings_;
     tempera::progress_sink progress_;
-    std::unique_ptr<network> pretrained_;
+    std::unique_ptr<network<Device, P>> pretrained_;
 };
-
-using experiment = basic_experiment<tempera::precision::float32>;
-using network = experiment::network;
-using outcome = experiment::outcome;
 
 }  // namespace demo

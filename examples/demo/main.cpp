@@ -12,6 +12,7 @@
 #include <tempera/data/fashion_mnist_full.hpp>
 #endif
 
+#include "devices.hpp"
 #include "experiment.hpp"
 #include "learning_rates.hpp"
 #include "page.hpp"
@@ -31,7 +32,7 @@ using namespace demo;
 struct arguments {
     bool sweep = false, longer = false, full = false;
     int threads = 0, draws = 3;
-    std::string report = "report.html", precisions, data = TEMPERA_EXAMPLE_DATA, command = "demo";
+    std::string device = "cpu", report = "report.html", precisions, data = TEMPERA_EXAMPLE_DATA, command = "demo";
 };
 
 train_test load(arguments const& a) {
@@ -47,7 +48,8 @@ double seconds_since(std::chrono::steady_clock::time_point begin) {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
 
-void announce(experiment& e, image_set const& train, int test_images) {
+template <class Device>
+void announce(experiment<Device>& e, image_set const& train, int test_images) {
     double const tflop = e.tflop(train.size(), test_images);
     double const rate = e.measured_rate(train) * 1e-12;
     std::printf("SimCLRv2 on %d training and %d test images of Fashion-MNIST.\n", train.size(), test_images);
@@ -57,7 +59,8 @@ void announce(experiment& e, image_set const& train, int test_images) {
 }
 
 /// All rows for every draw and fraction; curves of the first draw.
-void run_draws(experiment& e, image_set const& train, image_set const& drawn_from, image_set const& test, results& r,
+template <class Device>
+void run_draws(experiment<Device>& e, image_set const& train, image_set const& drawn_from, image_set const& test, results& r,
                std::vector<row_curve>& curves) {
     settings const& s = e.chosen();
     image_set const some = balanced_count(test, 500, 1);
@@ -67,9 +70,9 @@ void run_draws(experiment& e, image_set const& train, image_set const& drawn_fro
             task t{labeled, unlabeled_except(train, labeled), test, f, static_cast<std::uint64_t>(draw)};
             t.label = std::string(s.fractions[f].name) + ", draw " + std::to_string(draw) + ": ";
             if (draw == 1) t.curve = some;
-            std::unique_ptr<network> teacher;
+            std::unique_ptr<network<Device>> teacher;
             for (row const which : all_rows) {
-                outcome done = e.run(which, t, learning_rate(which, f), teacher.get());
+                auto done = e.run(which, t, learning_rate(which, f), teacher.get());
                 r.add(which, f, done.top1);
                 if (draw == 1) curves.push_back({which, f, std::move(done.history)});
                 if (which == row::tap1) teacher = std::move(done.model);
@@ -78,10 +81,15 @@ void run_draws(experiment& e, image_set const& train, image_set const& drawn_fro
     }
 }
 
-int run(arguments const& a) {
+std::string where(cpu const& device) { return std::to_string(device.thread_count()) + " threads"; }
+#ifdef TEMPERA_DEMO_CUDA
+std::string where(gpu const& device) { return device.context.name(); }
+#endif
+
+template <class Device>
+int run(arguments const& a, Device& device) {
     auto const begin = std::chrono::steady_clock::now();
     train_test const data = load(a);
-    cpu device{.threads = a.threads};
     settings s = a.longer ? long_settings() : settings{};
     s.draws = a.draws;
     if (a.full)  // the same fractions of 60,000 images
@@ -107,13 +115,27 @@ int run(arguments const& a) {
 
     std::printf("\n%s\n%s\n", text_of(r.encoder_table()).c_str(), text_of(r.student_table()).c_str());
     char summary[200];
-    std::snprintf(summary, sizeof summary, "%.1f TFLOP in %.0f s on %d threads; %d draws of labels", e.tflop(data.train.size(), data.test.size()),
-                  seconds_since(begin), device.thread_count(), s.draws);
+    std::snprintf(summary, sizeof summary, "%.1f TFLOP in %.0f s on %s; %d draws of labels", e.tflop(data.train.size(), data.test.size()),
+                  seconds_since(begin), where(device).c_str(), s.draws);
     content.summary = summary;
     content.command = a.command;
     write_page(a.report, e, r, content, data.train, data.test);
     std::printf("%s.\nReport: %s\n", summary, a.report.c_str());
     return 0;
+}
+
+int run(arguments const& a) {
+    if (a.device == "cuda") {
+#ifdef TEMPERA_DEMO_CUDA
+        gpu device{};
+        return run(a, device);
+#else
+        throw error("--device", "a build with tempera::cuda for cuda", "one without",
+                    "install the CUDA Toolkit and run sh cmake/run demo --device cuda, which builds with it");
+#endif
+    }
+    cpu device{.threads = a.threads};
+    return run(a, device);
 }
 
 }  // namespace
@@ -125,6 +147,9 @@ int main(int count, char** values) {
     app.add_flag("--sweep", a.sweep, "choose learning rates on 200 held-out training images and print the table");
     app.add_flag("--long", a.longer, "the wider networks and longer training (up to 30 minutes)");
     app.add_flag("--full", a.full, "all 70,000 images of Debian's package dataset-fashion-mnist");
+    app.add_option("--device", a.device, "what trains: cpu, or cuda for the first NVIDIA GPU")
+        ->check(CLI::IsMember({"cpu", "cuda"}))
+        ->capture_default_str();
     app.add_option("--threads", a.threads, "threads (0: all cores)")->check(CLI::Range(0, 1024));
     app.add_option("--draws", a.draws, "draws of labels")->check(CLI::Range(1, 100));
     app.add_option("--precisions", a.precisions,

@@ -10,6 +10,7 @@
 #include <tempera/data/streams.hpp>
 #include <tempera/report.hpp>
 
+#include "devices.hpp"
 #include "learning_rates.hpp"
 
 namespace demo {
@@ -85,7 +86,8 @@ report_images view_pairs(image_set const& train, settings const& s) {
     return out;
 }
 
-report_images neighbours(experiment& e, image_set const& test) {
+template <class Device>
+report_images neighbours(experiment<Device>& e, image_set const& test) {
     report_images out;
     out.id = "neighbours";
     out.title = "Nearest neighbours among the test images";
@@ -121,7 +123,8 @@ report_images neighbours(experiment& e, image_set const& test) {
     return out;
 }
 
-report_scatter map_of(experiment& e, image_set const& test) {
+template <class Device>
+report_scatter map_of(experiment<Device>& e, image_set const& test) {
     report_scatter out;
     out.id = "map";
     out.title = "A map of the embeddings";
@@ -144,7 +147,8 @@ std::string points(double gain) {
 
 }  // namespace
 
-void write_page(std::string const& path, experiment& e, results const& r, page_content const& content,
+template <class Device>
+void write_page(std::string const& path, experiment<Device>& e, results const& r, page_content const& content,
                 image_set const& train, image_set const& test) {
     report page("SimCLRv2 on Fashion-MNIST", content.summary);
     page.facts({{points(r.gain(row::tap1, row::scratch, 0)), "fine-tuned from tap 1 over from scratch, 1 % of the labels"},
@@ -164,5 +168,12 @@ void write_page(std::string const& path, experiment& e, results const& r, page_c
     page.code(content.command);
     page.write(path);
 }
+
+template void write_page(std::string const& path, experiment<cpu>&, results const& r, page_content const& content,
+                image_set const& train, image_set const& test);
+#ifdef TEMPERA_DEMO_CUDA
+template void write_page(std::string const& path, experiment<gpu>&, results const& r, page_content const& content,
+                image_set const& train, image_set const& test);
+#endif
 
 }  // namespace demo

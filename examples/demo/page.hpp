@@ -24,7 +24,8 @@ struct page_content {
     std::string command;   ///< that makes this page
 };
 
-void write_page(std::string const& path, experiment& e, results const& r, page_content const& content,
+template <class Device>
+void write_page(std::string const& path, experiment<Device>& e, results const& r, page_content const& content,
                 tempera::image_set const& train, tempera::image_set const& test);
 
 }  // namespace demo

@@ -10,6 +10,7 @@
 #include <tempera/io/atomic_file.hpp>
 #include <tempera/pipeline/report/chart_file.hpp>
 
+#include "devices.hpp"
 #include "experiment.hpp"
 #include "learning_rates.hpp"
 #include "results.hpp"
@@ -43,18 +44,18 @@ struct stage_runs {
 using precision_runs = std::array<stage_runs, compared_rows.size()>;
 
 /// All stages in all seeds. A seed sets weights, order and augmentation; the labels stay the same.
-template <precision P>
-precision_runs run_stages(cpu& device, settings s, progress_sink const& progress, image_set const& train,
+template <precision P, class Device>
+precision_runs run_stages(Device& device, settings s, progress_sink const& progress, image_set const& train,
                           image_set const& labeled, image_set const& test) {
     precision_runs out;
     for (int seed = 1; seed <= seeds; ++seed) {
         s.seed = static_cast<std::uint64_t>(seed);
-        basic_experiment<P> e(device, s, progress);
+        experiment<Device, P> e(device, s, progress);
         e.pretrain(train);
         task t{labeled, unlabeled_except(train, labeled), test, fraction, s.seed, test};
         t.label =
             std::string(P == precision::float32 ? "float32" : "bfloat16") + ", seed " + std::to_string(seed) + ": ";
-        typename basic_experiment<P>::outcome teacher;
+        outcome<Device, P> teacher;
         for (std::size_t i = 0; i < compared_rows.size(); ++i) {
             row const r = compared_rows[i];
             auto done = e.run(r, t, learning_rate(r, fraction), teacher.model.get());
@@ -131,7 +132,8 @@ report_panel chart_of(precision_runs const& float32, precision_runs const& bfloa
 
 }  // namespace
 
-void compare_precisions(cpu& device, settings s, progress_sink const& progress, image_set const& train,
+template <class Device>
+void compare_precisions(Device& device, settings s, progress_sink const& progress, image_set const& train,
                         image_set const& drawn_from, image_set const& test, std::string const& chart) {
     s.pretrain_epochs = 6;
     s.distill_epochs = 2;
@@ -144,5 +146,12 @@ void compare_precisions(cpu& device, settings s, progress_sink const& progress, 
     file.commit();
     std::printf("Chart: %s\n", chart.c_str());
 }
+
+template void compare_precisions(cpu&, settings, progress_sink const&, image_set const&, image_set const&, image_set const&,
+                                 std::string const&);
+#ifdef TEMPERA_DEMO_CUDA
+template void compare_precisions(gpu&, settings, progress_sink const&, image_set const&, image_set const&, image_set const&,
+                                 std::string const&);
+#endif
 
 }  // namespace demo

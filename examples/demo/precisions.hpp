@@ -4,7 +4,6 @@
 
 #include <string>
 
-#include <tempera/cpu.hpp>
 #include <tempera/data/image_set.hpp>
 #include <tempera/pipeline/progress.hpp>
 
@@ -13,7 +12,8 @@
 namespace demo {
 
 /// Prints the table, and writes a chart of the accuracies while training (SVG) to a file.
-void compare_precisions(tempera::cpu& device, settings s, tempera::progress_sink const& progress,
+template <class Device>
+void compare_precisions(Device& device, settings s, tempera::progress_sink const& progress,
                         tempera::image_set const& train, tempera::image_set const& drawn_from,
                         tempera::image_set const& test, std::string const& chart);
 

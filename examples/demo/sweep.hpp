@@ -8,7 +8,8 @@ namespace demo {
 
 /// Prints the table of learning_rates.md and the rows of learning_rates.hpp. Student rows learn from a teacher
 /// fine-tuned with the rate chosen for tap 1.
-void print_sweep(experiment& e, tempera::image_set const& train, tempera::image_set const& drawn_from,
+template <class Device>
+void print_sweep(experiment<Device>& e, tempera::image_set const& train, tempera::image_set const& drawn_from,
                  tempera::image_set const& held);
 
 }  // namespace demo

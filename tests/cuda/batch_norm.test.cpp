@@ -41,7 +41,7 @@ layer any_layer() { return GENERATE(layer{2, 1}, layer{7, 3}, layer{40, 33}, lay
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("gpu batch norm: statistics", "", float, bf16, half) {
+TEMPLATE_TEST_CASE("gpu batch norm: statistics", "", float, bf16, tempera::half) {
     emulation::with const machine(lab::any_order());
     auto const l = any_layer();
     gpu device;
@@ -70,7 +70,7 @@ TEST_CASE("gpu batch norm: moving statistics") {
     CHECK(lab::from_device(device, moving_variance) == std::vector<float>{24, 32});
 }
 
-TEMPLATE_TEST_CASE("gpu batch norm: forward and backward", "", float, bf16, half) {
+TEMPLATE_TEST_CASE("gpu batch norm: forward and backward", "", float, bf16, tempera::half) {
     emulation::with const machine(lab::any_order());
     auto const l = GENERATE(layer{2, 1}, layer{7, 3}, layer{10, 33}, layer{5, 16});  // the last in packs
     bool const batch_statistics = GENERATE(true, false);

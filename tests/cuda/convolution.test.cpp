@@ -62,7 +62,7 @@ convolution_geometry any_geometry() {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("gpu convolution: forward", "", float, bf16, half) {
+TEMPLATE_TEST_CASE("gpu convolution: forward", "", float, bf16, tempera::half) {
     emulation::with const machine(lab::any_order());
     auto const g = any_geometry();
     bool const biased = GENERATE(false, true);
@@ -85,7 +85,7 @@ TEMPLATE_TEST_CASE("gpu convolution: forward", "", float, bf16, half) {
     CHECK(lab::difference(lab::from_device(device, y_memory), expected) < lab::tolerance<TestType>);
 }
 
-TEMPLATE_TEST_CASE("gpu convolution: forward with the statistics of what it writes", "", float, bf16, half) {
+TEMPLATE_TEST_CASE("gpu convolution: forward with the statistics of what it writes", "", float, bf16, tempera::half) {
     emulation::with const machine(lab::any_order());
     // several parts, the last one cut; kernel 1; channels that are no chunk
     auto const g =
@@ -121,7 +121,7 @@ TEMPLATE_TEST_CASE("gpu convolution: forward with the statistics of what it writ
     CHECK(lab::difference(lab::from_device(device, variance_memory), variance) < 1e-4);
 }
 
-TEMPLATE_TEST_CASE("gpu convolution: backward to the data", "", float, bf16, half) {
+TEMPLATE_TEST_CASE("gpu convolution: backward to the data", "", float, bf16, tempera::half) {
     emulation::with const machine(lab::any_order());
     auto const g = any_geometry();
     store const mode = GENERATE(store::write, store::accumulate);
@@ -140,7 +140,7 @@ TEMPLATE_TEST_CASE("gpu convolution: backward to the data", "", float, bf16, hal
     CHECK(lab::difference(lab::from_device(device, dx_memory), expected) < lab::tolerance<TestType>);
 }
 
-TEMPLATE_TEST_CASE("gpu convolution: backward to weights and bias", "", float, bf16, half) {
+TEMPLATE_TEST_CASE("gpu convolution: backward to weights and bias", "", float, bf16, tempera::half) {
     emulation::with const machine(lab::any_order());
     auto const g = any_geometry();
     store const mode = GENERATE(store::write, store::accumulate);
@@ -167,7 +167,7 @@ TEMPLATE_TEST_CASE("gpu convolution: backward to weights and bias", "", float, b
     CHECK(lab::difference(lab::from_device(device, dbias_memory), expected_bias) < lab::tolerance<float>);
 }
 
-TEST_CASE("gpu convolution: chunks of samples give what one chunk gives") {
+TEST_CASE("gpu convolution: chunks of samples give what one chunk gives", "[emulated]") {
     auto const g = geometry(5, 6, 5, 3, 4, 3, 1);
     store const mode = GENERATE(store::write, store::accumulate);
     auto const x = lab::random_values<float>(g.in_size(), 1);
@@ -200,7 +200,7 @@ TEST_CASE("gpu convolution: chunks of samples give what one chunk gives") {
     }
 }
 
-TEMPLATE_TEST_CASE("gpu convolution: tensor cores take 16-bit maps whose channels are chunks", "", float, bf16, half) {
+TEMPLATE_TEST_CASE("gpu convolution: tensor cores take 16-bit maps whose channels are chunks", "", float, bf16, tempera::half) {
     using cuda_kernels::convolution_method;
     auto const tensor =
         std::is_same_v<TestType, float> ? convolution_method::columns : convolution_method::tensor_cores;
@@ -215,7 +215,7 @@ TEMPLATE_TEST_CASE("gpu convolution: tensor cores take 16-bit maps whose channel
     CHECK(cuda_kernels::method_of(geometry(1, 1 << 15, 1 << 13, 8, 16, 3, 1), x, x) == convolution_method::columns);
 }
 
-TEMPLATE_TEST_CASE("gpu convolution: an empty batch has a gradient of zero", "", float, bf16, half) {
+TEMPLATE_TEST_CASE("gpu convolution: an empty batch has a gradient of zero", "", float, bf16, tempera::half) {
     auto const g = geometry(0, 4, 4, 8, 16, 3, 1);
     gpu device;
     buffer<TestType> none(device, 1);

@@ -32,7 +32,7 @@ bool mentions(std::string const& text, std::initializer_list<char const*> words)
 TEST_CASE("gpu: every function of the catalogue for every precision") {
     STATIC_REQUIRE(Device<gpu, float>);
     STATIC_REQUIRE(Device<gpu, bf16>);
-    STATIC_REQUIRE(Device<gpu, half>);
+    STATIC_REQUIRE(Device<gpu, tempera::half>);
     STATIC_REQUIRE(gpu::kind == device_kind::gpu);
     STATIC_REQUIRE(!std::is_copy_constructible_v<gpu>);
     STATIC_REQUIRE(!std::is_move_constructible_v<gpu>);
@@ -56,7 +56,7 @@ TEST_CASE("gpu: what goes up comes down, and everything is given back") {
     CHECK(emulation::counts().live == before);
 }
 
-TEST_CASE("gpu: the second device of two") {
+TEST_CASE("gpu: the second device of two", "[emulated]") {
     emulation::machine two;
     two.devices = 2;
     emulation::with const machine(two);
@@ -70,7 +70,7 @@ TEST_CASE("gpu: the second device of two") {
     CHECK(lab::from_device(second, b) == std::vector<float>{2, 2});
 }
 
-TEST_CASE("gpu: a machine that cannot do it is told so") {
+TEST_CASE("gpu: a machine that cannot do it is told so", "[emulated]") {
     long const before = emulation::counts().live;
     emulation::machine m;
     auto const open = [](int index) { return [index] { gpu device{.index = index}; }; };
@@ -106,7 +106,7 @@ TEST_CASE("gpu: a machine that cannot do it is told so") {
     CHECK(emulation::counts().live == before);
 }
 
-TEST_CASE("gpu: out of memory names the bytes and what is free") {
+TEST_CASE("gpu: out of memory names the bytes and what is free", "[emulated]") {
     emulation::machine m;
     m.memory = 1000000;
     emulation::with const machine(m);
@@ -125,7 +125,7 @@ TEST_CASE("gpu: transfers want room") {
     CHECK(mentions(message([&] { device.download(memory.view(), view<float>{host.data(), {1}}); }), {"gpu 0, download: expected room for 2 elements, found 1"}));
 }
 
-TEST_CASE("gpu: a refused launch is an error, not silence") {
+TEST_CASE("gpu: a refused launch is an error, not silence", "[emulated]") {
     gpu device;
     buffer<float> memory(device, 4);
     emulation::machine m;

@@ -7,11 +7,11 @@
 #include <cstdint>
 #include <vector>
 
+#include <emulation.hpp>  // tests/emulation, or tests/on_gpu
 #include <tempera/core/philox.hpp>
 #include <tempera/cuda.hpp>
 
 #include "../catch.hpp"
-#include "../emulation/emulation.hpp"
 
 namespace lab {
 

@@ -53,23 +53,23 @@ void check_steps(auto const& network, auto const& loss, auto const& optimizer) {
 
 }  // namespace
 
-TEST_CASE("gpu networks: the contrastive step of a ResNet-18, as on the CPU") {
+TEST_CASE("gpu networks: the contrastive step of a ResNet-18, as on the CPU", "[steps]") {
     check_steps(simclr(resnet18, projection_network{{.layers = 3, .out = 16}}), nt_xent{.temperature = 0.5F},
                 lars{.eta = 0.02F});
 }
-TEST_CASE("gpu networks: the contrastive step of a selective-kernel ResNet-50, as on the CPU") {
+TEST_CASE("gpu networks: the contrastive step of a selective-kernel ResNet-50, as on the CPU", "[steps]") {
     check_steps(simclr(selective50, projection_network{{.layers = 3, .out = 16}}), nt_xent{.temperature = 0.5F},
                 lars{.eta = 0.02F});
 }
-TEST_CASE("gpu networks: fine-tuning a ResNet-18 with labels, as on the CPU") {
+TEST_CASE("gpu networks: fine-tuning a ResNet-18 with labels, as on the CPU", "[steps]") {
     check_steps(classifier(resnet18, projection_network{{.layers = 3, .out = 16}}, {.tap = 1, .classes = 10}),
                 cross_entropy{.label_smoothing = 0.1F}, sgd{.weight_decay = 1e-4F});
 }
-TEST_CASE("gpu networks: distillation into a selective-kernel ResNet-50, as on the CPU") {
+TEST_CASE("gpu networks: distillation into a selective-kernel ResNet-50, as on the CPU", "[steps]") {
     check_steps(classifier(selective50, {.classes = 10}), distillation{.temperature = 2.0F, .alpha = 0.5F}, sgd{});
 }
 
-TEST_CASE("gpu networks: encoders agree with the authors' code") {
+TEST_CASE("gpu networks: encoders agree with the authors' code", "[steps]") {
     std::string const name = GENERATE("encoder_resnet18_cifar", "encoder_resnet50_sk_odd", "encoder_resnet18_se_cifar");
     CAPTURE(name);
     fixture::file const f(name);

@@ -108,7 +108,7 @@ TEST_CASE("gpu optimizers: they follow the reference step by step") {
     }
 }
 
-TEST_CASE("gpu optimizers: LARS takes two launches for any number of tensors, and trusts fully where a norm is zero") {
+TEST_CASE("gpu optimizers: LARS takes two launches for any number of tensors, and trusts fully where a norm is zero", "[emulated]") {
     gpu device;
     std::vector<update_range> ranges;
     for (int i = 0; i < 20; ++i) ranges.push_back({.offset = 3 * i, .count = 3});

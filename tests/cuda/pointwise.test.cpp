@@ -28,7 +28,7 @@ void compare(auto const& run, auto const& formula, store mode) {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("gpu pointwise: functions that write", "", float, bf16, half) {
+TEMPLATE_TEST_CASE("gpu pointwise: functions that write", "", float, bf16, tempera::half) {
     emulation::with const machine(lab::any_order());
     using T = TestType;
     compare<T>([](gpu& d, T* a, T*, T* y) { relu_forward(d, count, a, y); },
@@ -44,7 +44,7 @@ TEMPLATE_TEST_CASE("gpu pointwise: functions that write", "", float, bf16, half)
                [](double a, double) { return -3 * a; }, store::write);
 }
 
-TEMPLATE_TEST_CASE("gpu pointwise: functions that write or accumulate", "", float, bf16, half) {
+TEMPLATE_TEST_CASE("gpu pointwise: functions that write or accumulate", "", float, bf16, tempera::half) {
     emulation::with const machine(lab::any_order());
     using T = TestType;
     store const mode = GENERATE(store::write, store::accumulate);
@@ -67,7 +67,7 @@ TEST_CASE("gpu pointwise: relu keeps NaN") {
     CHECK(y[2] == 2);
 }
 
-TEMPLATE_TEST_CASE("gpu pointwise: conversions round as the library does", "", bf16, half) {
+TEMPLATE_TEST_CASE("gpu pointwise: conversions round as the library does", "", bf16, tempera::half) {
     gpu device;
     auto values = lab::random_values<float>(count, 1);
     values[0] = 1e-6F;
@@ -86,7 +86,7 @@ TEMPLATE_TEST_CASE("gpu pointwise: conversions round as the library does", "", b
     }
 }
 
-TEMPLATE_TEST_CASE("gpu pointwise: channels of one array into another", "", float, bf16, half) {
+TEMPLATE_TEST_CASE("gpu pointwise: channels of one array into another", "", float, bf16, tempera::half) {
     gpu device;
     store const mode = GENERATE(store::write, store::accumulate);
     channel_copy const c{.rows = 5, .source_channels = 4, .source_begin = 1, .target_channels = 7, .target_begin = 3, .count = 2};
@@ -105,7 +105,7 @@ TEMPLATE_TEST_CASE("gpu pointwise: channels of one array into another", "", floa
     CHECK(lab::difference(lab::from_device(device, y_memory), expected) < lab::tolerance<TestType>);
 }
 
-TEMPLATE_TEST_CASE("gpu pointwise: gate", "", float, bf16, half) {
+TEMPLATE_TEST_CASE("gpu pointwise: gate", "", float, bf16, tempera::half) {
     gpu device;
     store const mode = GENERATE(store::write, store::accumulate);
     gate_geometry const g{.batch = 2, .positions = 6, .channels = 5};
@@ -142,7 +142,7 @@ TEMPLATE_TEST_CASE("gpu pointwise: gate", "", float, bf16, half) {
     CHECK(lab::difference(lab::from_device(device, out_gate), dgate) < lab::tolerance<float>);
 }
 
-TEMPLATE_TEST_CASE("gpu pointwise: dropout draws from the stream by element", "", float, bf16, half) {
+TEMPLATE_TEST_CASE("gpu pointwise: dropout draws from the stream by element", "", float, bf16, tempera::half) {
     gpu device;
     float const rate = 0.4F;
     random_stream const random{{12, 34}, (std::uint64_t{1} << 32) - 2};  // the counter's first word overflows on the way
@@ -203,7 +203,7 @@ TEST_CASE("gpu pointwise: DropBlock zeroes whole blocks and keeps the sum of the
     for (std::size_t i = 0; i < masked.size(); ++i) CHECK(masked[i] == 1 + 2 * mask[i]);
 }
 
-TEMPLATE_TEST_CASE("gpu pointwise: L2 normalisation", "", float, bf16, half) {
+TEMPLATE_TEST_CASE("gpu pointwise: L2 normalisation", "", float, bf16, tempera::half) {
     emulation::with const machine(lab::any_order());
     gpu device;
     store const mode = GENERATE(store::write, store::accumulate);
@@ -247,5 +247,5 @@ TEMPLATE_TEST_CASE("gpu pointwise: L2 normalisation", "", float, bf16, half) {
     double const loose = 2 * lab::tolerance<TestType>;
     for (int row : {0, 2})
         if (channels > 1) CHECK(lab::difference(part(found, row), part(dx, row)) < loose);
-    if constexpr (!std::is_same_v<TestType, half>) CHECK(lab::difference(part(found, 1), part(dx, 1)) < loose);  // half ends at 65504
+    if constexpr (!std::is_same_v<TestType, tempera::half>) CHECK(lab::difference(part(found, 1), part(dx, 1)) < loose);  // half ends at 65504
 }

@@ -49,7 +49,7 @@ void each_window(pool_geometry const& g, auto const& f) {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("gpu pooling: maximum", "", float, bf16, half) {
+TEMPLATE_TEST_CASE("gpu pooling: maximum", "", float, bf16, tempera::half) {
     emulation::with const machine(lab::any_order());
     auto const g = any_geometry();
     store const mode = GENERATE(store::write, store::accumulate);
@@ -97,7 +97,7 @@ TEST_CASE("gpu pooling: the maximum of a window with NaN is NaN") {
     CHECK(lab::from_device(device, argmax)[0] == 1);
 }
 
-TEMPLATE_TEST_CASE("gpu pooling: average over the positions inside, or over all", "", float, bf16, half) {
+TEMPLATE_TEST_CASE("gpu pooling: average over the positions inside, or over all", "", float, bf16, tempera::half) {
     emulation::with const machine(lab::any_order());
     auto g = any_geometry();
     g.count_padding = GENERATE(false, true);
@@ -127,7 +127,7 @@ TEMPLATE_TEST_CASE("gpu pooling: average over the positions inside, or over all"
     CHECK(lab::difference(lab::from_device(device, dx_memory), dx) < lab::tolerance<TestType>);
 }
 
-TEMPLATE_TEST_CASE("gpu pooling: whole maps", "", float, bf16, half) {
+TEMPLATE_TEST_CASE("gpu pooling: whole maps", "", float, bf16, tempera::half) {
     gpu device;
     store const mode = GENERATE(store::write, store::accumulate);
     int const batch = 3;
@@ -153,7 +153,7 @@ TEMPLATE_TEST_CASE("gpu pooling: whole maps", "", float, bf16, half) {
     CHECK(lab::difference(lab::from_device(device, dx_memory), dx) < lab::tolerance<TestType>);
 }
 
-TEMPLATE_TEST_CASE("gpu selective merge: forward and backward", "", float, bf16, half) {
+TEMPLATE_TEST_CASE("gpu selective merge: forward and backward", "", float, bf16, tempera::half) {
     emulation::with const machine(lab::any_order());
     gpu device;
     store const mode = GENERATE(store::write, store::accumulate);

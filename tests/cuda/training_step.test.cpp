@@ -85,7 +85,7 @@ void compare(result const& found, result const& expected, double tolerance) {
 
 }  // namespace
 
-TEST_CASE("gpu training step: three layers, three steps, as on the CPU") {
+TEST_CASE("gpu training step: three layers, three steps, as on the CPU", "[steps]") {
     emulation::with const machine(lab::any_order());
     cpu host{.threads = 2};
     gpu device{.index = 0};
@@ -96,7 +96,7 @@ TEST_CASE("gpu training step: three layers, three steps, as on the CPU") {
     compare(found, expected, 2e-6);
 }
 
-TEST_CASE("gpu training step: every kind of layer, as on the CPU") {
+TEST_CASE("gpu training step: every kind of layer, as on the CPU", "[steps]") {
     cpu host{.threads = 2};
     gpu device{.index = 0};
     lars const optimizer{.eta = 0.1F};
@@ -106,7 +106,7 @@ TEST_CASE("gpu training step: every kind of layer, as on the CPU") {
             train<everything, precision::float32>(host, loss, optimizer), 1e-5);
 }
 
-TEST_CASE("gpu training step: activations in bfloat16 and float16") {
+TEST_CASE("gpu training step: activations in bfloat16 and float16", "[steps]") {
     cpu host{.threads = 2};
     gpu device{.index = 0};
     sgd const optimizer{};

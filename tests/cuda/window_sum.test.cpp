@@ -56,10 +56,10 @@ consteval bool counts_on() {
 static_assert(counts_on());
 
 /// (position of x, of w, of y) on one axis.
-using product = std::array<int, 3>;
+using hit = std::array<int, 3>;
 
-std::vector<product> by_definition(int in, int out, int kernel, int stride, int pad) {
-    std::vector<product> all;
+std::vector<hit> by_definition(int in, int out, int kernel, int stride, int pad) {
+    std::vector<hit> all;
     for (int x = 0; x < in; ++x)
         for (int w = 0; w < kernel; ++w)
             for (int y = 0; y < out; ++y)
@@ -78,7 +78,7 @@ TEST_CASE("gpu window sums: both directions hold every product of a convolution 
     g.out_height = (in + stride - 1) / stride;
     auto const expected = by_definition(in, g.out_height, kernel, stride, pad);
 
-    std::vector<product> forward;
+    std::vector<hit> forward;
     window_sum const f = forward_sum(g);
     for (int i = 0; i < f.down.count; ++i)
         for (int r = 0; r < f.down.taps; ++r) {
@@ -89,7 +89,7 @@ TEST_CASE("gpu window sums: both directions hold every product of a convolution 
     std::sort(forward.begin(), forward.end());
     CHECK(forward == expected);
 
-    std::vector<product> gradient;
+    std::vector<hit> gradient;
     std::vector<int> written;
     for (int phase = 0; phase < stride; ++phase) {
         window_sum const b = gradient_sum(g, phase, 0);
