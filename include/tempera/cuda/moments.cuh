@@ -28,7 +28,7 @@ __device__ float column_sum(staged_product<Columns> const& part, float x) {
 template <int Columns>
 __device__ void write_moments(staged_product<Columns> const& part, int rows, int number, int first_channel,
                               int channels, float* moments) {
-    constexpr int rows_of_thread = part.rows * Columns / product_threads;
+    constexpr int rows_of_thread = staged_product<Columns>::rows * Columns / product_threads;
     int const column = static_cast<int>(threadIdx.x) % Columns;
     int const first = static_cast<int>(threadIdx.x) / Columns * rows_of_thread;
     int const count = rows < part.rows ? rows : part.rows;
