@@ -51,6 +51,8 @@ run_suite() {
     suite=$1
     shift
     broken=
+    slow=OFF
+    [ "$suite" = test ] || slow=ON
     suite_build dev "$@"
     suite_build asan-ubsan "$@"
     if [ "$suite" = full ]; then
@@ -70,7 +72,7 @@ run_suite() {
 suite_build() {
     preset=$1
     shift
-    if ! configure "$preset"; then
+    if ! configure "$preset" "-DTEMPERA_SLOW=$slow"; then
         echo "cmake/run: build/$preset was not configured"
         failed=$((failed + 1))
         return

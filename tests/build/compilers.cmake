@@ -6,7 +6,7 @@ function(tempera_compiles name source)
   if(EXISTS "${PROJECT_SOURCE_DIR}/${source}")
     add_test(NAME "build: ${name}" COMMAND ${ARGN} -c "${PROJECT_SOURCE_DIR}/${source}"
              WORKING_DIRECTORY "${CMAKE_CURRENT_BINARY_DIR}")
-    set_tests_properties("build: ${name}" PROPERTIES TIMEOUT 600)
+    set_tests_properties("build: ${name}" PROPERTIES TIMEOUT 600 COST 20)
   endif()
 endfunction()
 
@@ -52,3 +52,4 @@ endif()
 tempera_add_script("wide instructions stay in their namespaces" wide_instructions.sh
                    "${PROJECT_BINARY_DIR}/examples" "${PROJECT_BINARY_DIR}/CMakeFiles/tempera_compiled.dir"
                    "${CMAKE_CURRENT_BINARY_DIR}/surface_gcc.o")
+set_tests_properties("build: wide instructions stay in their namespaces" PROPERTIES DEPENDS "build: surface compiles with g++")

@@ -27,12 +27,8 @@ list(REMOVE_DUPLICATES header_folders)
 foreach(folder IN LISTS header_folders)
   string(REPLACE "_" "/" path "${folder}")
   list(JOIN headers_${folder} " " names)
-  # The kernels are met in cpu/; elsewhere their declarations are enough, as users of tempera::compiled see them.
-  set(kernels -DTEMPERA_COMPILED)
-  if(path STREQUAL "tempera/cpu")
-    set(kernels "")
-  endif()
-  tempera_add_script("headers of ${path} compile alone" headers_alone.sh "${names}" ${gcc} ${kernels})
+  # Declarations of kernels are enough, as users of tempera::compiled see them; the units below hold all kernels.
+  tempera_add_script("headers of ${path} compile alone" headers_alone.sh "${names}" ${gcc} -DTEMPERA_COMPILED)
 endforeach()
 
 foreach(unit first second)

@@ -2,6 +2,9 @@
 #pragma once
 // matmul on the cpu: c (+)= op(a) op(b), row-major float32. See device/matmul.hpp.
 
+#include <algorithm>
+#include <cstdint>
+
 #include <tempera/cpu/gemm.hpp>
 #include <tempera/cpu/verbose.hpp>
 #include <tempera/device/matmul.hpp>
@@ -13,6 +16,10 @@ namespace cpu_kernels {
 inline void matmul_with(cpu& device, gemm_kernels<float> const& kernels, matmul_geometry const& g, float const* a,
                         float const* b, float* c, store mode) {
     if (g.m == 0 || g.n == 0) return;
+    if (g.k == 0) {  // a sum of nothing
+        if (mode == store::write) std::fill_n(c, std::int64_t{1} * g.m * g.n, 0.0F);
+        return;
+    }
     auto const turn = device.exclusive();
     std::int64_t const tc = kernels.tile_columns;
     std::int64_t const panels = ceil_divide(g.n, tc);
