@@ -3,11 +3,13 @@
 // The GPU device: gpu and every function of the catalogue for it. Opt-in; link tempera::cuda, or include
 // <tempera/cuda/kernels.cuh> as well in a .cu file. Needs the headers of the CUDA Toolkit.
 
+#include <tempera/cuda/augmentation.hpp>
 #include <tempera/cuda/batch_norm.hpp>
 #include <tempera/cuda/captured_step.hpp>
 #include <tempera/cuda/convolution.hpp>
 #include <tempera/cuda/double_buffer.hpp>
 #include <tempera/cuda/gpu.hpp>
+#include <tempera/cuda/image_memory.hpp>
 #include <tempera/cuda/losses.hpp>
 #include <tempera/cuda/matmul.hpp>
 #include <tempera/cuda/optimizers.hpp>

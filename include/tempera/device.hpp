@@ -5,6 +5,7 @@
 #include <tempera/device/batch_norm.hpp>
 #include <tempera/device/convolution.hpp>
 #include <tempera/device/device.hpp>
+#include <tempera/device/distortion.hpp>
 #include <tempera/device/losses.hpp>
 #include <tempera/device/matmul.hpp>
 #include <tempera/device/memory.hpp>

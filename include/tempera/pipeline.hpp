@@ -2,6 +2,7 @@
 #pragma once
 // The three stages of SimCLRv2 and what surrounds them, as plain functions.
 
+#include <tempera/pipeline/device_views.hpp>
 #include <tempera/pipeline/distill.hpp>
 #include <tempera/pipeline/evaluate.hpp>
 #include <tempera/pipeline/linear_evaluation.hpp>

@@ -13,6 +13,7 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include <tempera/cuda/handles.hpp>
@@ -70,14 +71,20 @@ public:
         cudaError_t const status = cudaMalloc(&memory, bytes);
         if (status == cudaErrorMemoryAllocation) {
             static_cast<void>(cudaGetLastError());
-            std::size_t left = 0;
-            std::size_t all = 0;
-            cuda_kernels::check(cudaMemGetInfo(&left, &all), "cudaMemGetInfo");
+            auto const [left, all] = memory_left();
             throw error({name(), " memory"}, {bytes, " bytes"}, {left, " free of ", all},
                         cuda_kernels::advice_for(status));
         }
         cuda_kernels::check(status, "cudaMalloc");
         return memory;
+    }
+    /// Free bytes of the device, and all.
+    std::pair<std::size_t, std::size_t> memory_left() const {
+        cuda_kernels::check(cudaSetDevice(index_), "cudaSetDevice");
+        std::size_t left = 0;
+        std::size_t all = 0;
+        cuda_kernels::check(cudaMemGetInfo(&left, &all), "cudaMemGetInfo");
+        return {left, all};
     }
     /// Waits for work that may still use the memory.
     void deallocate(void* memory) noexcept {

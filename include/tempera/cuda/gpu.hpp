@@ -17,6 +17,7 @@ namespace tempera {
 
 template <class T>
 class double_buffer;
+class image_memory;
 
 /// `gpu device{.index = 1};` opens the second GPU; needs compute capability 8.0 or newer. Neither copied nor moved.
 /// Not for use by two threads at once.
@@ -29,6 +30,8 @@ struct gpu {
     /// How batches come from host memory.
     template <class T>
     using feed = double_buffer<T>;
+    /// Where images lie that it makes views of.
+    using images = image_memory;
 
     void* allocate(std::size_t bytes) { return context.allocate(bytes); }
     void deallocate(void* memory) noexcept { context.deallocate(memory); }

@@ -38,7 +38,7 @@ auto launchers_for_float32() {
                            &count_correct, &find_not_finite, &contrastive_rows, &contrastive_weights, &sum_row_terms,
                            &apply_lars, &apply_sgd, &apply_adam, &apply_ema, &add_to_tally,
                            &store_value<replay_numbers>, &store_value<loss_tally>, &store_value<scale_numbers>,
-                           &scale_by, &note_not_finite, &adjust_scale);
+                           &scale_by, &note_not_finite, &adjust_scale, &distort);
 }
 
 }  // namespace tempera::cuda_kernels

@@ -2,6 +2,7 @@
 #pragma once
 // All kernels. Include it in .cu files that do not link tempera::cuda; kernels.cu is such a file.
 
+#include <tempera/cuda/augmentation.cuh>
 #include <tempera/cuda/batch_norm.cuh>
 #include <tempera/cuda/contrastive.cuh>
 #include <tempera/cuda/convolution.cuh>

@@ -13,6 +13,7 @@
 #include <tempera/cuda/running_step.hpp>
 #include <tempera/device/batch_norm.hpp>
 #include <tempera/device/convolution.hpp>
+#include <tempera/device/distortion.hpp>
 #include <tempera/device/losses.hpp>
 #include <tempera/device/optimizers.hpp>
 #include <tempera/device/pointwise.hpp>
@@ -232,6 +233,32 @@ void scale_by(cudaStream_t stream, std::int64_t n, scale_numbers const* scaling,
 void note_not_finite(cudaStream_t stream, loss_sums const* sums, scale_numbers* scaling);
 /// After an update: half the scale where it was skipped, twice the scale after `interval` that were not.
 void adjust_scale(cudaStream_t stream, int interval, scale_numbers* scaling);
+
+// --- augmentation.cuh: `drawn` is device memory --------------------------------------------------------------------------
+/// How much of it the drawn views need at most.
+struct distortion_work {
+    int contrasts = 0;     ///< of one view
+    int blur_radius = -1;  ///< -1: no view is blurred
+};
+/// Positions are split among blocks by size only, so that the mean of a channel has a fixed order of summation.
+inline constexpr int positions_per_part = 4096;
+inline std::int64_t distortion_parts(distortion_geometry const& g) {
+    return (std::int64_t{1} * g.height * g.width + positions_per_part - 1) / positions_per_part;
+}
+/// In floats: taps of rows and columns, sums of channels (two, as each pass reads those of the one before), filters, and
+/// the horizontally blurred views.
+struct distortion_scratch {
+    std::int64_t taps, sums, filters, blurred;
+
+    distortion_scratch(distortion_geometry const& g, distortion_work const& work)
+        : taps(std::int64_t{5} * g.views * (g.height + g.width)),
+          sums(work.contrasts > 0 ? 2 * g.views * distortion_parts(g) * g.channels : 0),
+          filters(std::int64_t{1} * g.views * (work.blur_radius + 1)),
+          blurred(work.blur_radius >= 0 ? std::int64_t{1} * g.views * g.height * g.width * g.channels : 0) {}
+    std::int64_t size() const { return taps + sums + filters + blurred; }
+};
+void distort(cudaStream_t stream, distortion_geometry const& g, distortion_work const& work, std::uint8_t const* images,
+             drawn_view const* drawn, float* views, float* scratch);
 
 // --- optimizers.cuh: `ranges` is device memory ---------------------------------------------------------------------------
 inline constexpr int norm_splits = 64;

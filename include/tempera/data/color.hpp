@@ -15,10 +15,9 @@
 #include <tempera/core/error.hpp>
 #include <tempera/core/view.hpp>
 #include <tempera/data/lanes.hpp>
+#include <tempera/device/distortion.hpp>
 
 namespace tempera {
-
-enum class color_operation : std::uint8_t { brightness, contrast, saturation, hue, brightness_shift };
 
 inline void clip(view<float> image) {
     pixels::transform(image.data, image.data, image.size(), [](auto x) { return pixels::clipped(x); });

@@ -16,15 +16,9 @@
 
 #include <tempera/core/philox.hpp>
 #include <tempera/data/exponential.hpp>
+#include <tempera/device/distortion.hpp>
 
 namespace tempera {
-
-/// Rows y .. y + height - 1, columns x .. x + width - 1 of an image.
-struct crop_box {
-    int y = 0, x = 0, height = 0, width = 0;
-
-    friend bool operator==(crop_box const&, crop_box const&) = default;
-};
 
 enum class crop_rule : std::uint8_t { none, tensorflow, torchvision, center };
 

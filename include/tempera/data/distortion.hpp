@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-// distortion: the random decisions of one view, drawn first, then carried out without further chance. So a view can
-// be written down, repeated, and compared with the reference's.
+// Drawing the decisions of a view, and carrying them out. So a view can be written down, repeated, made elsewhere (on a
+// GPU), and compared with the reference's.
 
 #include <array>
 #include <cstdint>
@@ -15,23 +15,9 @@
 #include <tempera/data/color.hpp>
 #include <tempera/data/crop.hpp>
 #include <tempera/data/resize.hpp>
+#include <tempera/device/distortion.hpp>
 
 namespace tempera {
-
-struct color_step {
-    color_operation operation = color_operation::brightness;
-    float value = 1;
-};
-
-struct distortion {
-    crop_box crop{};  ///< the whole image where nothing is cropped
-    bool flip = false;
-    int color_steps = 0;  ///< how many of `colors` there are
-    std::array<color_step, 4> colors{};
-    bool grayscale = false;
-    float sigma = 0;  ///< of the blur; 0: none
-    int blur_radius = 0;
-};
 
 /// Sigma that the images of one view of a batch share; used where blur.per_batch is set.
 inline float draw_batch_sigma(augmentation const& a, philox_stream stream) {

@@ -34,9 +34,10 @@ struct loader_options {
     std::int64_t steps = 0;       ///< batches in all; 0: epochs times those of an epoch
     std::int64_t first_step = 0;  ///< where to go on: the batches before it are skipped
     bool shuffle = true;
-    bool drop_last = true;  ///< leave out the last, smaller batch of an epoch
-    int threads = 1;        ///< 0: prepare each batch in next()
-    int ahead = 2;          ///< batches prepared in advance
+    bool drop_last = true;   ///< leave out the last, smaller batch of an epoch
+    int threads = 1;         ///< 0: prepare each batch in next()
+    int ahead = 2;           ///< batches prepared in advance
+    bool draw_only = false;  ///< only draw what is to be done to each image, for a device that does it itself
     /// Makes a view in place of `augment`, which then only gives its size: float out of byte image. Called from
     /// several threads at once.
     std::function<void(view<std::uint8_t const> image, view<float> out, philox_stream stream)> custom{};
@@ -46,6 +47,8 @@ struct loader_options {
 struct image_batch {
     /// {views * count, h, w, c}: first view 0 of every sample, then view 1, ...
     view<float const> images{};
+    /// Of the same rows, where draw_only is set: then `images` has dims, but no data.
+    std::span<drawn_view const> drawn{};
     /// One per row of images (so repeated for each view); no_label: none.
     view<std::int32_t const> labels{};
     std::span<std::int32_t const> positions{};  ///< of the samples in the set; `count` of them
@@ -75,12 +78,14 @@ public:
         slots_.resize(static_cast<std::size_t>(options_.threads == 0 ? 1 : 1 + options_.ahead + options_.threads));
         auto const rows = static_cast<std::size_t>(options_.batch) * static_cast<std::size_t>(options_.views);
         for (slot& s : slots_) {
-            s.images.resize(rows * static_cast<std::size_t>(out.size()));
+            if (options_.draw_only) s.drawn.resize(rows);
+            else s.images.resize(rows * static_cast<std::size_t>(out.size()));
             s.labels.resize(rows);
             s.positions.resize(static_cast<std::size_t>(options_.batch));
         }
         workspaces_.resize(static_cast<std::size_t>(options_.threads == 0 ? 1 : options_.threads));
-        for (distortion_workspace& w : workspaces_) w.reserve(options_.augment, set_.image_shape());
+        if (!options_.draw_only)
+            for (distortion_workspace& w : workspaces_) w.reserve(options_.augment, set_.image_shape());
         for (int t = 0; t < options_.threads; ++t)
             threads_.emplace_back([this, t] { run(workspaces_[static_cast<std::size_t>(t)]); });
     }
@@ -129,7 +134,8 @@ public:
         ++delivered_;
         extents dims = image_;
         dims.n = s.count * options_.views;
-        return {{s.images.data(), dims},
+        return {{options_.draw_only ? nullptr : s.images.data(), dims},
+                {s.drawn.data(), options_.draw_only ? static_cast<std::size_t>(dims.n) : 0},
                 {s.labels.data(), {dims.n}},
                 {s.positions.data(), static_cast<std::size_t>(s.count)},
                 s.count,
@@ -140,6 +146,7 @@ public:
 private:
     struct slot {
         std::vector<float> images;
+        std::vector<drawn_view> drawn;
         std::vector<std::int32_t> labels, positions;
         int count = 0, epoch = 0;
         std::int64_t step = -1;
@@ -177,13 +184,16 @@ private:
             augmentation const& a = options_.augment;
             auto const batch_number = static_cast<int>(s.step % steps_per_epoch());
             view<float> const all{s.images.data(), {options_.views * s.count, image_.h, image_.w, image_.c}};
+            shape const source = set_.image_shape();
             for (int v = 0; v < options_.views; ++v) {
                 float const sigma = draw_batch_sigma(a, batch_stream(options_.seed, s.epoch, batch_number, v));
                 for (int i = 0; i < s.count && !stopping_; ++i) {
                     int const position = s.positions[static_cast<std::size_t>(i)], row = v * s.count + i;
                     s.labels[static_cast<std::size_t>(row)] = set_.label(position);
                     philox_stream const stream = view_stream(options_.seed, s.epoch, position, v);
-                    if (options_.custom) options_.custom(set_.image(position), all.slice(row, 1), stream);
+                    if (options_.draw_only)
+                        s.drawn[static_cast<std::size_t>(row)] = {position, draw_distortion(a, source, stream, sigma)};
+                    else if (options_.custom) options_.custom(set_.image(position), all.slice(row, 1), stream);
                     else tempera::augment(a, set_.image(position), all.slice(row, 1), stream, work, sigma);
                 }
             }
@@ -229,6 +239,7 @@ private:
                 std::int64_t{o.batch} * o.views, "take a smaller batch");
         require(!o.drop_last || set_.size() >= o.batch, "batch", {"at most the ", set_.size(), " images of the set"},
                 o.batch, "take a smaller batch or set drop_last = false");
+        require(!o.draw_only || !o.custom, "draw_only", "views made by `augment`", "`custom`", "set one of both");
         check(o.augment, set_.image_shape());
     }
 

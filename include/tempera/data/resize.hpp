@@ -15,10 +15,9 @@
 
 #include <tempera/core/view.hpp>
 #include <tempera/data/lanes.hpp>
+#include <tempera/device/distortion.hpp>
 
 namespace tempera {
-
-enum class resize_rule : std::uint8_t { half_pixel, legacy };
 
 /// One output position as a weighted sum of four neighbouring source positions. Where the source has fewer, the
 /// surplus weights are zero.

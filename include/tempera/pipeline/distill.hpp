@@ -24,10 +24,8 @@ training_history distill(basic_model<D, P>& student, basic_model<D, TeacherPreci
         throw error("distill", "student and teacher of the same input shape", "different ones",
                     "they see the same augmented images");
     auto& device = student.device();
-    device_batch<float, D> to_device(device);
     device_batch<std::int32_t, D> labels(device);
-    auto const gradients = [&](image_batch const& batch) {
-        view<float const> const x = to_device(batch.images);
+    auto const gradients = [&](view<float const> x, image_batch const& batch) {
         view<float const> const teacher_logits = teacher.predict(x).last();
         output_views const outputs = student.forward(x);
         loss_value const v = loss(device, outputs, targets{.labels = labels(batch.labels), .teacher_logits = teacher_logits},

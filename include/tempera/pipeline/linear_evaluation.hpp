@@ -24,15 +24,14 @@ linear_evaluation_result<D> linear_evaluation(basic_model<D, P>& encoder, image_
                                               train_options const& options) {
     require_images(labeled);  // the probe takes its classes from them
     auto& device = encoder.device();
-    device_batch<float, D> images(device);
     device_batch<std::int32_t, D> labels(device);
     linear_evaluation_result<D> out;
     out.probe = std::make_unique<linear_probe<D>>(device, encoder.output("encoder").dims.c, labeled.classes(),
                                                   encoder.options().max_batch, optimizer, options.seed);
     out.history = detail::train_loop(
         out.probe->model(), labeled, optimizer, options, {"linear evaluation"}, 1,
-        [&](image_batch const& batch) {
-            return out.probe->gradients(encoder.predict(images(batch.images))["encoder"], labels(batch.labels));
+        [&](view<float const> images, image_batch const& batch) {
+            return out.probe->gradients(encoder.predict(images)["encoder"], labels(batch.labels));
         },
         {}, [&](image_set const& held_out) { return out.test = out.probe->evaluate(encoder, held_out); });
     return out;

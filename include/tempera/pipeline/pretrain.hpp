@@ -24,7 +24,6 @@ template <class D, precision P, class Loss, class Optimizer>
 training_history pretrain(basic_model<D, P>& model, image_set const& images, Loss const& loss, Optimizer const& optimizer,
                           train_options const& options, probe_options const& probing = {}) {
     auto& device = model.device();
-    device_batch<float, D> to_device(device);
     device_batch<std::int32_t, D> labels(device);
 
     bool labeled = false;
@@ -33,8 +32,8 @@ training_history pretrain(basic_model<D, P>& model, image_set const& images, Los
     double correct = 0;
     std::int64_t counted = 0;
 
-    auto const gradients = [&](image_batch const& batch) {
-        output_views const outputs = model.forward(to_device(batch.images));
+    auto const gradients = [&](view<float const> views, image_batch const& batch) {
+        output_views const outputs = model.forward(views);
         loss_value const v = loss(device, outputs, targets{}, model.output_gradients());
         if (!std::isfinite(v.loss)) return v;
         auto const known = std::count_if(batch.labels.data, batch.labels.data + batch.labels.size(),

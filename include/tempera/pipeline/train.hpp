@@ -14,6 +14,7 @@
 #include <tempera/loss/cross_entropy.hpp>
 #include <tempera/optim/warmup_cosine.hpp>
 #include <tempera/pipeline/device_batch.hpp>
+#include <tempera/pipeline/device_views.hpp>
 #include <tempera/pipeline/evaluate.hpp>
 #include <tempera/pipeline/optimizer_state.hpp>
 #include <tempera/pipeline/train_options.hpp>
@@ -62,8 +63,8 @@ private:
     std::int64_t steps_ = 0;
 };
 
-/// What a stage does with a batch: forward, loss and backward on the model, giving the loss.
-using batch_gradients = std::function<loss_value(image_batch const&)>;
+/// What a stage does with a batch, whose images lie on the device: forward, loss and backward on the model, giving the loss.
+using batch_gradients = std::function<loss_value(view<float const> images, image_batch const&)>;
 /// Accuracy of the online probe since the last call, or -1.
 using probe_reader = std::function<float()>;
 /// How held-out images are judged.
@@ -75,7 +76,10 @@ training_history train_loop(basic_model<D, P>& model, image_set const& set, Opti
                             probe_reader const& probe = {}, evaluator const& judge = {}) {
     if (!o.stage.empty()) names.stage = o.stage;
     auto const begin = std::chrono::steady_clock::now();
-    loader batches{set, loader_of(o, set, views)};
+    device_views<D> to_device(model.device(), set, o.augment);
+    loader_options from_host = loader_of(o, set, views);
+    from_host.draw_only = to_device.draw_only();
+    loader batches{set, from_host};
     std::int64_t const per_epoch = batches.steps_per_epoch();
     std::int64_t const total = batches.steps();
     auto const warmup = static_cast<std::int64_t>(o.warmup_epochs * static_cast<float>(per_epoch));
@@ -87,7 +91,7 @@ training_history train_loop(basic_model<D, P>& model, image_set const& set, Opti
     epoch_means means;
     while (auto const batch = batches.next()) {
         float const learning_rate = rate(batch.step);  // refuses a bad schedule before anything has changed
-        loss_value const v = gradients(batch);
+        loss_value const v = gradients(to_device(batch), batch);
         if (!std::isfinite(v.loss)) {
             std::string const where = model.find_non_finite();
             throw error(
@@ -128,10 +132,9 @@ template <class D, precision P, class Optimizer, class Loss = cross_entropy>
 training_history train_supervised(basic_model<D, P>& model, image_set const& labeled, Optimizer const& optimizer,
                                   train_options const& options, Loss const& loss = {}) {
     auto& device = model.device();
-    device_batch<float, D> images(device);
     device_batch<std::int32_t, D> labels(device);
-    auto const gradients = [&](image_batch const& batch) {
-        output_views const outputs = model.forward(images(batch.images));
+    auto const gradients = [&](view<float const> images, image_batch const& batch) {
+        output_views const outputs = model.forward(images);
         loss_value const v = loss(device, outputs, targets{.labels = labels(batch.labels)}, model.output_gradients());
         if (std::isfinite(v.loss)) model.backward(model.output_gradients());
         return v;
