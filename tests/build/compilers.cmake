@@ -19,8 +19,10 @@ foreach(source IN LISTS refused)
   endif()
 endforeach()
 
-tempera_add_script("benchmarks compile" programs_compile.sh "${PROJECT_SOURCE_DIR}/benchmarks" "${CMAKE_CXX_COMPILER}"
-                   -std=c++20 -Wall -Wextra -Werror -DTEMPERA_COMPILED ${includes})
+if(TEMPERA_SLOW)
+  tempera_add_script("benchmarks compile" programs_compile.sh "${PROJECT_SOURCE_DIR}/benchmarks" "${CMAKE_CXX_COMPILER}"
+                     -std=c++20 -Wall -Wextra -Werror -DTEMPERA_COMPILED ${includes})
+endif()
 tempera_compiles("surface compiles with g++" tests/surface.cpp ${gcc} -O1 -o surface_gcc.o)
 if(clang)
   tempera_compiles("surface compiles with clang" tests/surface.cpp ${clang_command} -O0 -o surface_clang.o)

@@ -183,8 +183,8 @@ void check_lines(cpu& device) {
         CHECK(line.find(" 2 threads ") != std::string::npos);
         CHECK(number_before(line, "ms") >= 0);
         if (call.bytes == 0) {
-            CHECK(number_before(line, "GFLOP/s") > 0);
-            CHECK(number_before(line, "% of peak") > 0);
+            CHECK(number_before(line, "GFLOP/s") >= 0);
+            CHECK(number_before(line, "% of peak") >= 0);
             continue;
         }
         CHECK(line.find(" " + std::string(name_of(device.level())) + " ") != std::string::npos);
