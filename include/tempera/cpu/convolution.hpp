@@ -33,18 +33,6 @@ struct convolution_call {
 
 }  // namespace cpu_kernels
 
-// T is float or bf16.
-template <class T>
-void convolution_forward(cpu& device, convolution_geometry const& g, T const* x, float const* w, float const* bias,
-                         T* y) {
-    using namespace cpu_kernels;
-    convolution_call<T> const call(device, "convolution_forward", g, g.in_channels);
-    if constexpr (is_float<T>) {
-        if (call.winograd) return winograd_forward(device, g, x, w, bias, y);
-    }
-    forward_with(device, call.kernels, g, x, w, bias, y);
-}
-
 /// Filters that stay the same can be packed once, whatever the batch: packed_filters<T> floats.
 template <class T>
 std::int64_t packed_filters(cpu& device, convolution_geometry const& g) {
@@ -54,7 +42,8 @@ template <class T>
 void pack_filters(cpu& device, convolution_geometry const& g, float const* w, float* packed) {
     cpu_kernels::pack_filters(device, cpu_kernels::gemm_kernels_for<T>(device.level(), g.in_channels), g, w, packed);
 }
-/// convolution_forward with filters w that are also packed.
+
+/// Filters w may be packed as well, by pack_filters; null: they are packed now. T is float or bf16.
 template <class T>
 void convolution_forward(cpu& device, convolution_geometry const& g, T const* x, float const* w, float const* packed,
                          float const* bias, T* y) {
@@ -63,7 +52,13 @@ void convolution_forward(cpu& device, convolution_geometry const& g, T const* x,
     if constexpr (is_float<T>) {
         if (call.winograd) return winograd_forward(device, g, x, w, bias, y);
     }
-    forward_packed(device, call.kernels, g, x, packed, bias, y);
+    if (packed != nullptr) forward_packed(device, call.kernels, g, x, packed, bias, y);
+    else forward_with(device, call.kernels, g, x, w, bias, y);
+}
+template <class T>
+void convolution_forward(cpu& device, convolution_geometry const& g, T const* x, float const* w, float const* bias,
+                         T* y) {
+    convolution_forward(device, g, x, w, nullptr, bias, y);
 }
 
 template <class T>

@@ -8,6 +8,7 @@
 #include <initializer_list>
 
 #include <tempera/cuda/each.cuh>
+#include <tempera/cuda/launch.hpp>
 
 namespace tempera::cuda_kernels {
 
@@ -35,9 +36,7 @@ void along_channels(cudaStream_t stream, std::int64_t rows, int channels, Work w
         std::int64_t const blocks = std::max(fewest, std::min((packs + each_threads - 1) / each_threads, most_blocks));
         launch(kernel, dim3(static_cast<unsigned>(blocks)), dim3(each_threads), stream, packs, packs_per_row, work);
     };
-    bool const whole = channels % width == 0 && std::all_of(arrays.begin(), arrays.end(), [](void const* p) {
-                           return reinterpret_cast<std::uintptr_t>(p) % 16 == 0;
-                       });
+    bool const whole = channels % width == 0 && std::all_of(arrays.begin(), arrays.end(), aligned_to_packs);
     if (whole) start(along_channels_kernel<width, Work>, width);
     else start(along_channels_kernel<1, Work>, 1);
 }

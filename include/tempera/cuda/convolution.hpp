@@ -54,8 +54,8 @@ struct convolution_plan {
                                                                     std::max(g.batch, 1)));
         bool const own_weights = w != nullptr && !std::is_same_v<T, float>;
         std::size_t const weight_bytes =
-            own_weights ? rounded(static_cast<std::size_t>(g.weight_size()) * sizeof(T)) : 0;
-        std::size_t const tile_bytes = plain ? 0 : rounded(static_cast<std::size_t>(sample_bytes * samples));
+            own_weights ? scratch_part(static_cast<std::size_t>(g.weight_size()) * sizeof(T)) : 0;
+        std::size_t const tile_bytes = plain ? 0 : scratch_part(static_cast<std::size_t>(sample_bytes * samples));
         std::int64_t const rows = std::int64_t{g.batch} * positions;
         auto const sum_bytes = static_cast<std::size_t>(column_floats(rows, g.out_channels, 1)) * sizeof(float);
         auto* const memory = static_cast<std::byte*>(device.context.scratch(weight_bytes + tile_bytes + sum_bytes));
@@ -68,8 +68,6 @@ struct convolution_plan {
             if (own_weights) convert(device.context.stream(), g.weight_size(), w, reinterpret_cast<T*>(memory));
         }
     }
-
-    static std::size_t rounded(std::size_t bytes) { return (bytes + 255) / 256 * 256; }
 
     /// function(first, samples) for each chunk.
     template <class Function>

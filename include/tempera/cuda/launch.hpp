@@ -6,6 +6,7 @@
 // the launcher tells.
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 
 #include <cuda_runtime_api.h>
@@ -22,6 +23,11 @@
 #include <tempera/device/store.hpp>
 
 namespace tempera::cuda_kernels {
+
+/// Whether an array can be read and written 16 bytes at a time.
+inline bool aligned_to_packs(void const* p) { return reinterpret_cast<std::uintptr_t>(p) % 16 == 0; }
+/// Bytes of a part of scratch memory, so that the next one is aligned as allocated memory is.
+inline std::size_t scratch_part(std::size_t bytes) { return (bytes + 255) / 256 * 256; }
 
 // --- reductions over rows: split by size only, so that the order of summation is fixed --------------------------------
 inline std::int64_t column_splits(std::int64_t rows) {

@@ -19,8 +19,7 @@ concept tensor_element = std::is_same_v<T, bf16> || std::is_same_v<T, half>;
 
 template <class T>
 bool suits_tensor_cores(convolution_geometry const& g, T const* x, T const* y) {
-    auto const aligned = [](void const* p) { return reinterpret_cast<std::uintptr_t>(p) % 16 == 0; };
-    return tensor_element<T> && fits_tensor_cores(g) && aligned(x) && aligned(y);
+    return tensor_element<T> && fits_tensor_cores(g) && aligned_to_packs(x) && aligned_to_packs(y);
 }
 
 /// Filters as T, and floats behind them.
@@ -30,7 +29,7 @@ struct tensor_scratch {
     float* floats;
 
     tensor_scratch(gpu& device, convolution_geometry const& g, std::int64_t float_count = 0) {
-        std::size_t const filter_bytes = (static_cast<std::size_t>(g.weight_size()) * sizeof(T) + 255) / 256 * 256;
+        std::size_t const filter_bytes = scratch_part(static_cast<std::size_t>(g.weight_size()) * sizeof(T));
         auto* const memory = static_cast<std::byte*>(
             device.context.scratch(filter_bytes + static_cast<std::size_t>(float_count) * sizeof(float)));
         filters = reinterpret_cast<T*>(memory);
