@@ -4,6 +4,7 @@
 #include <tempera/tempera.hpp>
 
 #include "../fixture.hpp"
+#include "../recorded_distortion.hpp"
 #include "../refusal.hpp"
 #include "lab.hpp"
 
@@ -69,13 +70,6 @@ std::vector<drawn_view> drawn_for(augmentation const& a, shape source, int image
     for (int v = 0; v < views; ++v)
         for (int i = 0; i < images; ++i) drawn.push_back({i, draw_distortion(a, source, view_stream(seed, 0, i, v))});
     return drawn;
-}
-
-color_operation operation_of(float code) {
-    constexpr color_operation order[] = {color_operation::brightness, color_operation::contrast,
-                                         color_operation::saturation, color_operation::hue,
-                                         color_operation::brightness_shift};
-    return order[static_cast<int>(code)];
 }
 
 }  // namespace
@@ -160,16 +154,7 @@ TEST_CASE("gpu augmentation: the authors' training chain with recorded decisions
     for (int i = 0; i < 10; ++i) {
         std::string const at = "pipeline/" + std::to_string(i);
         CAPTURE(at);
-        auto const& box = file[at + "/crop_y_x_h_w"].values;
-        distortion d;
-        d.crop = {static_cast<int>(box[0]), static_cast<int>(box[1]), static_cast<int>(box[2]),
-                  static_cast<int>(box[3])};
-        d.flip = file[at + "/flip"].values.at(0) > 0;
-        d.grayscale = file[at + "/grayscale"].values.at(0) > 0;
-        if (file.has(at + "/ops"))
-            for (std::size_t k = 0; k < file[at + "/ops"].values.size(); ++k)
-                d.colors.at(static_cast<std::size_t>(d.color_steps++)) = {operation_of(file[at + "/ops"].values[k]),
-                                                                          file[at + "/values"].values[k]};
+        distortion const d = recorded_distortion(file, at);
         fixture::tensor const& expected = file[at + "/output"];
         CHECK(lab::difference(p.on_device({{0, d}}, expected.dims[0], expected.dims[1], resize_rule::half_pixel),
                               lab::exact(expected.values)) <= 2e-5);  // of the fixtures' manifest

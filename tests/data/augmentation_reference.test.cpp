@@ -8,6 +8,7 @@
 
 #include "../catch.hpp"
 #include "../fixture.hpp"
+#include "../recorded_distortion.hpp"
 
 #include <tempera/data/distortion.hpp>
 
@@ -36,14 +37,6 @@ double largest_gap(std::vector<float> const& a, fixture::tensor const& b) {
 }
 
 /// The operator codes of the fixtures.
-color_operation operation_of(float code) {
-    REQUIRE((code >= 0 && code <= 4));
-    constexpr color_operation order[] = {color_operation::brightness, color_operation::contrast,
-                                         color_operation::saturation, color_operation::hue,
-                                         color_operation::brightness_shift};
-    return order[static_cast<int>(code)];
-}
-
 bool starts_with(std::string const& text, std::string const& start) { return text.rfind(start, 0) == 0; }
 
 std::string config(std::string const& path) { return "/config/" + path; }
@@ -219,16 +212,7 @@ TEST_CASE("whole training chain with recorded decisions", "[data][fixtures]") {
     for (int i = 0; i < cases; ++i) {
         std::string const at = "pipeline/" + std::to_string(i);
         CAPTURE(at);
-        auto const& box = file[at + "/crop_y_x_h_w"].values;
-        distortion d;
-        d.crop = {static_cast<int>(box[0]), static_cast<int>(box[1]), static_cast<int>(box[2]),
-                  static_cast<int>(box[3])};
-        d.flip = file[at + "/flip"].values.at(0) > 0;
-        d.grayscale = file[at + "/grayscale"].values.at(0) > 0;
-        if (file.has(at + "/ops"))
-            for (std::size_t k = 0; k < file[at + "/ops"].values.size(); ++k)
-                d.colors.at(static_cast<std::size_t>(d.color_steps++)) = {operation_of(file[at + "/ops"].values[k]),
-                                                                          file[at + "/values"].values[k]};
+        distortion const d = recorded_distortion(file, at);
         fixture::tensor const& expected = file[at + "/output"];
         image out(expected.dims[0], expected.dims[1], 3);
         distort(d, resize_rule::half_pixel, {bytes.data(), {1, input.dims[0], input.dims[1], 3}}, out.all(), work);
