@@ -2,7 +2,7 @@
 # Part of cmake/run: what only a machine with an NVIDIA GPU can show, in stages that can be run alone. Without one it says so
 # and exits with 77.
 
-gpu_stages="build ops steps sanitize demo"
+gpu_stages="build ops steps sanitize demo compare"
 
 explain_gpu_stages() {
     cat <<'TEXT'
@@ -11,6 +11,7 @@ explain_gpu_stages() {
   steps     whole steps, captured steps and the three stages against the CPU; encoders against the authors' values
   sanitize  compute-sanitizer over the ops: memcheck, racecheck, initcheck, synccheck
   demo      the demo on the GPU, with its tables and its time
+  compare   beside PyTorch on the same GPU: a table, build/compare/results_cuda.json, docs/performance.md
 TEXT
 }
 
@@ -64,4 +65,16 @@ gpu_sanitize() {
 gpu_demo() {
     configure release -DTEMPERA_DEMO_CUDA=ON ${architecture:+"-DTEMPERA_CUDA_ARCHITECTURES=$architecture"} &&
         build release demo && run build/release/examples/demo --device cuda
+}
+
+# With the python3 at hand where it has PyTorch, else with the one under build/compare.
+gpu_compare() {
+    configure release ${architecture:+"-DTEMPERA_CUDA_ARCHITECTURES=$architecture"} &&
+        build release benchmark_compare_gpu || return 1
+    python=python3
+    if ! python3 -c 'import torch, safetensors' 2>/dev/null; then
+        bring_pytorch
+        python=$comparison/venv/bin/python
+    fi
+    PYTHONPYCACHEPREFIX=$comparison/pycache run "$python" benchmarks/compare/run.py --device cuda
 }

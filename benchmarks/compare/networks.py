@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-BLOCKS = {10: (1, 1, 1, 1), 18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3)}
+BLOCKS = {10: (1, 1, 1, 1), 18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 152: (3, 8, 36, 3)}
 
 
 def conv(inside, filters, kernel=3, stride=1):
@@ -118,8 +118,9 @@ class Stem(nn.Module):
 
 
 class Encoder(nn.Module):
-    def __init__(self, depth, stem, channels=3, base_filters=64, stages=4, selective=False):
+    def __init__(self, depth, stem, channels=3, base_filters=64, stages=4, selective=False, width=1):
         super().__init__()
+        base_filters *= width
         bottleneck = depth >= 50
         self.stem = Stem(stem, channels, base_filters)
         inside = base_filters

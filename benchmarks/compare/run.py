@@ -14,12 +14,13 @@ import tempfile
 
 import machine
 from table import PEAK_OF, publish
-from workloads import FACTOR, FLOOR, MODES, WORKLOADS, named
+from workloads import FACTOR, FLOOR, MODES, named, rows_of
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 FOLDER = os.path.join(ROOT, "build", "compare")
-PROGRAM = os.path.join(ROOT, "build", "release", "benchmarks", "compare")
+PROGRAMS = {device: os.path.join(ROOT, "build", "release", "benchmarks", name)
+            for device, name in (("cpu", "compare"), ("cuda", "compare_gpu"))}
 THREADS = "2"
 DLIB = ("dlib", "ResNet-18, 32 x 32, batch 32: training, float32, against dlib with OpenBLAS")
 
@@ -43,8 +44,8 @@ def environment(keeps=True):
 
 def command_of(workload, mode):
     if mode == "tempera":
-        return [PROGRAM, workload.name]
-    return [sys.executable, os.path.join(HERE, "worker.py"), workload.name, mode]
+        return [PROGRAMS[workload.device], workload.name]
+    return [sys.executable, os.path.join(HERE, "worker.py"), workload.device, workload.name, mode]
 
 
 class Failed(Exception):
@@ -98,7 +99,7 @@ class Side:
 
 
 def check(workload):
-    """How far both sides are from a more precise first step. Exits where tempera is too far: times of two programs that
+    """How far both sides are from a more precise first step. Fails where tempera is too far: times of two programs that
     compute different things mean nothing."""
     folder = tempfile.mkdtemp(dir=FOLDER)
     try:
@@ -108,7 +109,7 @@ def check(workload):
     finally:
         shutil.rmtree(folder)
     found = json.loads(answer.splitlines()[-1])
-    floor = FLOOR["bfloat16" if workload.bfloat16 else "float32"]
+    floor = FLOOR[workload.precision]
     wrong = []
     for what, ours in found["tempera"].items():
         theirs = found["pytorch"][what]
@@ -116,7 +117,7 @@ def check(workload):
         if not ours <= max(floor, FACTOR * theirs):
             wrong.append(what)
     if wrong:
-        raise SystemExit(f"{workload.name}: tempera and PyTorch do not compute the same: {', '.join(wrong)}")
+        raise Failed(f"tempera and PyTorch do not compute the same: {', '.join(wrong)}")
     return found
 
 
@@ -134,27 +135,27 @@ def measure_peaks(workload, modes):
     return peaks
 
 
-def measure(workload, rounds, quick):
+def measure(workload, rounds, options):
     sides, times = [], {}
     result = {"label": workload.label, "batch": workload.batch, "missing": {}, "modes": {}}
 
     def leave_out(side, problem):
         if side.mode == "tempera":
-            raise SystemExit(f"{workload.name}: {problem}")
+            raise Failed(f"tempera {problem}")
         print(f"  PyTorch {side.mode} is left out: {problem}", flush=True)
         result["missing"][side.mode] = str(problem)
         sides.remove(side)
         side.stop()
 
     try:
-        for mode in ("tempera",) + MODES:
+        for mode in ("tempera", *options.modes):
             sides.append(Side(workload, mode))
             times[mode] = []
             try:
                 sides[-1].begin(min(2, workload.steps))
             except Failed as problem:
                 leave_out(sides[-1], problem)
-        steps = workload.quick_steps if quick else workload.steps
+        steps = workload.quick_steps if options.quick else workload.steps
         before = machine.busy_seconds(side.process.pid for side in sides)
         for number in range(rounds):
             for side in list(sides if number % 2 == 0 else reversed(sides)):
@@ -193,7 +194,7 @@ def measure(workload, rounds, quick):
 def measure_dlib():
     """Images a second by library, as the benchmark prints them; none where dlib is not installed."""
     print(f"{DLIB[0]}: {DLIB[1]}", flush=True)
-    program = os.path.join(os.path.dirname(PROGRAM), "against_dlib")
+    program = os.path.join(os.path.dirname(PROGRAMS["cpu"]), "against_dlib")
     if not os.path.exists(program):
         print("  left out: dlib with OpenBLAS is not installed", flush=True)
         return None
@@ -203,42 +204,60 @@ def measure_dlib():
     return {"version": " ".join(output.split(";")[1].split()[:5]), **rates}
 
 
+def measured(options, results, path):
+    """Measures the chosen workloads; one that fails is named and left out. Whether all went well."""
+    known = rows_of(options.device)
+    chosen = [named(name, options.device) for name in options.only if name != DLIB[0]] if options.only else known
+    well = True
+    for workload in chosen:
+        print(f"{workload.name}: {workload.label}", flush=True)
+        try:
+            distances = check(workload)
+            result = {**measure(workload, results["rounds"], options), "distances": distances}
+            results["workloads"][workload.name] = result
+            if workload.device == "cpu" and workload.name == PEAK_OF:
+                result["peaks"] = measure_peaks(workload, result["modes"])
+        except (Failed, subprocess.CalledProcessError) as problem:
+            print(f"  FAILED: {problem}", flush=True)
+            well = False
+        # After every workload, so that a run that is ended early leaves what it has.
+        with open(path, "w") as out:
+            json.dump(results, out, indent=1)
+    return well
+
+
 def main():
     parser = argparse.ArgumentParser(prog="sh cmake/run compare", description=__doc__.splitlines()[0])
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="what both sides compute on")
     parser.add_argument("--quick", action="store_true", help="two rounds of few steps; docs/ stays as it is")
     parser.add_argument("--only", action="append", metavar="WORKLOAD",
                         help="this workload (may be repeated; 'list' names all); docs/ stays as it is")
+    parser.add_argument("--modes", nargs="*", choices=MODES, default=MODES,
+                        help="the modes of PyTorch; compiling takes minutes")
     options = parser.parse_args()
     if options.only == ["list"]:
-        print("\n".join(f"{name:34s} {label}" for name, label in [(w.name, w.label) for w in WORKLOADS] + [DLIB]))
+        rows = [(w.name, w.label) for w in rows_of(options.device)] + ([DLIB] if options.device == "cpu" else [])
+        print("\n".join(f"{name:34s} {label}" for name, label in rows))
         return
-    with_dlib = not options.only or DLIB[0] in options.only
-    chosen = [named(name) for name in options.only if name != DLIB[0]] if options.only else WORKLOADS
-    rounds = 2 if options.quick else 3
+    os.makedirs(FOLDER, exist_ok=True)
     results = {
         "command": " ".join(["sh cmake/run compare"] + sys.argv[1:]),
         "date": datetime.date.today().isoformat(),
         "machine": machine.name(),
         "threads": int(THREADS),
-        "rounds": rounds,
+        "rounds": 2 if options.quick else 3,
         "compiler": os.environ.get("TEMPERA_COMPILER", ""),
         "workloads": {},
     }
     begin = datetime.datetime.now()
-    for workload in chosen:
-        print(f"{workload.name}: {workload.label}", flush=True)
-        distances = check(workload)
-        result = {**measure(workload, rounds, options.quick), "distances": distances}
-        results["workloads"][workload.name] = result
-        if workload.name == PEAK_OF:
-            result["peaks"] = measure_peaks(workload, result["modes"])
-        # After every workload, so that a run that is ended early leaves what it has.
-        with open(os.path.join(FOLDER, "results.json"), "w") as out:
-            json.dump(results, out, indent=1)
-    if with_dlib:
+    path = os.path.join(FOLDER, "results.json" if options.device == "cpu" else "results_cuda.json")
+    well = measured(options, results, path)
+    if options.device == "cpu" and (not options.only or DLIB[0] in options.only):
         results["dlib"] = measure_dlib()
     print(f"measured in {(datetime.datetime.now() - begin).seconds} s")
-    publish(results, None if options.only or options.quick else os.path.join(ROOT, "docs"))
+    publish(results, options.device, None if options.only or options.quick else os.path.join(ROOT, "docs"))
+    if not well:
+        raise SystemExit(1)
 
 
 if __name__ == "__main__":

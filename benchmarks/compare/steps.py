@@ -11,6 +11,8 @@ from networks import Encoder, Network, load
 NETWORKS = {
     "resnet50": lambda: Network(Encoder(50, "imagenet"), classes=1000),
     "selective50": lambda: Network(Encoder(50, "resnet_d", selective=True), classes=1000),
+    "resnet50x2": lambda: Network(Encoder(50, "imagenet", width=2), classes=1000),
+    "resnet152x3": lambda: Network(Encoder(152, "imagenet", width=3), classes=1000),
     "resnet18": lambda: Network(Encoder(18, "cifar"), classes=10),
     "small": lambda: Network(Encoder(10, "small", 1, 16, 3, selective=True), head=(3, 64)),
     "simclr18": lambda: Network(Encoder(18, "cifar"), head=(3, 128)),
@@ -27,14 +29,24 @@ def nt_xent(h, temperature):
     return 2 * (torch.logsumexp(similarities, 1) - positive).mean()
 
 
-def compiled(function, mode):
-    return torch.compile(function) if mode == "compiled" else function
+def compiled(workload, function, mode):
+    """On a GPU as CUDA graphs."""
+    if mode != "compiled":
+        return function
+    return torch.compile(function, mode="reduce-overhead" if workload.device == "cuda" else None)
 
 
 def images_of(workload):
     torch.manual_seed(1)
     height, width, channels = workload.image
-    return torch.rand(workload.batch, channels, height, width).contiguous(memory_format=torch.channels_last)
+    images = torch.rand(workload.batch, channels, height, width, device=workload.device)
+    return images.contiguous(memory_format=torch.channels_last)
+
+
+def autocast(workload):
+    element = getattr(torch, workload.precision)
+    return torch.autocast(workload.device, dtype=torch.bfloat16 if element == torch.float32 else element,
+                          enabled=element != torch.float32)
 
 
 class Training:
@@ -45,26 +57,28 @@ class Training:
         self.network = NETWORKS[workload.network]()
         if weights:
             load(self.network, weights)
-        self.network.to(dtype=element, memory_format=torch.channels_last)
-        self.labels = torch.arange(workload.batch) % 10
+        self.network.to(device=workload.device, dtype=element, memory_format=torch.channels_last)
+        self.labels = torch.arange(workload.batch, device=workload.device) % 10
+        # From the same scale as tempera starts; without a scaler elsewhere.
+        self.scaler = torch.amp.GradScaler(workload.device, enabled=workload.precision == "float16")
         contrastive = self.network.head is not None
         temperature = 0.2 if workload.network == "small" else 0.1
 
         def loss_of(images):
-            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=workload.bfloat16):
+            with autocast(workload):
                 output = self.network(images)
             output = output.to(torch.promote_types(output.dtype, torch.float32))
             loss = nt_xent(output, temperature) if contrastive else F.cross_entropy(output, self.labels)
             return output, loss
 
-        self.loss_of = compiled(loss_of, mode)
+        self.loss_of = compiled(workload, loss_of, mode)
         norms = [p for n, p in self.network.named_parameters() if ".norm" in n]
         others = [p for n, p in self.network.named_parameters() if ".norm" not in n]
         if workload.kind == "pretrain":
             self.optimizer = Lars(others, norms, rate, weight_decay=1e-4)
             torch.manual_seed(1)
             self.set = torch.randint(0, 256, (1024, 3, 32, 32), dtype=torch.uint8)
-            self.next_batch = self.augmented(compiled(two_views, mode))
+            self.next_batch = self.augmented(compiled(workload, two_views, mode))
         else:
             groups = [{"params": others, "weight_decay": 1e-4}, {"params": norms, "weight_decay": 0.0}]
             self.optimizer = torch.optim.SGD(groups, lr=rate, momentum=0.9, nesterov=True, fused=True)
@@ -80,8 +94,9 @@ class Training:
 
     def on(self, images):
         output, loss = self.loss_of(images)
-        loss.backward()
-        self.optimizer.step()
+        self.scaler.scale(loss).backward()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
         return output.detach(), loss.detach()
 
@@ -97,19 +112,23 @@ class Prediction:
         network = NETWORKS[workload.network]()
         if weights:
             load(network, weights)
-        network.eval().to(dtype=element, memory_format=torch.channels_last)
+        # On a GPU the weights are kept in 16 bits, which saves their conversion.
+        kept = getattr(torch, workload.precision) if workload.device == "cuda" else element
+        network.eval().to(device=workload.device, dtype=element, memory_format=torch.channels_last)
         if mode == "compiled":
             import torch._inductor.config as inductor
 
             inductor.freezing = True
-            self.network = torch.compile(network)
+            self.network = compiled(workload, network.to(kept), mode)
         else:
-            self.network = folded(network)
+            self.network = folded(network).to(kept)
         self.images = images_of(workload)
 
     @torch.no_grad()
     def on(self, images):
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.workload.bfloat16):
+        if self.workload.device == "cuda":
+            return self.network(images.to(next(self.network.parameters()).dtype)).float(), None
+        with autocast(self.workload):
             return self.network(images), None
 
     def __call__(self):
@@ -134,8 +153,8 @@ class Loss:
 
     def __init__(self, workload, mode):
         torch.manual_seed(1)
-        self.loss_of = compiled(lambda h: nt_xent(h, 0.1), mode)
-        self.h = torch.rand(workload.batch, workload.image[2]) * 2 - 1
+        self.loss_of = compiled(workload, lambda h: nt_xent(h, 0.1), mode)
+        self.h = torch.rand(workload.batch, workload.image[2], device=workload.device) * 2 - 1
 
     def on(self, h):
         h = h.detach().requires_grad_()

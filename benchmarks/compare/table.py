@@ -4,7 +4,8 @@
 import os
 from html import escape
 
-BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
+MARKS = {"cpu": "measured", "cuda": "measured on a GPU"}
+CHARTS = {"cpu": "performance.svg", "cuda": "performance_gpu.svg"}
 PEAK_OF = "resnet50_train_float32"
 
 
@@ -35,7 +36,7 @@ def rows(results):
 
 def peak(results):
     result = results["workloads"].get(PEAK_OF)
-    if not result:
+    if not result or "peaks" not in result:
         return
     yield "| peak memory | ratio | tempera | PyTorch, eager | PyTorch, compiled |"
     yield "|---|---|---|---|---|"
@@ -63,9 +64,14 @@ def conditions(results):
     abouts = [m["about"] for r in results["workloads"].values() for m in r["modes"].values()]
     theirs = next((a for a in abouts if "version" in a), {})
     ours = next((a for a in abouts if "version" not in a), {})
-    yield f"`{results['command']}` on {results['date']}: {results['machine']}, {results['threads']} threads each,"
-    yield f"{results['rounds']} rounds. tempera: {results['compiler']}, {ours.get('instruction_set', '')} kernels."
-    if theirs:
+    if "device" in ours:
+        yield f"`{results['command']}` on {results['date']}: {ours['device']}, {results['rounds']} rounds."
+        if theirs:
+            yield f"PyTorch {theirs['version']}."
+    else:
+        yield f"`{results['command']}` on {results['date']}: {results['machine']}, {results['threads']} threads each,"
+        yield f"{results['rounds']} rounds. tempera: {results['compiler']}, {ours.get('instruction_set', '')} kernels."
+    if "instruction_set" in theirs:
         yield (f"PyTorch {theirs['version']}, {theirs['instruction_set']}; importing it alone takes "
                f"{theirs['resident_after_import'] / 2**30:.2f} GiB.")
     others = max(r["others"] for r in results["workloads"].values())
@@ -75,9 +81,9 @@ def conditions(results):
             yield f"Left out: {name}, {mode} ({reason})."
 
 
-def markdown(results):
+def markdown(results, device):
     parts = ["\n".join(conditions(results)), "\n".join(rows(results)), "\n".join(peak(results)),
-             "\n".join(dlib(results)), "![Ratios of the table as bars](performance.svg)"]
+             "\n".join(dlib(results)), f"![Ratios of the table as bars]({CHARTS[device]})"]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -107,19 +113,20 @@ def chart(results):
     return "\n".join(out) + "\n"
 
 
-def publish(results, folder):
-    """Prints the table; writes it between the markers of performance.md, and the chart, where a folder is given."""
-    text = markdown(results)
+def publish(results, device, folder):
+    """Prints the table; writes it between the marks of performance.md, and the chart, where a folder is given."""
+    text = markdown(results, device)
     print(text)
     if folder is None:
         return
+    begin, end = (f"<!-- {MARKS[device]}: {word} -->" for word in ("begin", "end"))
     page = os.path.join(folder, "performance.md")
     with open(page) as file:
-        before, _, rest = file.read().partition(BEGIN)
-    _, found, after = rest.partition(END)
+        before, _, rest = file.read().partition(begin)
+    _, found, after = rest.partition(end)
     if not found:
-        raise SystemExit(f"{page} lacks the lines {BEGIN} and {END}")
+        raise SystemExit(f"{page} lacks the lines {begin} and {end}")
     with open(page, "w") as file:
-        file.write(f"{before}{BEGIN}\n{text}\n{END}{after}")
-    with open(os.path.join(folder, "performance.svg"), "w") as file:
+        file.write(f"{before}{begin}\n{text}\n{end}{after}")
+    with open(os.path.join(folder, CHARTS[device]), "w") as file:
         file.write(chart(results))

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""PyTorch's process of one workload, with the protocol of benchmarks/compare.cpp.
+"""PyTorch's process of one workload, with the protocol of benchmarks/compare.hpp.
 
-  worker.py WORKLOAD MODE --check FOLDER   compares a first step with what tempera wrote there
-  worker.py WORKLOAD MODE                  answers "run N" with the seconds of N steps, "quit" with the peak memory
+  worker.py DEVICE WORKLOAD MODE --check FOLDER   compares a first step with what tempera wrote there
+  worker.py DEVICE WORKLOAD MODE                  answers "run N" with the seconds of N steps, "quit" with the peak memory
 """
 
 import json
@@ -32,19 +32,25 @@ def tensors(folder, name):
     return load_file(os.path.join(folder, name + ".safetensors"))
 
 
+def finish(workload):
+    if workload.device == "cuda":
+        torch.cuda.synchronize()
+
+
 def answer(**values):
     print(json.dumps(values), flush=True)
 
 
 def step_from(workload, folder, element):
     """(output, loss, weights after it by tempera's names) of one step of PyTorch from what lies in the folder."""
-    images = tensors(folder, "input")["input"].to(element)
+    images = tensors(folder, "input")["input"].to(workload.device, element)
     workload = replace(workload, batch=images.shape[0])  # the check takes a part of the batch
     if workload.kind == "loss":
-        return *step_of(workload, "eager").on(images.flatten(1)), {}
+        return *(x.cpu() for x in step_of(workload, "eager").on(images.flatten(1))), {}
     step = step_of(workload, "eager", tensors(folder, "before"), 1.0, element)
     images = images.permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
-    return *step.on(images), dict(step.network.state_dict())
+    output, loss = step.on(images)
+    return output.cpu(), None if loss is None else loss.cpu(), {n: v.cpu() for n, v in step.network.state_dict().items()}
 
 
 def distances(found, wanted, before):
@@ -64,13 +70,14 @@ def distances(found, wanted, before):
 
 def check(workload, folder):
     """How far tempera's first step and PyTorch's are from the same step at a higher precision."""
+    torch.backends.cudnn.allow_tf32 = False
     expected = tensors(folder, "output")
     kept = lambda name: dict(translated(n, v) for n, v in tensors(folder, name).items()
                              if ".moving_" not in n) if workload.kind in ("train", "pretrain") else {}
     ours = expected["output"].flatten(1), expected.get("loss"), kept("after")
     theirs = step_from(workload, folder, torch.float32)
-    wider = replace(workload, name=workload.name.replace("bfloat16", "float32"))
-    true = step_from(wider, folder, torch.float32 if workload.bfloat16 else torch.float64)
+    wider = replace(workload, name=workload.name.replace(workload.precision, "float32"))
+    true = step_from(wider, folder, torch.float64 if workload.precision == "float32" else torch.float32)
     before = kept("before")
     answer(tempera=distances(ours, true, before), pytorch=distances(theirs, true, before))
 
@@ -78,25 +85,32 @@ def check(workload, folder):
 def serve(workload, mode):
     resident = peak_bytes()
     step = step_of(workload, mode)
-    answer(version=torch.__version__, threads=torch.get_num_threads(), resident_after_import=resident,
-           instruction_set=torch.backends.cpu.get_cpu_capability())
+    about = {"version": torch.__version__}
+    if workload.device == "cpu":
+        about.update(threads=torch.get_num_threads(), resident_after_import=resident,
+                     instruction_set=torch.backends.cpu.get_cpu_capability())
+    answer(**about)
     for line in sys.stdin:
         words = line.split()
         if not words or words[0] == "quit":
             break
-        seconds = []
-        for _ in range(int(words[1])):
+        count, seconds = int(words[1]), []
+        at_once = 1 if workload.device == "cpu" else count  # the host need not wait for every step of a GPU
+        for _ in range(0, count, at_once):
             begin = time.perf_counter()
-            step()
-            seconds.append(time.perf_counter() - begin)
+            for _ in range(at_once):
+                step()
+            finish(workload)
+            seconds.append((time.perf_counter() - begin) / at_once)
         answer(seconds=seconds)
-    answer(peak_bytes=peak_bytes())
+    answer(peak_bytes=peak_bytes() if workload.device == "cpu" else torch.cuda.max_memory_reserved())
 
 
 if __name__ == "__main__":
     torch.set_num_threads(int(os.environ.get("TEMPERA_THREADS", "2")))
-    which = named(sys.argv[1])
+    torch.backends.cudnn.benchmark = True
+    which = named(sys.argv[2], sys.argv[1])
     if "--check" in sys.argv:
-        check(which, sys.argv[4])
+        check(which, sys.argv[5])
     else:
-        serve(which, sys.argv[2])
+        serve(which, sys.argv[3])

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is compared: one row for each workload of benchmarks/compare.cpp, with the tolerances of the check."""
+"""What is compared: one row for each workload of benchmarks/compare.cpp and compare_gpu.cpp, with the tolerances of the
+check."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Workload:
-    name: str  # as benchmarks/compare.cpp has it
+    name: str  # as our program has it
     label: str
     kind: str  # train, predict, pretrain or loss
     network: str  # a name of steps.NETWORKS; empty for a loss alone
@@ -14,18 +15,19 @@ class Workload:
     batch: int  # rows that pass the network in one step
     steps: int  # in each round of a full run
     quick_steps: int
+    device: str = "cpu"  # as PyTorch says it
+    parts: int = 4  # the check takes one of so many parts of the batch
 
     @property
-    def bfloat16(self):
-        return "bfloat16" in self.name
+    def precision(self):
+        return next((p for p in ("bfloat16", "float16") if p in self.name), "float32")
 
 
-# The check asks how far a first step is from the same step at a higher precision (float64 for float32, float32 for
-# bfloat16), both computed by PyTorch. tempera may be off by FACTOR times what PyTorch is off at the row's own precision,
+# The check asks how far a first step is from the same step at a higher precision (float64 for float32, else float32), both computed by PyTorch. tempera may be off by FACTOR times what PyTorch is off at the row's own precision,
 # or by the floor where that is by chance almost nothing. A fixed bound would have to be wide: a ReLU whose input is within
 # rounding of 0 opens on one side and stays closed on the other, which moves gradients of deep networks by a percent.
 FACTOR = 2
-FLOOR = {"float32": 1e-5, "bfloat16": 5e-3}
+FLOOR = {"float32": 1e-5, "bfloat16": 5e-3, "float16": 1e-3}
 
 PHOTO, CIFAR, DIGITS = (224, 224, 3), (32, 32, 3), (28, 28, 1)
 
@@ -58,12 +60,44 @@ WORKLOADS = [
              "pretrain", "simclr18", CIFAR, 512, 1, 1),
 ]
 
+
+def on_gpu(name, label, kind, network, image, batch, steps):
+    return Workload(name, label, kind, network, image, batch, steps, max(1, steps // 4), "cuda", 16)
+
+
+GPU_WORKLOADS = [
+    on_gpu("resnet50_train_bfloat16", "ResNet-50, 224 x 224, batch 256: training, bfloat16",
+           "train", "resnet50", PHOTO, 256, 20),
+    on_gpu("resnet50_train_float16", "ResNet-50, 224 x 224, batch 256: training, float16",
+           "train", "resnet50", PHOTO, 256, 20),
+    on_gpu("selective50_train_bfloat16", "ResNet-50 with selective kernels, batch 256: training, bfloat16",
+           "train", "selective50", PHOTO, 256, 10),
+    on_gpu("resnet18_train_bfloat16", "ResNet-18, 32 x 32, batch 128: training, bfloat16",
+           "train", "resnet18", CIFAR, 128, 100),
+    on_gpu("resnet50x2_train_bfloat16", "ResNet-50 2x, 224 x 224, batch 128: training, bfloat16",
+           "train", "resnet50x2", PHOTO, 128, 10),
+    on_gpu("resnet152x3_train_bfloat16", "ResNet-152 3x, 224 x 224, batch 64: training, bfloat16",
+           "train", "resnet152x3", PHOTO, 64, 5),
+    on_gpu("resnet50_predict_bfloat16_batch256", "ResNet-50, 224 x 224, batch 256: inference, bfloat16",
+           "predict", "resnet50", PHOTO, 256, 40),
+    on_gpu("resnet50_predict_bfloat16_batch1", "ResNet-50, 224 x 224, batch 1: inference, bfloat16",
+           "predict", "resnet50", PHOTO, 1, 200),
+    on_gpu("nt_xent_4096", "NT-Xent, 8192 x 128: value and gradient, float32",
+           "loss", "", (1, 1, 128), 8192, 50),
+    on_gpu("nt_xent_65536", "NT-Xent, 131072 x 128: value and gradient, float32",
+           "loss", "", (1, 1, 128), 131072, 3),
+]
+
 # Ways to run PyTorch, each in a process of its own; the best one counts.
 MODES = ("eager", "compiled")
 
 
-def named(name):
-    for workload in WORKLOADS:
+def rows_of(device):
+    return WORKLOADS if device == "cpu" else GPU_WORKLOADS
+
+
+def named(name, device):
+    for workload in rows_of(device):
         if workload.name == name:
             return workload
-    raise SystemExit(f"unknown workload '{name}'; known are: " + ", ".join(w.name for w in WORKLOADS))
+    raise SystemExit(f"unknown workload '{name}'; known are: " + ", ".join(w.name for w in rows_of(device)))

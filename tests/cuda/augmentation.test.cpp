@@ -86,7 +86,7 @@ TEST_CASE("gpu augmentation: crops are resized as on the CPU, to the bit where n
             drawn.push_back({static_cast<int>(drawn.size() % 2), {.crop = crop, .flip = flip}});
     for (auto const& [height, width] : {std::pair{13, 17}, {9, 11}, {22, 7}, {1, 1}}) {
         CAPTURE(channels, height, width);
-        CHECK(p.gap(drawn, height, width, rule) == 0);
+        CHECK(p.gap(drawn, height, width, rule) <= (emulation::fuses_products ? 1e-6 : 0));
     }
 }
 
@@ -181,7 +181,8 @@ TEST_CASE("gpu augmentation: decisions that do not fit the images are refused") 
     CHECK(says(refusal([&] { p.memory.put(0, {p.bytes.data(), {1, 5, 6, 4}}); }), {"5 x 6 x 4"}));
 }
 
-TEST_CASE("gpu augmentation: a set on the device gives the batches of the loader, and does not where it has no room") {
+TEST_CASE("gpu augmentation: a set on the device gives the batches of the loader, and does not where it has no room",
+          "[emulated]") {
     emulation::machine machine = lab::any_order();
     bool const roomy = GENERATE(true, false);
     machine.memory = roomy ? std::size_t{1} << 22 : 12'000;

@@ -65,16 +65,24 @@ TEST_CASE("gpu matmul: nothing to do") {
 TEST_CASE("gpu matmul: layers multiply in TF32 where it is allowed, matmul and losses never") {
     bool const allowed = GENERATE(false, true);
     gpu device{.index = 0, .tf32 = allowed};
-    // 1 + 2^-11 + 2^-20 lies above the middle of 1 and 1 + 2^-10, its neighbours with 10 bits
-    std::vector<float> const a{1 + 0x1p-11F + 0x1p-20F, 1};
-    std::vector<float> const b{1, -1};
+    // 1 + 2^-11 + 2^-20 lies above the middle of 1 and 1 + 2^-10, its neighbours with 10 bits. Of a size for tensor cores.
+    constexpr int rows = 128, depth = 32, columns = 64;
+    std::vector<float> a(rows * depth), b(columns * depth);
+    for (std::size_t i = 0; i < rows; ++i) a[i * depth] = 1 + 0x1p-11F + 0x1p-20F, a[i * depth + 1] = 1;
+    for (std::size_t i = 0; i < columns; ++i) b[i * depth] = 1, b[i * depth + 1] = -1;
+    constexpr float exact = 0x1p-11F + 0x1p-20F;
     auto a_memory = lab::on_device(device, a);
     auto b_memory = lab::on_device(device, b);
-    buffer<float> y(device, 1);
-    convolution_forward(device, {.batch = 1, .in_channels = 2}, a_memory.data(), b_memory.data(), nullptr, y.data());
-    CHECK(lab::from_device(device, y)[0] == (allowed ? 0x1p-10F : 0x1p-11F + 0x1p-20F));
-    matmul(device, {.m = 1, .n = 1, .k = 2}, a_memory.data(), b_memory.data(), y.data(), store::write);
-    CHECK(lab::from_device(device, y)[0] == 0x1p-11F + 0x1p-20F);
+    buffer<float> y(device, rows * columns);
+    convolution_forward(device, {.batch = rows, .in_channels = depth, .out_channels = columns}, a_memory.data(),
+                        b_memory.data(), nullptr, y.data());
+    for (float const found : lab::from_device(device, y)) {
+        if (allowed) CHECK((found == 0x1p-10F || found == 0.0F));  // rounded or cut off
+        else CHECK(found == exact);
+    }
+    matmul(device, {.m = rows, .n = columns, .k = depth, .transpose_b = true}, a_memory.data(), b_memory.data(), y.data(),
+           store::write);
+    for (float const found : lab::from_device(device, y)) CHECK(found == exact);
 
     auto const h = lab::random_values<float>(24, 9);
     auto h_memory = lab::on_device(device, h);

@@ -6,6 +6,9 @@
 
 namespace emulation {
 
+/// Whether a * b + c may be rounded once: nvcc lets it, g++ as our tests call it does not.
+constexpr bool fuses_products = false;
+
 enum class order { ascending, descending };
 
 /// The machine that the emulated runtime reports.

@@ -5,6 +5,9 @@
 
 namespace emulation {
 
+/// Whether a * b + c may be rounded once.
+constexpr bool fuses_products = true;
+
 enum class order { ascending, descending };
 
 struct machine {

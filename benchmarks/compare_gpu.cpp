@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+// Our side of the comparison with PyTorch on a GPU ('sh cmake/run gpu compare'; benchmarks/compare.hpp). Training steps are
+// captured_steps.
+#include "compare.hpp"
+
+#include <tempera/cuda.hpp>
+
+namespace compare {
+
+template <>
+gpu opened<gpu>() {
+    return gpu{};
+}
+
+template <>
+struct stepper<gpu> {
+    template <class Training, class Loss>
+    static auto of(Training& t, Loss const& loss) {
+        return captured_step(t.model, loss, t.updates);
+    }
+};
+
+namespace {
+
+template <int Depth, int Width>
+constexpr auto wide = classifier(resnet_network{{.depth = Depth, .width = Width}}, {});
+
+template <precision P, class Network>
+std::function<work(int)> training_of(Network const& network, shape image, int batch) {
+    return [=](int parts) { return train<gpu, P>(network, image, batch / parts, cross_entropy{}); };
+}
+template <precision P, class Network>
+std::function<work(int)> prediction_of(Network const& network, shape image, int batch) {
+    return [=](int parts) { return predict<gpu, P>(network, image, batch > parts ? batch / parts : batch); };
+}
+std::function<work(int)> contrastive_of(int rows) {
+    return [=](int parts) { return contrastive<gpu>(rows / parts, 128); };
+}
+
+workloads const known{
+    {"resnet50_train_bfloat16", training_of<b16>(resnet50, photo, 256)},
+    {"resnet50_train_float16", training_of<f16>(resnet50, photo, 256)},
+    {"selective50_train_bfloat16", training_of<b16>(selective50, photo, 256)},
+    {"resnet18_train_bfloat16", training_of<b16>(resnet18, cifar, 128)},
+    {"resnet50x2_train_bfloat16", training_of<b16>(wide<50, 2>, photo, 128)},
+    {"resnet152x3_train_bfloat16", training_of<b16>(wide<152, 3>, photo, 64)},
+    {"resnet50_predict_bfloat16_batch256", prediction_of<b16>(resnet50, photo, 256)},
+    {"resnet50_predict_bfloat16_batch1", prediction_of<b16>(resnet50, photo, 1)},
+    {"nt_xent_4096", contrastive_of(2 * 4096)},
+    {"nt_xent_65536", contrastive_of(2 * 65536)},
+};
+
+/// Bytes that the whole device has in use now, which no other program should share: tempera frees nothing between steps.
+std::int64_t used_bytes() {
+    std::size_t left = 0, all = 0;
+    return cudaMemGetInfo(&left, &all) == cudaSuccess ? static_cast<std::int64_t>(all - left) : 0;
+}
+
+std::string hello() {
+    cudaDeviceProp properties{};
+    cuda_kernels::check(cudaGetDeviceProperties(&properties, 0), "cudaGetDeviceProperties");
+    return "{\"device\": \"" + std::string(properties.name) + "\"}";
+}
+
+}  // namespace
+
+}  // namespace compare
+
+int main(int count, char** arguments) {
+    return compare::run(count, arguments, compare::known, 16, [](compare::work const& w) {
+        compare::serve(w, compare::hello(), true, compare::used_bytes);
+    });
+}
