@@ -3,7 +3,8 @@
 # One custom command instead of enable_language(CUDA): the toolkit is looked for in one place only, and a plain
 # g++ project that uses the target needs nothing else.
 option(TEMPERA_CUDA "Make tempera::cuda where the CUDA Toolkit is found" ON)
-set(TEMPERA_CUDA_ARCHITECTURES "80;90" CACHE STRING "Architectures of tempera::cuda; the last one is also kept as PTX")
+set(TEMPERA_CUDA_ARCHITECTURES "80;90a" CACHE STRING
+    "Architectures of tempera::cuda (90a: with Hopper's warpgroups); the last one, without its letter, is also kept as PTX")
 
 # tempera_add_cuda(<folder of the headers>): defines tempera_cuda and its alias when the toolkit is there.
 function(tempera_add_cuda headers)
@@ -17,6 +18,7 @@ function(tempera_add_cuda headers)
     list(APPEND generate "-gencode=arch=compute_${architecture},code=sm_${architecture}")
   endforeach()
   list(GET TEMPERA_CUDA_ARCHITECTURES -1 newest)
+  string(REGEX REPLACE "[a-z]$" "" newest "${newest}")  # PTX of 90a runs nowhere else
   list(APPEND generate "-gencode=arch=compute_${newest},code=compute_${newest}")
   set(objects "")
   foreach(kernel IN LISTS kernels)

@@ -35,6 +35,7 @@ run_gpu() {
 # The programs, for the architecture at hand where nvidia-smi names it; exits with 77 where they find no GPU.
 gpu_ready() {
     architecture=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | sed -n '1s/\.//p')
+    [ "$architecture" != 90 ] || architecture=90a
     configure dev ${architecture:+"-DTEMPERA_CUDA_ARCHITECTURES=$architecture"} || fail "build/dev was not configured"
     if ! grep -q '^CUDAToolkit_NVCC_EXECUTABLE:[A-Z]*=/' build/dev/CMakeCache.txt; then
         echo "SKIPPED: gpu needs the CUDA Toolkit: no nvcc was found; 'sh cmake/run gpu --cuda' installs it under build/cuda"

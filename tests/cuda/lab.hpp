@@ -71,10 +71,11 @@ double difference(std::vector<T> const& found, std::vector<double> const& expect
     return worst == 0 ? 0 : worst / std::max(largest, 1e-30);
 }
 
-/// Runs the rest of a test case for both orders in which the emulation runs threads.
+/// Runs the rest of a test case for both orders in which the emulation runs threads, once with warpgroups and once without.
 inline emulation::machine any_order() {
     emulation::machine m;
     m.order = GENERATE(emulation::order::ascending, emulation::order::descending);
+    m.compute_major = m.order == emulation::order::ascending ? 9 : 8;
     return m;
 }
 

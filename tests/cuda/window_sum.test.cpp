@@ -109,13 +109,13 @@ TEST_CASE("gpu window sums: both directions hold every product of a convolution 
     CHECK(written.size() == static_cast<std::size_t>(in));
 }
 
-TEST_CASE("gpu window sums: tiles of 64 and of 128 columns give the same bits") {
+TEST_CASE("gpu window sums: tiles of 64 and of 128 columns, of warps and of warpgroups, give the same bits", "[emulated]") {
     emulation::with const machine(lab::any_order());
     gpu device;
     convolution_geometry const g{.batch = 1,
                                  .in_height = 10,
                                  .in_width = 14,
-                                 .in_channels = 8,
+                                 .in_channels = 24,
                                  .out_height = 10,
                                  .out_width = 14,
                                  .out_channels = 136,
@@ -126,16 +126,26 @@ TEST_CASE("gpu window sums: tiles of 64 and of 128 columns give the same bits") 
     auto w = lab::on_device(device, lab::random_values<bf16>(g.weight_size(), 2));
     auto bias = lab::on_device(device, lab::random_values<float>(g.out_channels, 3));
     auto const old = lab::random_values<bf16>(g.out_size(), 4);
-    auto narrow = lab::on_device(device, old);
-    auto wide = lab::on_device(device, old);
-    auto const run = [&](auto kernel, unsigned blocks, buffer<bf16>& y) {
-        launch(kernel, dim3(blocks), dim3(product_threads), device.context.stream(), forward_sum(g), x.data(), w.data(),
-               bias.data(), y.data(), store::accumulate, static_cast<float*>(nullptr));
+    auto const run = [&]<class Product>() {
+        auto y = lab::on_device(device, old);
+        unsigned const columns = Product::columns;
+        launch_with(Product::launched_bytes, window_sum_kernel<bf16, Product>, dim3(2 * ((136 + columns - 1) / columns)),
+                    dim3(product_threads), device.context.stream(), forward_sum(g), x.data(), w.data(), bias.data(),
+                    y.data(), store::accumulate, static_cast<float*>(nullptr));
         return lab::from_device(device, y);
     };
-    auto const found = run(window_sum_kernel<bf16, 64>, 2 * 3, narrow);
-    CHECK(found == run(window_sum_kernel<bf16, 128>, 2 * 2, wide));
+    auto const found = run.operator()<block_product<bf16, 64, major::depth>>();
+    CHECK(found == run.operator()<block_product<bf16, 128, major::depth>>());
+    CHECK(found == run.operator()<warpgroup_product<bf16, 64, major::depth>>());
+    CHECK(found == run.operator()<warpgroup_product<bf16, 128, major::depth>>());
     CHECK(found != old);
+}
+
+TEST_CASE("gpu window sums: warpgroups where the device has them, warps elsewhere", "[emulated]") {
+    emulation::machine machine;
+    machine.compute_major = GENERATE(8, 9, 10);
+    emulation::with const here(machine);
+    CHECK(runs_here(window_sum_kernel<bf16, warpgroup_product<bf16, 64, major::depth>>) == (machine.compute_major == 9));
 }
 
 TEST_CASE("gpu window sums: tiles are wide where that wastes nothing and fills a GPU") {

@@ -32,26 +32,27 @@ cudaError_t launch(cudaLaunchConfig_t const& config, std::size_t argument_bytes,
 constexpr unsigned warp_lanes = 32;
 /// The calling thread's number in its block.
 unsigned thread_number();
-/// Returns when every lane of the warp waits here; ends the program where one waits elsewhere.
-void wait_for_lanes(void const* here);
+/// Returns when that many lanes wait here; ends the program where one waits elsewhere.
+void wait_for_lanes(void const* here, unsigned lanes);
 
-/// An instruction of a whole warp: each lane brings its input; the last one to come turns all inputs into all outputs.
-template <class In, class Out>
+/// An instruction of a whole warp, or of more lanes: each brings its input; the last one to come turns all inputs into all
+/// outputs.
+template <class In, class Out, unsigned Lanes = warp_lanes>
 Out with_lanes(In const& in, void (*together)(In const*, Out*)) {
     struct meeting {
-        In in[warp_lanes];
-        Out out[warp_lanes];
+        In in[Lanes];
+        Out out[Lanes];
         unsigned arrived;
     };
-    static thread_local meeting of_warp[1024 / warp_lanes];
-    unsigned const lane = thread_number() % warp_lanes;
-    meeting& m = of_warp[thread_number() / warp_lanes];
+    static thread_local meeting of_group[1024 / Lanes];
+    unsigned const lane = thread_number() % Lanes;
+    meeting& m = of_group[thread_number() / Lanes];
     m.in[lane] = in;
-    if (++m.arrived == warp_lanes) {
+    if (++m.arrived == Lanes) {
         together(m.in, m.out);
         m.arrived = 0;
     }
-    wait_for_lanes(&m);
+    wait_for_lanes(&m, Lanes);
     return m.out[lane];
 }
 
@@ -61,7 +62,22 @@ void copy_later(void* target, void const* source, std::size_t bytes);
 void close_copies();
 /// Does the copies of all closed groups but the newest ones.
 void await_copies(std::size_t newest);
+
+/// Shared memory of the size that a launch asks for.
+void* launched_memory();
+/// Threads of a block that a kernel may have; one of warpgroups is compiled for compute capability 9.0 only.
+int most_threads();
 }  // namespace emulation
+
+template <class... Parameters>
+cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, void (*)(Parameters...)) {
+    attributes->maxThreadsPerBlock = emulation::most_threads();
+    return cudaSuccess;
+}
+template <class... Parameters>
+cudaError_t cudaFuncSetAttribute(void (*)(Parameters...), cudaFuncAttribute, int) {
+    return cudaSuccess;
+}
 
 template <class... Parameters, class... Arguments>
 cudaError_t cudaLaunchKernelEx(cudaLaunchConfig_t const* config, void (*kernel)(Parameters...),

@@ -52,6 +52,10 @@ struct cudaLaunchConfig_t {
     std::size_t dynamicSmemBytes;
     cudaStream_t stream;
 };
+enum cudaFuncAttribute : int { cudaFuncAttributeMaxDynamicSharedMemorySize = 8 };
+struct cudaFuncAttributes {
+    int maxThreadsPerBlock;
+};
 
 char const* cudaGetErrorName(cudaError_t status);
 char const* cudaGetErrorString(cudaError_t status);

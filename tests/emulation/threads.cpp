@@ -56,7 +56,8 @@ struct fiber {
     std::unique_ptr<char[]> stack = std::make_unique<char[]>(stack_bytes);
     uint3 index{};
     bool busy = false;               ///< holds a thread that has not ended
-    void const* waits_at = nullptr;  ///< a meeting of its warp; null: the block's barrier
+    void const* waits_at = nullptr;  ///< a meeting of lanes; null: the block's barrier
+    unsigned lanes = 0;              ///< of that meeting
 #ifdef EMULATION_SANITIZED
     void* fake_stack = nullptr;
 #else
@@ -135,7 +136,7 @@ struct scheduler {
 #endif
 
     void run_threads();
-    void settle(std::size_t first);
+    void settle();
     void run_block();
 };
 
@@ -188,19 +189,18 @@ void scheduler::run_threads() {
     std::abort();
 }
 
-/// Lets the lanes of a warp go on from meeting to meeting, until they wait for the block or end.
-void scheduler::settle(std::size_t first) {
-    std::size_t const last = std::min(first + warp_lanes, fibers.size());
+/// Lets the lanes of meetings go on, one meeting after the other, until all wait for the block or end.
+void scheduler::settle() {
     for (;;) {
-        void const* here = nullptr;
-        for (std::size_t i = first; i < last; ++i)
-            if (fibers[i]->busy && fibers[i]->waits_at != nullptr) here = fibers[i]->waits_at;
-        if (here == nullptr) return;
-        std::size_t met = 0;
-        for (std::size_t i = first; i < last; ++i)
-            if (fibers[i]->busy && fibers[i]->waits_at == here) ++met;
-        if (met != warp_lanes) undefined("an instruction of a warp", met, warp_lanes);
-        for (std::size_t i = first; i < last; ++i) resume(*fibers[i]);
+        auto const waits = [](auto const& f) { return f->busy && f->waits_at != nullptr; };
+        auto const some = std::find_if(fibers.begin(), fibers.end(), waits);
+        if (some == fibers.end()) return;
+        void const* const here = (*some)->waits_at;
+        std::vector<fiber*> met;
+        for (auto const& f : fibers)
+            if (f->busy && f->waits_at == here) met.push_back(f.get());
+        if (met.size() != (*some)->lanes) undefined("an instruction of several lanes", met.size(), (*some)->lanes);
+        for (fiber* f : met) resume(*f);
     }
 }
 
@@ -214,7 +214,7 @@ void scheduler::run_block() {
     }
     // from barrier to barrier; one that waits for ever, or pairs with another one, is undefined on a device
     while (held > 0) {
-        for (std::size_t i = 0; i < held; i += warp_lanes) settle(i);
+        settle();
         held = 0;
         for (auto const& f : fibers)
             if (f->busy) ++held;
@@ -264,11 +264,19 @@ cudaError_t launch(cudaLaunchConfig_t const& config, std::size_t argument_bytes,
 
 unsigned thread_number() { return (threadIdx.z * blockDim.y + threadIdx.y) * blockDim.x + threadIdx.x; }
 
-void wait_for_lanes(void const* here) {
+void wait_for_lanes(void const* here, unsigned lanes) {
     the_scheduler.running->waits_at = here;
+    the_scheduler.running->lanes = lanes;
     the_scheduler.leave();
 }
 
+void* launched_memory() {
+    alignas(1024) static thread_local unsigned char memory[227 << 10];
+    return memory;
+}
+
+int most_threads() { return settings().compute_major == 9 ? 1024 : 1; }
+
 }  // namespace emulation
 
-void __syncthreads() { emulation::wait_for_lanes(nullptr); }
+void __syncthreads() { emulation::wait_for_lanes(nullptr, 0); }

@@ -1,11 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 // The product that a block computes on tensor cores: 128 rows x 64 or 128 columns in registers, fed through a pipeline of
-// tiles in shared memory, 32 deep each. What fills the tiles is the kernel's (its loader); tiles lie either way:
+// tiles in shared memory. What fills the tiles is the kernel's (its loader). Two classes of one interface:
 //
-//   | major  | tile of a       | tile of b           | fragments by     | used by                       |
-//   | depth  | [row][depth]    | [column][depth]     | load_matrices    | window sums                   |
-//   | outer  | [depth][row]    | [depth][column]     | load_transposed  | the gradient of the weights   |
+//   | class             | instruction     | for               | depth | shared memory                 |
+//   | block_product     | mma.m16n8k16    | sm_80 and later   | 32    | 48 KiB                        |
+//   | warpgroup_product | wgmma.m64nNk16  | sm_90a alone      | 64    | 96 KiB (warpgroup_product.cuh)|
+//
+// Tiles lie either way:
+//
+//   | major  | tile of a       | tile of b           | used by                       |
+//   | depth  | [row][depth]    | [column][depth]     | window sums                   |
+//   | outer  | [depth][row]    | [depth][column]     | the gradient of the weights   |
 
 #include <cstdint>
 
@@ -13,52 +19,36 @@
 
 namespace tempera::cuda_kernels {
 
-enum class major : std::uint8_t { depth, outer };
-
-constexpr int product_threads = 256;
-constexpr int product_rows = 128;
-constexpr int product_depth = 32;
-
-/// Some rows of a block's product in shared memory, behind them a float for each thread.
-template <int Columns>
-struct staged_product {
-    static constexpr int rows = 64 * 128 / Columns;
-    static constexpr int stride = Columns + 8;  ///< rows of a fragment lie in different banks
-    static constexpr int floats = rows * stride + product_threads;
-
-    float* memory;
-    int first_row;  ///< in the product
-
-    __device__ float& at(int row, int column) const { return memory[row * stride + column]; }
-    __device__ float& of_thread(int thread) const { return memory[rows * stride + thread]; }
-
-    /// store(row in the product, column, values) for every 8 columns, by threads in the order of memory.
-    template <class Store>
-    __device__ void each_chunk(Store store) const {
-        constexpr int chunks = Columns / chunk_elements;
-        for (int i = static_cast<int>(threadIdx.x); i < rows * chunks; i += product_threads) {
-            int const column = i % chunks * chunk_elements;
-            store(first_row + i / chunks, column, &at(i / chunks, column));
-        }
-    }
-};
-
 template <class T, int Columns, major Major>
 class block_product {
     static_assert(Columns == 64 || Columns == 128);
     static constexpr int warps_across = Columns / 32;
     static constexpr int warp_rows = product_rows * warps_across * warp_size / product_threads;
-    static constexpr int a_elements = product_rows * product_depth;
-    static constexpr int b_elements = Columns * product_depth;
 
 public:
+    static constexpr bool available = true;  ///< on what is being compiled for
+    static constexpr int columns = Columns;
+    static constexpr int depth = 32;  ///< of a tile
     static constexpr int stages = Columns == 128 ? 3 : 4;
+    static constexpr int a_elements = product_rows * depth;
 
     struct alignas(128) memory {
-        T tiles[stages][a_elements + b_elements];
+        T tiles[stages][a_elements + Columns * depth];
     };
     static_assert(sizeof(memory) == std::size_t{48} << 10);
-    static_assert(sizeof(float) * staged_product<Columns>::floats <= sizeof(memory));
+    static constexpr std::size_t launched_bytes = 0;  ///< of shared memory, given at the launch
+    __device__ static memory& shared() {
+        __shared__ memory of_block;
+        return of_block;
+    }
+
+    /// Where a chunk of a tile lies: line is a row and chunk along the depth, or, in outer tiles, the other way round.
+    __device__ static int a_place(int line, int chunk) {
+        return chunk_place<(Major == major::depth ? depth : product_rows) / chunk_elements>(line, chunk);
+    }
+    __device__ static int b_place(int line, int chunk) {
+        return chunk_place<(Major == major::depth ? depth : Columns) / chunk_elements>(line, chunk);
+    }
 
     __device__ explicit block_product(memory& m) : memory_(m) {}
 
@@ -80,17 +70,16 @@ public:
         await_copies<0>();
     }
 
-    /// use(staged) for one part of the rows after the other, each in shared memory; all threads go in together.
+    /// use(row, column, sums of that column and the next) for all that this thread holds.
     template <class Use>
-    __device__ void each_stage(Use use) {
-        using staged = staged_product<Columns>;
-        for (int first = 0; first < product_rows; first += staged::rows) {
-            __syncthreads();  // the tiles, and what was staged before, are read
-            staged const part{reinterpret_cast<float*>(&memory_), first};
-            if (warp_row() / staged::rows == first / staged::rows) stage(part, warp_row() - first);
-            __syncthreads();
-            use(part);
-        }
+    __device__ void each_pair(Use use) const {
+        for (int m = 0; m < warp_rows / 16; ++m)
+            for (int n = 0; n < 4; ++n)
+                for (int i = 0; i < 4; i += 2) {
+                    matrix_place const at = d_place(lane(), i);
+                    use(warp_row() + 16 * m + at.row, warp_column() + 8 * n + at.column, sum_[m][n][i],
+                        sum_[m][n][i + 1]);
+                }
     }
 
 private:
@@ -105,7 +94,7 @@ private:
     }
 
     __device__ void multiply(T const* a, T const* b) {
-        for (int k = 0; k < product_depth; k += 16) {
+        for (int k = 0; k < depth; k += 16) {
             std::uint32_t left[warp_rows / 16][4];
             std::uint32_t right[2][4];
             for (int m = 0; m < warp_rows / 16; ++m) load_a(left[m], a, warp_row() + 16 * m, k);
@@ -116,34 +105,20 @@ private:
         }
     }
     __device__ static void load_a(std::uint32_t (&to)[4], T const* a, int row, int k) {
-        if constexpr (Major == major::depth) {
-            int const place = chunk_place<product_depth / 8>(row + lane() % 16, k / 8 + lane() / 16);
-            load_matrices(to, a + place * chunk_elements);
-        } else {
-            int const place = chunk_place<product_rows / 8>(k + lane() / 16 * 8 + lane() % 8, row / 8 + lane() / 8 % 2);
-            load_transposed(to, a + place * chunk_elements);
-        }
+        if constexpr (Major == major::depth)
+            load_matrices(to, a + a_place(row + lane() % 16, k / 8 + lane() / 16) * chunk_elements);
+        else
+            load_transposed(
+                to, a + a_place(k + lane() / 16 * 8 + lane() % 8, row / 8 + lane() / 8 % 2) * chunk_elements);
     }
     /// Two fragments: columns column .. column + 7, then the next eight.
     __device__ static void load_b(std::uint32_t (&to)[4], T const* b, int column, int k) {
-        if constexpr (Major == major::depth) {
-            int const place =
-                chunk_place<product_depth / 8>(column + lane() / 16 * 8 + lane() % 8, k / 8 + lane() / 8 % 2);
-            load_matrices(to, b + place * chunk_elements);
-        } else {
-            int const place = chunk_place<Columns / 8>(k + lane() / 8 % 2 * 8 + lane() % 8, column / 8 + lane() / 16);
-            load_transposed(to, b + place * chunk_elements);
-        }
-    }
-
-    /// Writes the warp's sums to rows first .. of a part.
-    __device__ void stage(staged_product<Columns> const& to, int first) const {
-        for (int m = 0; m < warp_rows / 16; ++m)
-            for (int n = 0; n < 4; ++n)
-                for (int i = 0; i < 4; ++i) {
-                    matrix_place const at = d_place(lane(), i);
-                    to.at(first + 16 * m + at.row, warp_column() + 8 * n + at.column) = sum_[m][n][i];
-                }
+        if constexpr (Major == major::depth)
+            load_matrices(
+                to, b + b_place(column + lane() / 16 * 8 + lane() % 8, k / 8 + lane() / 8 % 2) * chunk_elements);
+        else
+            load_transposed(
+                to, b + b_place(k + lane() / 8 % 2 * 8 + lane() % 8, column / 8 + lane() / 16) * chunk_elements);
     }
 
     memory& memory_;

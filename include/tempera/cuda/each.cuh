@@ -3,6 +3,7 @@
 // How kernels are started, and the plainest of them: one thread per output.
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 
 #include <tempera/cuda/check.hpp>
@@ -10,14 +11,23 @@
 
 namespace tempera::cuda_kernels {
 
-/// kernel<<<grid, block, 0, stream>>>(arguments...) as a function call; throws error when the launch is refused.
+/// kernel<<<grid, block, shared_bytes, stream>>>(arguments...) as a function call; throws error when the launch is refused.
 template <class... Parameters, class... Arguments>
-void launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, cudaStream_t stream, Arguments... arguments) {
+void launch_with(std::size_t shared_bytes, void (*kernel)(Parameters...), dim3 grid, dim3 block, cudaStream_t stream,
+                 Arguments... arguments) {
     cudaLaunchConfig_t config = {};
     config.gridDim = grid;
     config.blockDim = block;
+    config.dynamicSmemBytes = shared_bytes;
     config.stream = stream;
+    if (shared_bytes > 0)
+        check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared_bytes)),
+              "cudaFuncSetAttribute");
     check(cudaLaunchKernelEx(&config, kernel, arguments...), "launching a kernel");
+}
+template <class... Parameters, class... Arguments>
+void launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, cudaStream_t stream, Arguments... arguments) {
+    launch_with(0, kernel, grid, block, stream, arguments...);
 }
 
 constexpr int each_threads = 256;

@@ -157,7 +157,7 @@ struct weight_gradient_splits {
         int const all = g.batch * g.out_height * g.out_width;
         int const tiles = (rows + 127) / 128 * ((g.out_channels + 127) / 128);
         int const most = std::max(1, std::min(enough_blocks / tiles, all / fewest_positions));
-        positions = ((all + most - 1) / most + 31) / 32 * 32;
+        positions = ((all + most - 1) / most + 63) / 64 * 64;
         count = positions == 0 ? 1 : (all + positions - 1) / positions;
     }
 };

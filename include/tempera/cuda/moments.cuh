@@ -1,52 +1,72 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 // Moments of columns that a product's block takes of what it writes, part by part of its rows, and their merging into
-// batch-norm statistics. No part's values are read twice from device memory, and nothing cancels: the deviations of a
-// part are from its own mean.
+// batch-norm statistics. No part's values are read twice from device memory, and nothing cancels: deviations are from the
+// mean of a few values, and moments of more are merged.
 //
 //   moments[part][0][c] = mean_p      moments[part][1][c] = sum over the n_p rows of the part of (x - mean_p)^2
 //   mean = sum_p n_p mean_p / n       variance = sum_p (moments[p][1] + n_p (mean_p - mean)^2) / n
 
 #include <tempera/cuda/batch_norm.cuh>
-#include <tempera/cuda/block_product.cuh>
+#include <tempera/cuda/staged_tile.cuh>
 
 namespace tempera::cuda_kernels {
 
-/// The sum of x over the threads of a column, in their order. All threads must call it.
-template <int Columns>
-__device__ float column_sum(staged_product<Columns> const& part, float x) {
-    auto const thread = static_cast<int>(threadIdx.x);
-    __syncthreads();  // the rows are written, and the sums of an earlier call read
-    part.of_thread(thread) = x;
-    __syncthreads();
-    float sum = 0;
-    for (int i = thread % Columns; i < product_threads; i += Columns) sum += part.of_thread(i);
-    return sum;
-}
+/// Of n values: their mean, and the sum of the squares of their deviations from it.
+struct moment {
+    float n, mean, squares;
 
-/// The moments of the first `rows` rows of a part, which has this number; its columns are channels first_channel ..
-template <int Columns>
-__device__ void write_moments(staged_product<Columns> const& part, int rows, int number, int first_channel,
-                              int channels, float* moments) {
-    constexpr int rows_of_thread = staged_product<Columns>::rows * Columns / product_threads;
-    int const column = static_cast<int>(threadIdx.x) % Columns;
-    int const first = static_cast<int>(threadIdx.x) / Columns * rows_of_thread;
-    int const count = rows < part.rows ? rows : part.rows;
-    int const last = first + rows_of_thread < count ? first + rows_of_thread : count;
-    __syncthreads();  // the part holds what was stored
-    float sum = 0;
-    for (int row = first; row < last; ++row) sum += part.at(row, column);
-    float const mean = column_sum(part, sum) / static_cast<float>(count);
-    float squares = 0;
-    for (int row = first; row < last; ++row) {
-        float const d = part.at(row, column) - mean;
-        squares += d * d;
+    /// Of both sets (Chan, Golub and LeVeque 1979).
+    __device__ void add(moment const& other) {
+        if (other.n <= 0) return;
+        float const all = n + other.n;
+        float const d = other.mean - mean;
+        mean += d * (other.n / all);
+        squares += other.squares + d * d * (n * other.n / all);
+        n = all;
     }
-    squares = column_sum(part, squares);
-    if (first > 0 || first_channel + column >= channels) return;
-    float* const to = moments + std::int64_t{2} * number * channels + first_channel + column;
-    to[0] = mean;
-    to[channels] = squares;
+};
+
+/// The moments of a part whose values this block's threads hold, `count` of the rows of each in use; its columns are channels
+/// first_channel .. and its number `part`. memory: what the staged tile no longer needs.
+template <class T, int Columns>
+__device__ void write_moments(pack<T, chunk_elements> const (&values)[staged_tile<T, Columns>::rows_of_thread], int rows,
+                              int part, int first_channel, int channels, void* memory, float* moments) {
+    using tile = staged_tile<T, Columns>;
+    struct group_moments {
+        float mean[tile::groups][Columns];
+        float squares[tile::groups][Columns];
+    };
+    auto& of_group = *static_cast<group_moments*>(memory);
+    int const group = tile::row(0);
+    auto const rows_of = [rows](int g) {  // of a group, in use
+        int const count = (rows - g + tile::groups - 1) / tile::groups;
+        return count < 0 ? 0 : count < tile::rows_of_thread ? count : tile::rows_of_thread;
+    };
+    __syncthreads();  // the tile is read
+    int const count = rows_of(group);
+    for (int k = 0; k < chunk_elements; ++k) {
+        float sum = 0;
+        for (int i = 0; i < tile::rows_of_thread; ++i)
+            if (i < count) sum += as_float(values[i].at[k]);
+        float const mean = count > 0 ? sum / static_cast<float>(count) : 0;
+        float squares = 0;
+        for (int i = 0; i < tile::rows_of_thread; ++i) {
+            float const d = as_float(values[i].at[k]) - mean;
+            if (i < count) squares += d * d;
+        }
+        of_group.mean[group][tile::column() + k] = mean;
+        of_group.squares[group][tile::column() + k] = squares;
+    }
+    __syncthreads();
+    auto const column = static_cast<int>(threadIdx.x);
+    if (column >= Columns || first_channel + column >= channels) return;
+    moment all = {};
+    for (int g = 0; g < tile::groups; ++g)
+        all.add({static_cast<float>(rows_of(g)), of_group.mean[g][column], of_group.squares[g][column]});
+    float* const to = moments + std::int64_t{2} * part * channels + first_channel + column;
+    to[0] = all.mean;
+    to[channels] = all.squares;
 }
 
 struct part_moments {
@@ -77,10 +97,10 @@ struct part_variance_term {
     }
 };
 /// Scratch for the sums lies behind the moments.
-inline void merge_moments(cudaStream_t stream, std::int64_t rows, int part_rows, int channels, float* moments,
-                          float* mean, float* variance) {
-    std::int64_t const count = (rows + part_rows - 1) / part_rows;
-    part_moments const parts{rows, part_rows, channels, moments};
+inline void merge_moments(cudaStream_t stream, std::int64_t rows, int channels, float* moments, float* mean,
+                          float* variance) {
+    std::int64_t const count = (rows + product_rows - 1) / product_rows;
+    part_moments const parts{rows, product_rows, channels, moments};
     float* const scratch = moments + 2 * count * channels;
     columns<1>(stream, count, channels, part_mean_term{parts}, finish_mean{rows, mean}, scratch);
     columns<1>(stream, count, channels, part_variance_term{parts, mean}, finish_mean{rows, variance}, scratch);

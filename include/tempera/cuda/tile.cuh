@@ -8,6 +8,10 @@
 
 namespace tempera::cuda_kernels {
 
+/// Of a block's product: threads, and rows of the result.
+constexpr int product_threads = 256;
+constexpr int product_rows = 128;
+
 constexpr int bank_groups = 8;  ///< 32 banks of 4 bytes, in groups of a chunk
 
 /// Where chunk `column` of a row lies in a tile of `Chunks` (4, 8 or 16) chunks per row, in chunks.
@@ -23,6 +27,7 @@ __host__ __device__ constexpr int chunk_place(int row, int column) {
 struct odometer {
     int high, middle, low;
 
+    odometer() = default;
     constexpr __host__ __device__ odometer(int number, int middles, int lows)
         : high(number / lows / middles), middle(number / lows % middles), low(number % lows) {}
 

@@ -6,17 +6,19 @@
 #include <tempera/cuda/block_product.cuh>
 #include <tempera/cuda/each.cuh>
 #include <tempera/cuda/launch.hpp>
+#include <tempera/cuda/warpgroup_product.cuh>
 
 namespace tempera::cuda_kernels {
 
-template <class T, int Columns>
+/// Fills the tiles of a Product of major::outer.
+template <class T, class Product>
 class gradient_loader {
     static constexpr int a_chunks = product_rows / chunk_elements;
-    static constexpr int b_chunks = Columns / chunk_elements;
+    static constexpr int b_chunks = Product::columns / chunk_elements;
     static constexpr int a_rows_at_once = product_threads / a_chunks;
     static constexpr int b_rows_at_once = product_threads / b_chunks;
-    static constexpr int a_rows = product_depth / a_rows_at_once;
-    static constexpr int b_rows = product_depth / b_rows_at_once;
+    static constexpr int a_rows = Product::depth / a_rows_at_once;
+    static constexpr int b_rows = Product::depth / b_rows_at_once;
 
 public:
     /// Positions first .. last - 1 of y, weights from first_row on, output channels from first_column on.
@@ -26,14 +28,13 @@ public:
           x_(x),
           dy_(dy),
           last_(last),
-          step_(product_depth, g.out_height, g.out_width),
+          step_(Product::depth, g.out_height, g.out_width),
           a_row_(thread() / a_chunks),
           b_row_(thread() / b_chunks),
           position_(first),
-          channel_(first_column + thread() % b_chunks * chunk_elements),
-          at_{odometer(first + a_row_, g.out_height, g.out_width),
-              odometer(first + a_row_ + a_rows_at_once, g.out_height, g.out_width)} {
-        static_assert(a_rows == 2);
+          channel_(first_column + thread() % b_chunks * chunk_elements) {
+        for (int i = 0; i < a_rows; ++i)
+            at_[i] = odometer(first + a_row_ + i * a_rows_at_once, g.out_height, g.out_width);
         odometer const tap(first_row + thread() % a_chunks * chunk_elements, g.kernel, g.in_channels);
         top_ = tap.high - g.pad_top;
         left_ = tap.middle - g.pad_left;
@@ -47,7 +48,7 @@ public:
             bool const inside = position_ + a_row_ + i * a_rows_at_once < last_ && row >= 0 && row < g_.in_height &&
                                 column >= 0 && column < g_.in_width;
             std::int64_t const from = (std::int64_t{at_[i].high} * g_.in_height + row) * g_.in_width + column;
-            int const place = chunk_place<a_chunks>(a_row_ + i * a_rows_at_once, thread() % a_chunks);
+            int const place = Product::a_place(a_row_ + i * a_rows_at_once, thread() % a_chunks);
             copy_chunk(a + place * chunk_elements, inside ? x_ + from * g_.in_channels + source_channel_ : x_, inside);
             at_[i].add(step_, g_.out_height, g_.out_width);
         }
@@ -55,10 +56,10 @@ public:
             int const row = b_row_ + i * b_rows_at_once;
             bool const inside = position_ + row < last_ && channel_ < g_.out_channels;
             std::int64_t const from = std::int64_t{position_ + row} * g_.out_channels + channel_;
-            copy_chunk(b + chunk_place<b_chunks>(row, thread() % b_chunks) * chunk_elements, inside ? dy_ + from : dy_,
+            copy_chunk(b + Product::b_place(row, thread() % b_chunks) * chunk_elements, inside ? dy_ + from : dy_,
                        inside);
         }
-        position_ += product_depth;
+        position_ += Product::depth;
     }
 
 private:
@@ -77,45 +78,40 @@ private:
     int source_channel_;   ///< of x
 };
 
-/// partial[split][row of dw'][o]; rows and columns past the end are computed from whatever lies there, and not written.
-/// Grid: tiles of rows x tiles of columns x splits.
-template <class T, int Columns>
-__global__ void __launch_bounds__(product_threads, 2)
+/// partial[split][o][row of dw'], as dw lies; rows and columns past the end are computed from whatever lies there, and not
+/// written. Eight lanes of a warp write eight neighbours. Grid: tiles of rows x tiles of columns x splits.
+template <class T, class Product>
+__global__ void __launch_bounds__(Product::available ? product_threads : 1, Product::available ? 2 : 1)
     weight_gradient_kernel(convolution_geometry g, int positions_per_split, T const* x, T const* dy, float* partial) {
-    using product = block_product<T, Columns, major::outer>;
-    __shared__ typename product::memory memory;
-    int const rows = g.kernel * g.kernel * g.in_channels;
-    int const first_row = static_cast<int>(blockIdx.x) * product_rows;
-    int const first_column = static_cast<int>(blockIdx.y) * Columns;
-    int const positions = g.batch * g.out_height * g.out_width;
-    int const first = static_cast<int>(blockIdx.z) * positions_per_split;
-    int const last = first + positions_per_split < positions ? first + positions_per_split : positions;
-    product p(memory);
-    p.run((last - first + product_depth - 1) / product_depth,
-          gradient_loader<T, Columns>(g, x, dy, first, last, first_row, first_column));
-    p.each_stage([&](auto const& part) {
-        part.each_chunk([&](int row, int column, float const* values) {
-            std::int64_t const number = first_row + row;
-            int const channel = first_column + column;
-            if (number >= rows || channel >= g.out_channels) return;
-            float* const to = partial + (std::int64_t{blockIdx.z} * rows + number) * g.out_channels + channel;
-            for (int i = 0; i < chunk_elements; i += 4) store_pack(to + i, load_pack<4>(values + i));
+    if constexpr (Product::available) {
+        int const rows = g.kernel * g.kernel * g.in_channels;
+        int const first_row = static_cast<int>(blockIdx.x) * product_rows;
+        int const first_column = static_cast<int>(blockIdx.y) * Product::columns;
+        int const positions = g.batch * g.out_height * g.out_width;
+        int const first = static_cast<int>(blockIdx.z) * positions_per_split;
+        int const last = first + positions_per_split < positions ? first + positions_per_split : positions;
+        Product product(Product::shared());
+        product.run((last - first + Product::depth - 1) / Product::depth,
+                    gradient_loader<T, Product>(g, x, dy, first, last, first_row, first_column));
+        product.each_pair([&](int row, int column, float sum, float next) {
+            if (first_row + row >= rows || first_column + column >= g.out_channels) return;
+            std::int64_t const line = std::int64_t{blockIdx.z} * g.out_channels + first_column + column;
+            float* const to = partial + line * rows + first_row + row;
+            to[0] = sum;
+            to[rows] = next;
         });
-    });
+    }
 }
 
 struct add_splits_at {
-    std::int64_t rows;  ///< of dw'
-    int out_channels;
+    std::int64_t size;  ///< of dw
     int splits;
     float const* partial;
     float* dw;
     store mode;
     __device__ void operator()(std::int64_t at) const {
-        std::int64_t const o = at / rows;
-        std::int64_t const row = at % rows;
         float sum = 0;
-        for (int split = 0; split < splits; ++split) sum += partial[(split * rows + row) * out_channels + o];
+        for (int split = 0; split < splits; ++split) sum += partial[split * size + at];
         put(dw[at], sum, mode);
     }
 };
@@ -124,15 +120,21 @@ template <class T>
 void tensor_backward_weights(cudaStream_t stream, convolution_geometry const& g, T const* x, T const* dy, float* dw,
                              store mode, float* scratch) {
     weight_gradient_splits const splits(g);
-    auto const start = [&](auto kernel, int columns) {
+    auto const start = [&]<class Product>() {
         dim3 const grid(static_cast<unsigned>((splits.rows + product_rows - 1) / product_rows),
-                        static_cast<unsigned>((g.out_channels + columns - 1) / columns),
+                        static_cast<unsigned>((g.out_channels + Product::columns - 1) / Product::columns),
                         static_cast<unsigned>(splits.count));
-        launch(kernel, grid, dim3(product_threads), stream, g, splits.positions, x, dy, scratch);
+        launch_with(Product::launched_bytes, weight_gradient_kernel<T, Product>, grid, dim3(product_threads), stream, g,
+                    splits.positions, x, dy, scratch);
     };
-    if (g.out_channels % 128 == 0 || g.out_channels % 128 > 64) start(weight_gradient_kernel<T, 128>, 128);
-    else start(weight_gradient_kernel<T, 64>, 64);
-    each(stream, g.weight_size(), add_splits_at{splits.rows, g.out_channels, splits.count, scratch, dw, mode});
+    auto const with_columns = [&]<int Columns>() {
+        using warpgroups = warpgroup_product<T, Columns, major::outer>;
+        if (runs_here(weight_gradient_kernel<T, warpgroups>)) start.template operator()<warpgroups>();
+        else start.template operator()<block_product<T, Columns, major::outer>>();
+    };
+    if (g.out_channels % 128 == 0 || g.out_channels % 128 > 64) with_columns.template operator()<128>();
+    else with_columns.template operator()<64>();
+    each(stream, g.weight_size(), add_splits_at{g.weight_size(), splits.count, scratch, dw, mode});
 }
 
 }  // namespace tempera::cuda_kernels

@@ -32,6 +32,10 @@ struct window_sum {
     int in_step, tap_step, out_step, w_step;
 
     __host__ __device__ constexpr int rows() const { return batch * down.count * across.count; }
+    /// Whether row r of the result is position r of `out`.
+    __host__ __device__ constexpr bool dense() const {
+        return out_step == 1 && down.count == down.out_size && across.count == across.out_size;
+    }
     __host__ __device__ constexpr int depth() const { return down.taps * across.taps * in_channels; }
 };
 

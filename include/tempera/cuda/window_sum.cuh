@@ -15,23 +15,26 @@
 #include <tempera/cuda/launch.hpp>
 #include <tempera/cuda/moments.cuh>
 #include <tempera/cuda/pointwise.cuh>
+#include <tempera/cuda/staged_tile.cuh>
+#include <tempera/cuda/warpgroup_product.cuh>
 #include <tempera/cuda/window_geometry.cuh>
 
 namespace tempera::cuda_kernels {
 
-template <class T, int Columns>
+/// Fills the tiles of a Product of major::depth.
+template <class T, class Product>
 class window_loader {
-    static constexpr int chunks = product_depth / chunk_elements;
+    static constexpr int chunks = Product::depth / chunk_elements;
     static constexpr int rows_at_once = product_threads / chunks;
     static constexpr int a_rows = product_rows / rows_at_once;
-    static constexpr int b_rows = Columns / rows_at_once;
+    static constexpr int b_rows = Product::columns / rows_at_once;
 
 public:
     __device__ window_loader(window_sum const& sum, T const* in, T const* filters, int first_row, int first_column)
         : sum_(sum),
           in_(in),
           filters_(filters),
-          step_(product_depth, sum.across.taps, sum.in_channels),
+          step_(Product::depth, sum.across.taps, sum.in_channels),
           tap_(static_cast<int>(threadIdx.x) % chunks * chunk_elements, sum.across.taps, sum.in_channels),
           row_(static_cast<int>(threadIdx.x) / chunks),
           channel_(first_column + row_) {
@@ -52,7 +55,8 @@ public:
             bool const inside =
                 within && row >= 0 && row < sum_.down.in_size && column >= 0 && column < sum_.across.in_size;
             int const offset = inside ? (row * sum_.across.in_size + column) * sum_.in_channels + tap_.low : 0;
-            copy(a, i, inside ? image_[i] + offset : in_, inside);
+            copy_chunk(a + Product::a_place(row_of(i), chunk()) * chunk_elements, inside ? image_[i] + offset : in_,
+                       inside);
         }
         int const window_row = sum_.down.w_first + tap_.high * sum_.w_step;
         int const window_column = sum_.across.w_first + tap_.middle * sum_.w_step;
@@ -60,7 +64,8 @@ public:
             int const channel = channel_ + i * rows_at_once;
             bool const inside = within && channel < sum_.out_channels;
             int const window = (channel * sum_.kernel + window_row) * sum_.kernel + window_column;
-            copy(b, i, inside ? filters_ + std::int64_t{window} * sum_.in_channels + tap_.low : filters_, inside);
+            copy_chunk(b + Product::b_place(row_of(i), chunk()) * chunk_elements,
+                       inside ? filters_ + std::int64_t{window} * sum_.in_channels + tap_.low : filters_, inside);
         }
         tap_.add(step_, sum_.across.taps, sum_.in_channels);
     }
@@ -68,10 +73,8 @@ public:
 private:
     static constexpr int nowhere = -(1 << 30);  ///< a row that no tap brings into the map
 
-    __device__ void copy(T* tile, int i, T const* from, bool inside) const {
-        int const place = chunk_place<chunks>(row_ + i * rows_at_once, static_cast<int>(threadIdx.x) % chunks);
-        copy_chunk(tile + place * chunk_elements, from, inside);
-    }
+    __device__ static int chunk() { return static_cast<int>(threadIdx.x) % chunks; }
+    __device__ int row_of(int i) const { return row_ + i * rows_at_once; }
 
     window_sum const& sum_;
     T const* in_;
@@ -85,42 +88,60 @@ private:
     int left_[a_rows];
 };
 
+/// Position of `out` that row `number` of the sum is.
+__device__ inline std::int64_t position_of(window_sum const& sum, int number) {
+    if (sum.dense()) return number;
+    odometer const at(number, sum.down.count, sum.across.count);
+    int const row = sum.down.out_first + at.middle * sum.out_step;
+    int const column = sum.across.out_first + at.low * sum.out_step;
+    return (std::int64_t{at.high} * sum.down.out_size + row) * sum.across.out_size + column;
+}
+
 /// moments, unless null: those of every part of `out` (moments.cuh), which must be written in one sum.
-template <class T, int Columns>
-__global__ void __launch_bounds__(product_threads, 2)
+template <class T, class Product>
+__global__ void __launch_bounds__(Product::available ? product_threads : 1, Product::available ? 2 : 1)
     window_sum_kernel(window_sum sum, T const* in, T const* filters, float const* bias, T* out, store mode,
                       float* moments) {
-    using product = block_product<T, Columns, major::depth>;
-    __shared__ typename product::memory memory;
-    int const column_tiles = (sum.out_channels + Columns - 1) / Columns;
-    int const first_row = static_cast<int>(blockIdx.x) / column_tiles * product_rows;
-    int const first_column = static_cast<int>(blockIdx.x) % column_tiles * Columns;
-    product p(memory);
-    p.run((sum.depth() + product_depth - 1) / product_depth,
-          window_loader<T, Columns>(sum, in, filters, first_row, first_column));
-    p.each_stage([&](auto const& part) {
-        part.each_chunk([&](int row, int column, float* values) {
-            int const number = first_row + row;
+    if constexpr (Product::available) {
+        auto& memory = Product::shared();
+        int const column_tiles = (sum.out_channels + Product::columns - 1) / Product::columns;
+        int const part = static_cast<int>(blockIdx.x) / column_tiles;
+        int const first_row = part * product_rows;
+        int const first_column = static_cast<int>(blockIdx.x) % column_tiles * Product::columns;
+        Product product(memory);
+        product.run((sum.depth() + Product::depth - 1) / Product::depth,
+                    window_loader<T, Product>(sum, in, filters, first_row, first_column));
+        using staged = staged_tile<T, Product::columns>;
+        static_assert(staged::bytes <= sizeof(memory));
+        staged tile(&memory);
+        __syncthreads();  // the tiles are read
+        product.each_pair([&](int row, int column, float first, float second) {
             int const channel = first_column + column;
-            if (number >= sum.rows() || channel >= sum.out_channels) return;
-            odometer const at(number, sum.down.count, sum.across.count);
-            int const out_row = sum.down.out_first + at.middle * sum.out_step;
-            int const out_column = sum.across.out_first + at.low * sum.out_step;
-            std::int64_t const position =
-                (std::int64_t{at.high} * sum.down.out_size + out_row) * sum.across.out_size + out_column;
-            T* const to = out + position * sum.out_channels + channel;
-            pack<T, chunk_elements> result = {};
-            if (mode == store::accumulate) result = load_pack<chunk_elements>(to);
-            for (int i = 0; i < chunk_elements; ++i) {
-                put(result.at[i], values[i] + (bias == nullptr ? 0 : bias[channel + i]), mode);
-                values[i] = as_float(result.at[i]);  // as a reader finds it
+            if (bias != nullptr && channel < sum.out_channels) {
+                first += bias[channel];
+                second += bias[channel + 1];
             }
-            store_pack(to, result);
+            tile.put_pair(row, column, first, second);
         });
-        int const first = first_row + part.first_row;
-        if (moments != nullptr && first < sum.rows())
-            write_moments(part, sum.rows() - first, first / part.rows, first_column, sum.out_channels, moments);
-    });
+        __syncthreads();
+        pack<T, chunk_elements> values[staged::rows_of_thread];
+        int const channel = first_column + staged::column();
+        for (int i = 0; i < staged::rows_of_thread; ++i) {
+            values[i] = tile.chunk(i);
+            int const number = first_row + staged::row(i);
+            if (number >= sum.rows() || channel >= sum.out_channels) continue;
+            T* const to = out + position_of(sum, number) * sum.out_channels + channel;
+            if (mode == store::accumulate) {
+                auto const old = load_pack<chunk_elements>(to);
+                for (int k = 0; k < chunk_elements; ++k)
+                    put(values[i].at[k], as_float(old.at[k]) + as_float(values[i].at[k]));
+            }
+            store_pack(to, values[i]);
+        }
+        if (moments != nullptr)
+            write_moments<T, Product::columns>(values, sum.rows() - first_row, part, first_column, sum.out_channels,
+                                               &memory, moments);
+    }
 }
 
 /// Tiles of 128 columns where they waste no more than those of 64 and are enough to fill a GPU.
@@ -130,18 +151,24 @@ inline bool wide_tiles(std::int64_t rows, int columns) {
     return (rest == 0 || rest > 64) && (rows + product_rows - 1) / product_rows * ((columns + 127) / 128) >= enough;
 }
 
+/// With warpgroups where they were compiled for the device.
 template <class T>
 void add_window_sum(cudaStream_t stream, window_sum const& sum, T const* in, T const* filters, float const* bias,
                     T* out, store mode, float* moments) {
     if (sum.rows() == 0 || sum.depth() == 0) return;
-    auto const start = [&](auto kernel, int columns) {
-        int const blocks =
-            (sum.rows() + product_rows - 1) / product_rows * ((sum.out_channels + columns - 1) / columns);
-        launch(kernel, dim3(static_cast<unsigned>(blocks)), dim3(product_threads), stream, sum, in, filters, bias, out,
-               mode, moments);
+    auto const start = [&]<class Product>() {
+        int const blocks = (sum.rows() + product_rows - 1) / product_rows *
+                           ((sum.out_channels + Product::columns - 1) / Product::columns);
+        launch_with(Product::launched_bytes, window_sum_kernel<T, Product>, dim3(static_cast<unsigned>(blocks)),
+                    dim3(product_threads), stream, sum, in, filters, bias, out, mode, moments);
     };
-    if (wide_tiles(sum.rows(), sum.out_channels)) start(window_sum_kernel<T, 128>, 128);
-    else start(window_sum_kernel<T, 64>, 64);
+    auto const with_columns = [&]<int Columns>() {
+        using warpgroups = warpgroup_product<T, Columns, major::depth>;
+        if (runs_here(window_sum_kernel<T, warpgroups>)) start.template operator()<warpgroups>();
+        else start.template operator()<block_product<T, Columns, major::depth>>();
+    };
+    if (wide_tiles(sum.rows(), sum.out_channels)) with_columns.template operator()<128>();
+    else with_columns.template operator()<64>();
 }
 
 template <class T>
@@ -155,8 +182,7 @@ void tensor_forward_statistics(cudaStream_t stream, convolution_geometry const& 
                                float const* bias, T* y, float* mean, float* variance, float* scratch) {
     window_sum const sum = forward_sum(g);
     add_window_sum(stream, sum, x, w, bias, y, store::write, scratch);
-    int const part_rows = wide_tiles(sum.rows(), g.out_channels) ? staged_product<128>::rows : staged_product<64>::rows;
-    merge_moments(stream, sum.rows(), part_rows, g.out_channels, scratch, mean, variance);
+    merge_moments(stream, sum.rows(), g.out_channels, scratch, mean, variance);
 }
 
 template <class T>
