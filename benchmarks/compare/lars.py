@@ -18,9 +18,9 @@ class Lars:
         trust = torch.where(
             (torch.stack(sizes) > 0) & (torch.stack(slopes) > 0),
             self.eta * torch.stack(sizes) / torch.stack(slopes),
-            torch.ones(len(sizes), dtype=sizes[0].dtype),
+            torch.ones_like(torch.stack(sizes)),
         )
-        torch._foreach_mul_(gradients, [t.item() * self.rate for t in trust])
+        torch._foreach_mul_(gradients, list((trust * self.rate).unbind()))  # the host waits for nothing
         gradients += torch._foreach_mul([p.grad for p in self.others], self.rate)
         torch._foreach_mul_(self.moving, self.momentum)
         torch._foreach_add_(self.moving, gradients)

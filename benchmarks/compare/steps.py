@@ -15,6 +15,7 @@ NETWORKS = {
     "resnet152x3": lambda: Network(Encoder(152, "imagenet", width=3), classes=1000),
     "resnet18": lambda: Network(Encoder(18, "cifar"), classes=10),
     "small": lambda: Network(Encoder(10, "small", 1, 16, 3, selective=True), head=(3, 64)),
+    "simclr50": lambda: Network(Encoder(50, "imagenet"), head=(3, 128)),
     "simclr18": lambda: Network(Encoder(18, "cifar"), head=(3, 128)),
 }
 
@@ -77,7 +78,9 @@ class Training:
         if workload.kind == "pretrain":
             self.optimizer = Lars(others, norms, rate, weight_decay=1e-4)
             torch.manual_seed(1)
-            self.set = torch.randint(0, 256, (1024, 3, 32, 32), dtype=torch.uint8)
+            height, width, channels = workload.image
+            self.set = torch.randint(0, 256, (2 * workload.batch, channels, height, width), dtype=torch.uint8,
+                                     device=workload.device)
             self.next_batch = self.augmented(compiled(workload, two_views, mode))
         else:
             groups = [{"params": others, "weight_decay": 1e-4}, {"params": norms, "weight_decay": 0.0}]
@@ -87,7 +90,7 @@ class Training:
 
     def augmented(self, views):
         def batch():
-            picked = torch.randint(0, len(self.set), (self.workload.batch // 2,))
+            picked = torch.randint(0, len(self.set), (self.workload.batch // 2,), device=self.set.device)
             return views(self.set[picked]).contiguous(memory_format=torch.channels_last)
 
         return batch
@@ -148,6 +151,20 @@ def folded(network):
     return network.to(memory_format=torch.channels_last)
 
 
+class Update:
+    """LARS alone, of gradients that stay."""
+
+    def __init__(self, workload, mode):
+        parameters = list(NETWORKS[workload.network]().to(workload.device).parameters())
+        self.optimizer = Lars([p for p in parameters if p.dim() > 1], [p for p in parameters if p.dim() == 1], 1e-3)
+        for p in parameters:
+            p.grad = torch.randn_like(p)
+        self.step = compiled(workload, self.optimizer.step, mode)
+
+    def __call__(self):
+        self.step()
+
+
 class Loss:
     """NT-Xent alone, value and gradient."""
 
@@ -169,6 +186,8 @@ class Loss:
 def step_of(workload, mode, weights=None, rate=1e-3, element=torch.float32):
     if workload.kind == "loss":
         return Loss(workload, mode)
+    if workload.kind == "update":
+        return Update(workload, mode)
     if workload.kind == "predict":
         return Prediction(workload, mode, weights, element)
     return Training(workload, mode, weights, rate, element)

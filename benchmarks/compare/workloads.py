@@ -9,7 +9,7 @@ from dataclasses import dataclass
 class Workload:
     name: str  # as our program has it
     label: str
-    kind: str  # train, predict, pretrain or loss
+    kind: str  # train, predict, pretrain, update or loss
     network: str  # a name of steps.NETWORKS; empty for a loss alone
     image: tuple  # height, width, channels
     batch: int  # rows that pass the network in one step
@@ -82,6 +82,10 @@ GPU_WORKLOADS = [
            "predict", "resnet50", PHOTO, 256, 40),
     on_gpu("resnet50_predict_bfloat16_batch1", "ResNet-50, 224 x 224, batch 1: inference, bfloat16",
            "predict", "resnet50", PHOTO, 1, 200),
+    on_gpu("simclr_step_bfloat16", "SimCLR step, ResNet-50, 224 x 224, 512 images: two views to LARS, bfloat16",
+           "pretrain", "simclr50", PHOTO, 1024, 6),
+    on_gpu("lars_float32", "LARS, one update of ResNet-50, float32",
+           "update", "resnet50", PHOTO, 1, 50),
     on_gpu("nt_xent_4096", "NT-Xent, 8192 x 128: value and gradient, float32",
            "loss", "", (1, 1, 128), 8192, 50),
     on_gpu("nt_xent_65536", "NT-Xent, 131072 x 128: value and gradient, float32",

@@ -12,23 +12,8 @@
 
 namespace tempera::cuda_kernels {
 
-/// Of n values: their mean, and the sum of the squares of their deviations from it.
-struct moment {
-    float n, mean, squares;
-
-    /// Of both sets (Chan, Golub and LeVeque 1979).
-    __device__ void add(moment const& other) {
-        if (other.n <= 0) return;
-        float const all = n + other.n;
-        float const d = other.mean - mean;
-        mean += d * (other.n / all);
-        squares += other.squares + d * d * (n * other.n / all);
-        n = all;
-    }
-};
-
-/// The moments of a part whose values this block's threads hold, `count` of the rows of each in use; its columns are channels
-/// first_channel .. and its number `part`. memory: what the staged tile no longer needs.
+/// The moments of a part whose values this block's threads hold, the first `rows` rows of it in use; its columns are
+/// channels first_channel .. and its number `part`. memory: what the staged tile no longer needs.
 template <class T, int Columns>
 __device__ void write_moments(pack<T, chunk_elements> const (&values)[staged_tile<T, Columns>::rows_of_thread], int rows,
                               int part, int first_channel, int channels, void* memory, float* moments) {
@@ -38,35 +23,40 @@ __device__ void write_moments(pack<T, chunk_elements> const (&values)[staged_til
         float squares[tile::groups][Columns];
     };
     auto& of_group = *static_cast<group_moments*>(memory);
-    int const group = tile::row(0);
-    auto const rows_of = [rows](int g) {  // of a group, in use
-        int const count = (rows - g + tile::groups - 1) / tile::groups;
-        return count < 0 ? 0 : count < tile::rows_of_thread ? count : tile::rows_of_thread;
+    auto const rows_of = [rows](int group) {  // in use
+        int const count = (rows - group + tile::groups - 1) / tile::groups;
+        return static_cast<float>(count < 0 ? 0 : count < tile::rows_of_thread ? count : tile::rows_of_thread);
     };
-    __syncthreads();  // the tile is read
-    int const count = rows_of(group);
+    int const group = tile::row(0);
+    float const count = rows_of(group);
+    float const inverse = count > 0 ? 1 / count : 0;
+    pack<float, chunk_elements> mean = {}, squares = {};
     for (int k = 0; k < chunk_elements; ++k) {
-        float sum = 0;
         for (int i = 0; i < tile::rows_of_thread; ++i)
-            if (i < count) sum += as_float(values[i].at[k]);
-        float const mean = count > 0 ? sum / static_cast<float>(count) : 0;
-        float squares = 0;
+            if (static_cast<float>(i) < count) mean.at[k] += as_float(values[i].at[k]);
+        mean.at[k] *= inverse;
         for (int i = 0; i < tile::rows_of_thread; ++i) {
-            float const d = as_float(values[i].at[k]) - mean;
-            if (i < count) squares += d * d;
+            float const d = as_float(values[i].at[k]) - mean.at[k];
+            if (static_cast<float>(i) < count) squares.at[k] += d * d;
         }
-        of_group.mean[group][tile::column() + k] = mean;
-        of_group.squares[group][tile::column() + k] = squares;
     }
+    __syncthreads();  // the tile is read
+    store_pack(&of_group.mean[group][tile::column()], mean);
+    store_pack(&of_group.squares[group][tile::column()], squares);
     __syncthreads();
     auto const column = static_cast<int>(threadIdx.x);
     if (column >= Columns || first_channel + column >= channels) return;
-    moment all = {};
-    for (int g = 0; g < tile::groups; ++g)
-        all.add({static_cast<float>(rows_of(g)), of_group.mean[g][column], of_group.squares[g][column]});
+    float of_all = 0;
+    for (int g = 0; g < tile::groups; ++g) of_all += rows_of(g) * of_group.mean[g][column];
+    of_all /= static_cast<float>(rows < product_rows ? rows : product_rows);
+    float sum = 0;
+    for (int g = 0; g < tile::groups; ++g) {
+        float const d = of_group.mean[g][column] - of_all;
+        sum += of_group.squares[g][column] + rows_of(g) * (d * d);
+    }
     float* const to = moments + std::int64_t{2} * part * channels + first_channel + column;
-    to[0] = all.mean;
-    to[channels] = all.squares;
+    to[0] = of_all;
+    to[channels] = sum;
 }
 
 struct part_moments {
