@@ -130,7 +130,7 @@ TEST_CASE("gpu window sums: tiles of 64 and of 128 columns give the same bits") 
     auto wide = lab::on_device(device, old);
     auto const run = [&](auto kernel, unsigned blocks, buffer<bf16>& y) {
         launch(kernel, dim3(blocks), dim3(product_threads), device.context.stream(), forward_sum(g), x.data(), w.data(),
-               bias.data(), y.data(), store::accumulate, static_cast<float*>(nullptr));
+               convolution_epilogue<bf16>{.bias = bias.data()}, y.data(), store::accumulate, static_cast<float*>(nullptr));
         return lab::from_device(device, y);
     };
     auto const found = run(window_sum_kernel<bf16, 64>, 2 * 3, narrow);

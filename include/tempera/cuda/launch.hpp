@@ -110,13 +110,16 @@ void gather_columns(cudaStream_t stream, convolution_geometry const& g, int firs
 template <class T>
 void gather_gradient(cudaStream_t stream, convolution_geometry const& g, int first, int samples, float const* dcolumns,
                      T* dx, store mode);
-/// y[row, c] += bias[c]
-template <class T>
-void add_bias(cudaStream_t stream, std::int64_t rows, int channels, float const* bias, T* y);
 /// dbias[c] (+)= sum over rows of dy; scratch: column_floats(rows, channels, 1)
 template <class T>
 void bias_gradient(cudaStream_t stream, std::int64_t rows, int channels, T const* dy, float* dbias, store mode,
                    float* scratch);
+
+// --- epilogue.cuh --------------------------------------------------------------------------------------------------------
+/// y = relu(y + bias + residual)
+template <class T>
+void apply_epilogue(cudaStream_t stream, std::int64_t rows, int channels, convolution_epilogue<T> const& epilogue,
+                    T* y);
 
 // --- window_sum.cuh, weight_gradient.cuh: convolutions on tensor cores, for bf16 and half ----------------------------------
 /// Channels come in chunks of 16 bytes, and positions and offsets inside a sample are counted in int.
@@ -128,8 +131,8 @@ constexpr bool fits_tensor_cores(convolution_geometry const& g) {
            std::int64_t{1} * g.out_height * g.out_width * batch < most && g.out_size() / batch < most;
 }
 template <class T>
-void tensor_forward(cudaStream_t stream, convolution_geometry const& g, T const* x, T const* w, float const* bias,
-                    T* y);
+void tensor_forward(cudaStream_t stream, convolution_geometry const& g, T const* x, T const* w,
+                    convolution_epilogue<T> const& epilogue, T* y);
 /// The same, and the batch-norm statistics of y; scratch: moment_floats(g)
 template <class T>
 void tensor_forward_statistics(cudaStream_t stream, convolution_geometry const& g, T const* x, T const* w,

@@ -12,6 +12,7 @@
 
 #include <tempera/cuda/block_product.cuh>
 #include <tempera/cuda/each.cuh>
+#include <tempera/cuda/epilogue.cuh>
 #include <tempera/cuda/launch.hpp>
 #include <tempera/cuda/moments.cuh>
 #include <tempera/cuda/pointwise.cuh>
@@ -88,8 +89,8 @@ private:
 /// moments, unless null: those of every part of `out` (moments.cuh), which must be written in one sum.
 template <class T, int Columns>
 __global__ void __launch_bounds__(product_threads, 2)
-    window_sum_kernel(window_sum sum, T const* in, T const* filters, float const* bias, T* out, store mode,
-                      float* moments) {
+    window_sum_kernel(window_sum sum, T const* in, T const* filters, convolution_epilogue<T> epilogue, T* out,
+                      store mode, float* moments) {
     using product = block_product<T, Columns, major::depth>;
     __shared__ typename product::memory memory;
     int const column_tiles = (sum.out_channels + Columns - 1) / Columns;
@@ -108,11 +109,13 @@ __global__ void __launch_bounds__(product_threads, 2)
             int const out_column = sum.across.out_first + at.low * sum.out_step;
             std::int64_t const position =
                 (std::int64_t{at.high} * sum.down.out_size + out_row) * sum.across.out_size + out_column;
-            T* const to = out + position * sum.out_channels + channel;
+            std::int64_t const at_channel = position * sum.out_channels + channel;
+            finish(epilogue, biases<chunk_elements>(epilogue, channel), at_channel, values);
+            T* const to = out + at_channel;
             pack<T, chunk_elements> result = {};
             if (mode == store::accumulate) result = load_pack<chunk_elements>(to);
             for (int i = 0; i < chunk_elements; ++i) {
-                put(result.at[i], values[i] + (bias == nullptr ? 0 : bias[channel + i]), mode);
+                put(result.at[i], values[i], mode);
                 values[i] = as_float(result.at[i]);  // as a reader finds it
             }
             store_pack(to, result);
@@ -131,30 +134,30 @@ inline bool wide_tiles(std::int64_t rows, int columns) {
 }
 
 template <class T>
-void add_window_sum(cudaStream_t stream, window_sum const& sum, T const* in, T const* filters, float const* bias,
-                    T* out, store mode, float* moments) {
+void add_window_sum(cudaStream_t stream, window_sum const& sum, T const* in, T const* filters,
+                    convolution_epilogue<T> const& epilogue, T* out, store mode, float* moments) {
     if (sum.rows() == 0 || sum.depth() == 0) return;
     auto const start = [&](auto kernel, int columns) {
         int const blocks =
             (sum.rows() + product_rows - 1) / product_rows * ((sum.out_channels + columns - 1) / columns);
-        launch(kernel, dim3(static_cast<unsigned>(blocks)), dim3(product_threads), stream, sum, in, filters, bias, out,
-               mode, moments);
+        launch(kernel, dim3(static_cast<unsigned>(blocks)), dim3(product_threads), stream, sum, in, filters, epilogue,
+               out, mode, moments);
     };
     if (wide_tiles(sum.rows(), sum.out_channels)) start(window_sum_kernel<T, 128>, 128);
     else start(window_sum_kernel<T, 64>, 64);
 }
 
 template <class T>
-void tensor_forward(cudaStream_t stream, convolution_geometry const& g, T const* x, T const* w, float const* bias,
-                    T* y) {
-    add_window_sum<T>(stream, forward_sum(g), x, w, bias, y, store::write, nullptr);
+void tensor_forward(cudaStream_t stream, convolution_geometry const& g, T const* x, T const* w,
+                    convolution_epilogue<T> const& epilogue, T* y) {
+    add_window_sum(stream, forward_sum(g), x, w, epilogue, y, store::write, nullptr);
 }
 
 template <class T>
 void tensor_forward_statistics(cudaStream_t stream, convolution_geometry const& g, T const* x, T const* w,
                                float const* bias, T* y, float* mean, float* variance, float* scratch) {
     window_sum const sum = forward_sum(g);
-    add_window_sum(stream, sum, x, w, bias, y, store::write, scratch);
+    add_window_sum<T>(stream, sum, x, w, {.bias = bias}, y, store::write, scratch);
     int const part_rows = wide_tiles(sum.rows(), g.out_channels) ? staged_product<128>::rows : staged_product<64>::rows;
     merge_moments(stream, sum.rows(), part_rows, g.out_channels, scratch, mean, variance);
 }
@@ -166,8 +169,7 @@ void tensor_backward_data(cudaStream_t stream, convolution_geometry const& g, T 
     if (gaps && mode == store::write) fill(stream, g.in_size(), 0.0F, dx);
     for (int row_phase = 0; row_phase < g.stride; ++row_phase)
         for (int column_phase = 0; column_phase < g.stride; ++column_phase)
-            add_window_sum<T>(stream, gradient_sum(g, row_phase, column_phase), dy, w_swapped, nullptr, dx, mode,
-                              nullptr);
+            add_window_sum<T>(stream, gradient_sum(g, row_phase, column_phase), dy, w_swapped, {}, dx, mode, nullptr);
 }
 
 template <class T>
