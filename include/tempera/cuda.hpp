@@ -15,6 +15,7 @@
 #include <tempera/cuda/optimizers.hpp>
 #include <tempera/cuda/pointwise.hpp>
 #include <tempera/cuda/pooling.hpp>
+#include <tempera/cuda/recordings.hpp>
 #include <tempera/cuda/selective.hpp>
 #include <tempera/device/device.hpp>
 
