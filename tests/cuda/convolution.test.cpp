@@ -46,7 +46,7 @@ void each_product(convolution_geometry const& g, auto const& f) {
 }
 
 /// Then what the kernels for tensor cores take, channels in chunks of 8: more rows, columns and depth than one tile holds,
-/// and fewer; windows that leave gaps; no padding before the map; positions for two splits.
+/// and fewer; windows that leave gaps; no padding before the map; positions for two splits, a depth for four.
 convolution_geometry any_geometry() {
     auto unpadded = geometry(1, 4, 7, 8, 16, 3, 2);
     unpadded.pad_top = 0;
@@ -56,7 +56,7 @@ convolution_geometry any_geometry() {
                       geometry(1, 1, 1, 1, 1, 3, 1), geometry(2, 6, 4, 2, 3, 2, 2),  //
                       geometry(2, 9, 8, 8, 72, 2, 1), geometry(3, 7, 5, 24, 8, 3, 2), geometry(2, 5, 6, 16, 24, 1, 2),
                       geometry(1, 11, 9, 8, 8, 5, 3), geometry(1, 1, 1, 8, 16, 3, 1), geometry(2, 7, 5, 8, 8, 2, 3),
-                      geometry(2, 23, 24, 8, 8, 2, 1), unpadded);
+                      geometry(2, 23, 24, 8, 8, 2, 1), geometry(1, 3, 4, 136, 16, 3, 1), unpadded);
     return g;
 }
 

@@ -130,12 +130,37 @@ TEST_CASE("gpu window sums: tiles of 64 and of 128 columns give the same bits") 
     auto wide = lab::on_device(device, old);
     auto const run = [&](auto kernel, unsigned blocks, buffer<bf16>& y) {
         launch(kernel, dim3(blocks), dim3(product_threads), device.context.stream(), forward_sum(g), x.data(), w.data(),
-               convolution_epilogue<bf16>{.bias = bias.data()}, y.data(), store::accumulate, static_cast<float*>(nullptr));
+               convolution_epilogue<bf16>{.bias = bias.data()}, y.data(), store::accumulate,
+               static_cast<float*>(nullptr), forward_sum(g).depth(), static_cast<float*>(nullptr));
         return lab::from_device(device, y);
     };
     auto const found = run(window_sum_kernel<bf16, 64>, 2 * 3, narrow);
     CHECK(found == run(window_sum_kernel<bf16, 128>, 2 * 2, wide));
     CHECK(found != old);
+}
+
+TEST_CASE("gpu window sums: the depth is split where tiles are few and it is deep, and all of it is there") {
+    auto const splits = [](int batch, int map, int in, int out, int kernel) {
+        convolution_geometry const g{.batch = batch,
+                                     .in_height = map,
+                                     .in_width = map,
+                                     .in_channels = in,
+                                     .out_height = map,
+                                     .out_width = map,
+                                     .out_channels = out,
+                                     .kernel = kernel};
+        depth_splits const s = splits_of(g);
+        CHECK(s.depth % product_depth == 0);
+        CHECK(std::int64_t{s.depth} * s.count >= forward_sum(g).depth());
+        CHECK(std::int64_t{s.depth} * (s.count - 1) < forward_sum(g).depth());
+        return s.count;
+    };
+    CHECK(splits(1, 14, 256, 256, 3) == 9);
+    CHECK(splits(1, 7, 2048, 512, 1) == 8);
+    CHECK(splits(1, 7, 512, 2048, 1) == 1);
+    CHECK(splits(1, 3, 392, 8, 3) == 13);
+    CHECK(splits(256, 7, 512, 512, 3) == 1);
+    CHECK(splits(0, 7, 512, 512, 3) == 18);
 }
 
 TEST_CASE("gpu window sums: tiles are wide where that wastes nothing and fills a GPU") {

@@ -41,12 +41,10 @@ struct tensor_scratch {
 template <tensor_element T>
 void tensor_convolution_forward(gpu& device, convolution_geometry const& g, T const* x, float const* w, T const* packed,
                                 convolution_epilogue<T> const& epilogue, T* y) {
-    if (packed == nullptr) {
-        tensor_scratch<T> const scratch(device, g);
-        convert(device.context.stream(), g.weight_size(), w, scratch.filters);
-        packed = scratch.filters;
-    }
-    tensor_forward<T>(device.context.stream(), g, x, packed, epilogue, y);
+    tensor_scratch<T> const scratch(device, g, depth_split_floats(g));
+    if (packed == nullptr) convert(device.context.stream(), g.weight_size(), w, scratch.filters);
+    T const* const filters = packed == nullptr ? scratch.filters : packed;
+    tensor_forward(device.context.stream(), g, x, filters, epilogue, y, scratch.floats);
 }
 
 template <tensor_element T>

@@ -11,6 +11,8 @@
 //   gradient    in = dy, out = dx, w with its channels swapped. A row of dx meets the rows of w that are congruent to
 //               row + pad modulo the stride: one sum for each phase, stride x stride of them, w_step = stride.
 
+#include <cstdint>
+
 #include <cuda_runtime.h>
 
 #include <tempera/device/convolution.hpp>
@@ -32,6 +34,9 @@ struct window_sum {
     int in_step, tap_step, out_step, w_step;
 
     __host__ __device__ constexpr int rows() const { return batch * down.count * across.count; }
+    __host__ __device__ constexpr std::int64_t out_size() const {
+        return std::int64_t{1} * batch * down.out_size * across.out_size * out_channels;
+    }
     __host__ __device__ constexpr int depth() const { return down.taps * across.taps * in_channels; }
 };
 

@@ -28,12 +28,13 @@ class window_loader {
     static constexpr int b_rows = Columns / rows_at_once;
 
 public:
-    __device__ window_loader(window_sum const& sum, T const* in, T const* filters, int first_row, int first_column)
+    __device__ window_loader(window_sum const& sum, T const* in, T const* filters, int first_row, int first_column,
+                             int first_depth)
         : sum_(sum),
           in_(in),
           filters_(filters),
           step_(product_depth, sum.across.taps, sum.in_channels),
-          tap_(static_cast<int>(threadIdx.x) % chunks * chunk_elements, sum.across.taps, sum.in_channels),
+          tap_(first_depth + static_cast<int>(threadIdx.x) % chunks * chunk_elements, sum.across.taps, sum.in_channels),
           row_(static_cast<int>(threadIdx.x) / chunks),
           channel_(first_column + row_) {
         for (int i = 0; i < a_rows; ++i) {
@@ -86,19 +87,22 @@ private:
     int left_[a_rows];
 };
 
-/// moments, unless null: those of every part of `out` (moments.cuh), which must be written in one sum.
+/// moments, unless null: those of every part of `out` (moments.cuh), which must be written in one sum. partial, unless null:
+/// takes the sums instead of `out`, those of each split (blockIdx.y) in a map of its own.
 template <class T, int Columns>
 __global__ void __launch_bounds__(product_threads, 2)
     window_sum_kernel(window_sum sum, T const* in, T const* filters, convolution_epilogue<T> epilogue, T* out,
-                      store mode, float* moments) {
+                      store mode, float* moments, int split_depth, float* partial) {
     using product = block_product<T, Columns, major::depth>;
     __shared__ typename product::memory memory;
     int const column_tiles = (sum.out_channels + Columns - 1) / Columns;
     int const first_row = static_cast<int>(blockIdx.x) / column_tiles * product_rows;
     int const first_column = static_cast<int>(blockIdx.x) % column_tiles * Columns;
+    int const first_depth = static_cast<int>(blockIdx.y) * split_depth;
+    int const depth = sum.depth() - first_depth < split_depth ? sum.depth() - first_depth : split_depth;
     product p(memory);
-    p.run((sum.depth() + product_depth - 1) / product_depth,
-          window_loader<T, Columns>(sum, in, filters, first_row, first_column));
+    p.run((depth + product_depth - 1) / product_depth,
+          window_loader<T, Columns>(sum, in, filters, first_row, first_column, first_depth));
     p.each_stage([&](auto const& part) {
         part.each_chunk([&](int row, int column, float* values) {
             int const number = first_row + row;
@@ -110,6 +114,11 @@ __global__ void __launch_bounds__(product_threads, 2)
             std::int64_t const position =
                 (std::int64_t{at.high} * sum.down.out_size + out_row) * sum.across.out_size + out_column;
             std::int64_t const at_channel = position * sum.out_channels + channel;
+            if (partial != nullptr) {
+                float* const to = partial + blockIdx.y * sum.out_size() + at_channel;
+                for (int i = 0; i < chunk_elements; i += 4) store_pack(to + i, load_pack<4>(values + i));
+                return;
+            }
             finish(epilogue, biases<chunk_elements>(epilogue, channel), at_channel, values);
             T* const to = out + at_channel;
             pack<T, chunk_elements> result = {};
@@ -135,22 +144,56 @@ inline bool wide_tiles(std::int64_t rows, int columns) {
 
 template <class T>
 void add_window_sum(cudaStream_t stream, window_sum const& sum, T const* in, T const* filters,
-                    convolution_epilogue<T> const& epilogue, T* out, store mode, float* moments) {
+                    convolution_epilogue<T> const& epilogue, T* out, store mode, float* moments,
+                    depth_splits const& splits = {}, float* partial = nullptr) {
     if (sum.rows() == 0 || sum.depth() == 0) return;
     auto const start = [&](auto kernel, int columns) {
         int const blocks =
             (sum.rows() + product_rows - 1) / product_rows * ((sum.out_channels + columns - 1) / columns);
-        launch(kernel, dim3(static_cast<unsigned>(blocks)), dim3(product_threads), stream, sum, in, filters, epilogue,
-               out, mode, moments);
+        launch(kernel, dim3(static_cast<unsigned>(blocks), static_cast<unsigned>(splits.count)), dim3(product_threads),
+               stream, sum, in, filters, epilogue, out, mode, moments, splits.depth, partial);
     };
     if (wide_tiles(sum.rows(), sum.out_channels)) start(window_sum_kernel<T, 128>, 128);
     else start(window_sum_kernel<T, 64>, 64);
 }
 
+/// Adds the splits of a convolution's sums in order, and finishes them.
+template <class T>
+struct add_depth_splits_work {
+    convolution_epilogue<T> epilogue;
+    int splits;
+    std::int64_t size;  ///< of y
+    float const* partial;
+    T* y;
+
+    template <int Width>
+    __device__ pack<float, Width> channels(int first) const {
+        return biases<Width>(epilogue, first);
+    }
+    template <int Width>
+    __device__ void operator()(std::int64_t i, pack<float, Width> const& bias) const {
+        pack<float, Width> sum = {};
+        for (int split = 0; split < splits; ++split) {
+            auto const more = load_pack<Width>(partial + split * size + i);
+            for (int k = 0; k < Width; ++k) sum.at[k] += more.at[k];
+        }
+        finish(epilogue, bias, i, sum.at);
+        pack<T, Width> result;
+        for (int k = 0; k < Width; ++k) put(result.at[k], sum.at[k]);
+        store_pack(y + i, result);
+    }
+};
+
 template <class T>
 void tensor_forward(cudaStream_t stream, convolution_geometry const& g, T const* x, T const* w,
-                    convolution_epilogue<T> const& epilogue, T* y) {
-    add_window_sum(stream, forward_sum(g), x, w, epilogue, y, store::write, nullptr);
+                    convolution_epilogue<T> const& epilogue, T* y, float* scratch) {
+    depth_splits const splits = splits_of(g);
+    float* const partial = splits.count > 1 ? scratch : nullptr;
+    add_window_sum(stream, forward_sum(g), x, w, epilogue, y, store::write, nullptr, splits, partial);
+    if (splits.count > 1)
+        along_channels<T>(stream, g.out_size() / g.out_channels, g.out_channels,
+                          add_depth_splits_work<T>{epilogue, splits.count, g.out_size(), scratch, y},
+                          {epilogue.residual, y});
 }
 
 template <class T>
