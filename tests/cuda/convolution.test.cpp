@@ -46,7 +46,7 @@ void each_product(convolution_geometry const& g, auto const& f) {
 }
 
 /// Then what the kernels for tensor cores take, channels in chunks of 8: more rows, columns and depth than one tile holds,
-/// and fewer; windows that leave gaps; no padding before the map; positions for two splits.
+/// and fewer; windows that leave gaps; no padding before the map; positions for two splits, a depth for four.
 convolution_geometry any_geometry() {
     auto unpadded = geometry(1, 4, 7, 8, 16, 3, 2);
     unpadded.pad_top = 0;
@@ -56,7 +56,7 @@ convolution_geometry any_geometry() {
                       geometry(1, 1, 1, 1, 1, 3, 1), geometry(2, 6, 4, 2, 3, 2, 2),  //
                       geometry(2, 9, 8, 8, 72, 2, 1), geometry(3, 7, 5, 24, 8, 3, 2), geometry(2, 5, 6, 16, 24, 1, 2),
                       geometry(1, 11, 9, 8, 8, 5, 3), geometry(1, 1, 1, 8, 16, 3, 1), geometry(2, 7, 5, 8, 8, 2, 3),
-                      geometry(2, 23, 24, 8, 8, 2, 1), unpadded);
+                      geometry(2, 23, 24, 8, 8, 2, 1), geometry(1, 3, 4, 136, 16, 3, 1), unpadded);
     return g;
 }
 
@@ -83,6 +83,48 @@ TEMPLATE_TEST_CASE("gpu convolution: forward", "", float, bf16, tempera::half) {
     convolution_forward(device, g, x_memory.data(), w_memory.data(), biased ? bias_memory.data() : nullptr,
                         y_memory.data());
     CHECK(lab::difference(lab::from_device(device, y_memory), expected) < lab::tolerance<TestType>);
+}
+
+TEMPLATE_TEST_CASE("gpu convolution: forward with bias, residual and ReLU, by filters packed or not", "", float, bf16,
+                   tempera::half) {
+    emulation::with const machine(lab::any_order());
+    auto const g = any_geometry();
+    bool const packs = !std::is_same_v<TestType, float> && GENERATE(true, false);
+    auto const [biased, added, cut, shift] = GENERATE(table<bool, bool, bool, int>(
+        {{true, true, true, 0}, {true, false, true, 0}, {false, true, false, 0}, {true, true, true, 1}}));
+    gpu device;
+    auto const x = lab::random_values<TestType>(g.in_size(), 1);
+    auto const w = lab::exact(lab::random_values<TestType>(g.weight_size(), 2));
+    auto const bias = lab::random_values<float>(g.out_channels, 3);
+    auto const residual = lab::random_values<TestType>(g.out_size() + 1, 4);
+    std::vector<double> expected(static_cast<std::size_t>(g.out_size()));
+    auto const xs = lab::exact(x);
+    auto const residuals = lab::exact(residual);
+    each_product(g, [&](auto in, auto weight, auto out) { expected[out] += xs[in] * w[weight]; });
+    for (std::size_t i = 0; i < expected.size(); ++i) {
+        if (biased) expected[i] += static_cast<double>(bias[i % static_cast<std::size_t>(g.out_channels)]);
+        if (added) expected[i] += residuals[i + static_cast<std::size_t>(shift)];
+        if (cut) expected[i] = std::max(expected[i], 0.0);
+    }
+
+    auto x_memory = lab::on_device(device, x);
+    auto w_memory = lab::on_device(device, std::vector<float>(w.begin(), w.end()));
+    auto bias_memory = lab::on_device(device, bias);
+    auto residual_memory = lab::on_device(device, residual);
+    buffer<float> packed;
+    if constexpr (!std::is_same_v<TestType, float>) {
+        if (packs) {
+            packed = buffer<float>(device, packed_filters<TestType>(device, g));
+            pack_filters<TestType>(device, g, w_memory.data(), packed.data());
+        }
+    }
+    buffer<TestType> y_memory(device, g.out_size());
+    convolution_epilogue<TestType> const epilogue{biased ? bias_memory.data() : nullptr,
+                                                  added ? residual_memory.data() + shift : nullptr, cut};
+    convolution_forward(device, g, static_cast<TestType const*>(x_memory.data()),
+                        packs ? nullptr : static_cast<float const*>(w_memory.data()),
+                        static_cast<float const*>(packed.data()), epilogue, y_memory.data());
+    CHECK(lab::difference(lab::from_device(device, y_memory), expected) < 2 * lab::tolerance<TestType>);
 }
 
 TEMPLATE_TEST_CASE("gpu convolution: forward with the statistics of what it writes", "", float, bf16, tempera::half) {
@@ -213,6 +255,14 @@ TEMPLATE_TEST_CASE("gpu convolution: tensor cores take 16-bit maps whose channel
     CHECK(cuda_kernels::method_of(geometry(2, 5, 6, 8, 12, 3, 1), x, x) == convolution_method::columns);
     CHECK(cuda_kernels::method_of(geometry(2, 5, 6, 8, 16, 3, 1), x, x + 1) == convolution_method::columns);
     CHECK(cuda_kernels::method_of(geometry(1, 1 << 15, 1 << 13, 8, 16, 3, 1), x, x) == convolution_method::columns);
+
+    bool const wide = std::is_same_v<TestType, float>;
+    auto const with_residual = [&](convolution_geometry const& g, TestType const* residual) {
+        return cuda_kernels::method_of(g, x, convolution_epilogue<TestType>{.residual = residual}, x);
+    };
+    CHECK(with_residual(geometry(2, 5, 6, 8, 16, 1, 1), x) == (wide ? convolution_method::product : tensor));
+    CHECK(with_residual(geometry(2, 5, 6, 8, 16, 1, 1), x + 1) == convolution_method::product);
+    CHECK(with_residual(geometry(2, 5, 6, 8, 16, 3, 1), x + 1) == convolution_method::columns);
 }
 
 TEMPLATE_TEST_CASE("gpu convolution: an empty batch has a gradient of zero", "", float, bf16, tempera::half) {

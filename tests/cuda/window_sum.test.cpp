@@ -130,8 +130,9 @@ TEST_CASE("gpu window sums: tiles of 64 and of 128 columns, of warps and of warp
         auto y = lab::on_device(device, old);
         unsigned const columns = Product::columns;
         launch_with(Product::launched_bytes, window_sum_kernel<bf16, Product>, dim3(2 * ((136 + columns - 1) / columns)),
-                    dim3(product_threads), device.context.stream(), forward_sum(g), x.data(), w.data(), bias.data(),
-                    y.data(), store::accumulate, static_cast<float*>(nullptr));
+                    dim3(product_threads), device.context.stream(), forward_sum(g), x.data(), w.data(),
+                    convolution_epilogue<bf16>{.bias = bias.data(), .residual = y.data()}, y.data(),
+                    static_cast<float*>(nullptr), forward_sum(g).depth(), static_cast<float*>(nullptr));
         return lab::from_device(device, y);
     };
     auto const found = run.operator()<block_product<bf16, 64, major::depth>>();
@@ -155,4 +156,28 @@ TEST_CASE("gpu window sums: tiles are wide where that wastes nothing and fills a
     CHECK(!wide_tiles(1 << 20, 64));
     CHECK(!wide_tiles(1 << 20, 192));
     CHECK(wide_tiles(1 << 20, 200));
+}
+
+TEST_CASE("gpu window sums: the depth is split where tiles are few and it is deep, and all of it is there") {
+    auto const splits = [](int batch, int map, int in, int out, int kernel) {
+        convolution_geometry const g{.batch = batch,
+                                     .in_height = map,
+                                     .in_width = map,
+                                     .in_channels = in,
+                                     .out_height = map,
+                                     .out_width = map,
+                                     .out_channels = out,
+                                     .kernel = kernel};
+        depth_splits const s = splits_of(g);
+        CHECK(s.depth % tile_depth == 0);
+        CHECK(std::int64_t{s.depth} * s.count >= forward_sum(g).depth());
+        CHECK(std::int64_t{s.depth} * (s.count - 1) < forward_sum(g).depth());
+        return s.count;
+    };
+    CHECK(splits(1, 14, 256, 256, 3) == 9);
+    CHECK(splits(1, 7, 2048, 512, 1) == 8);
+    CHECK(splits(1, 7, 512, 2048, 1) == 1);
+    CHECK(splits(1, 3, 392, 8, 3) == 12);
+    CHECK(splits(256, 7, 512, 512, 3) == 1);
+    CHECK(splits(0, 7, 512, 512, 3) == 18);
 }

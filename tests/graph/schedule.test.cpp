@@ -210,6 +210,32 @@ TEST_CASE("a fused schedule has one step less for each op that it absorbs", "[fu
     CHECK(shorter > 20);
 }
 
+TEST_CASE("a convolution goes on to its residual and ReLU for inference where the device can", "[fuse]") {
+    schedule_options const gpu{.precision = precision::bfloat16, .device = device_kind::gpu, .training = false};
+    auto const alone = [](value x) { return relu(convolved(x)); };
+    auto const residual = [](value x) { return relu(convolved(x) + x); };
+    CHECK(scheduled(alone, map, gpu).fused() == 1);
+    CHECK(scheduled(residual, map, gpu).residuals() == 1);
+    CHECK(scheduled([](value x) { return relu(dense{.units = 4}(global_average_pool(x))); }, map, gpu).fused() == 1);
+    SECTION("of two convolutions, the later one") {
+        scheduled const s([](value x) { return relu(convolved(x) + convolved(x)); }, map, gpu);
+        CHECK(s.residuals() == 1);
+        CHECK(s.steps->forward_count == 2 + 1);  // and the map widened
+    }
+    SECTION("not for training, on the cpu, apart, or from a map to a vector, which is of another type") {
+        auto training = gpu, cpu = gpu, apart = gpu;
+        training.training = true;
+        cpu.device = device_kind::cpu;
+        apart.fuse = false;
+        for (schedule_options const& o : {training, cpu, apart}) {
+            CHECK(scheduled(alone, map, o).fused() == 0);
+            CHECK(scheduled(residual, map, o).fused() == 0);
+        }
+        auto const to_vector = [](value x) { return relu(conv{.filters = 3, .stride = 2}(x)); };
+        CHECK(scheduled(to_vector, {2, 2, 3}, gpu).fused() == 0);
+    }
+}
+
 TEST_CASE("a convolution takes the statistics of its map where the device can and a batch norm wants them",
           "[measure]") {
     schedule_options const gpu{.precision = precision::bfloat16, .device = device_kind::gpu};

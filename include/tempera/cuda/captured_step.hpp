@@ -12,17 +12,15 @@
 
 #include <cmath>
 #include <cstdint>
-#include <cstdio>
 #include <optional>
 #include <string>
 #include <type_traits>
 #include <utility>
-#include <vector>
 
 #include <tempera/core/loss_value.hpp>
-#include <tempera/cuda/graph.hpp>
 #include <tempera/cuda/loss_scale.hpp>
 #include <tempera/cuda/losses.hpp>
+#include <tempera/cuda/recordings.hpp>
 
 namespace tempera {
 
@@ -39,7 +37,8 @@ public:
           loss_(std::move(loss)),
           optimizer_(&optimizer),
           numbers_(model.device(), 1),
-          tally_(model.device(), 1) {
+          tally_(model.device(), 1),
+          recordings_(model.device(), "training step") {
         clear_tally();
         if (scaling) scale_.emplace(model.device(), *scaling);
     }
@@ -47,9 +46,8 @@ public:
     /// One step on device memory. A graph belongs to the memory of its batch: pass the same few views again and again, as
     /// double_buffer gives them.
     void operator()(view<float const> images, targets const& target, float learning_rate) {
-        recording& r = recording_of({images, target});
-        if (r.scratch != device().context.scratch(0)) r.graph.reset();  // it grew: the graph points to what is gone
-        if (!r.graph && r.ran && refusal_.empty()) capture(r);
+        recording& r = recordings_.at({images, target});
+        if (recordings_.wants_capture(r)) capture(r);
         if (r.graph) replay(r, learning_rate);
         else run_uncaptured(r, learning_rate);
         ++steps_;
@@ -76,17 +74,11 @@ public:
     scale_numbers scaling() const { return scale_ ? scale_->read() : scale_numbers{}; }
 
     /// Why steps are not captured; empty where they are. TEMPERA_VERBOSE=1 prints it.
-    std::string const& refusal() const { return refusal_; }
+    std::string const& refusal() const { return recordings_.refusal(); }
     /// Graphs at hand.
-    int graphs() const {
-        int count = 0;
-        for (recording const& r : recordings_) count += r.graph ? 1 : 0;
-        return count;
-    }
+    int graphs() const { return recordings_.graphs(); }
 
 private:
-    static constexpr std::size_t most_recordings = 4;  // two buffers, each for a whole and for a last batch
-
     /// Where a batch lies.
     struct batch_memory {
         view<float const> images;
@@ -99,14 +91,11 @@ private:
                    a.target.teacher_logits.dims == b.target.teacher_logits.dims;
         }
     };
-    struct recording {
-        batch_memory batch;
-        bool ran = false;  ///< once, so that what it needs is allocated
-        std::optional<cuda_kernels::graph> graph{};
-        void* scratch = nullptr;  ///< of the device, when captured
+    struct capture_numbers {
         std::uint32_t pass = 0;   ///< the model's training pass, when captured
-        std::int64_t update = 0;  ///< the optimizer's, when captured
+        std::int64_t update = 0;  ///< the optimizer's
     };
+    using recording = typename recordings<batch_memory, capture_numbers>::recording;
 
     static std::optional<loss_scaling> usual_scaling() {
         if (std::is_same_v<typename Model::element, half>) return loss_scaling{};
@@ -114,13 +103,6 @@ private:
     }
     gpu& device() const { return model_->device(); }
     void clear_tally() { cuda_kernels::store_value(device().context.stream(), loss_tally{}, tally_.data()); }
-
-    recording& recording_of(batch_memory const& batch) {
-        for (recording& r : recordings_)
-            if (r.batch == batch) return r;
-        if (recordings_.size() == most_recordings) recordings_.erase(recordings_.begin());
-        return recordings_.emplace_back(recording{batch});
-    }
 
     loss_value run(batch_memory const& batch, float learning_rate) {
         output_views const outputs = model_->forward(batch.images);
@@ -146,10 +128,10 @@ private:
     }
 
     void run_uncaptured(recording& r, float learning_rate) {
-        for (recording& other : recordings_) other.graph.reset();  // memory that they point to may move
+        recordings_.drop_graphs();  // memory that they point to may move
         bool const first = !std::exchange(compared_, true);
         loss_value value;
-        with_step({.tally = first ? tally_.data() : nullptr}, [&] { value = run(r.batch, learning_rate); });
+        with_step({.tally = first ? tally_.data() : nullptr}, [&] { value = run(r.place, learning_rate); });
         if (first) compare_with_tally(value);
         r.ran = true;
         on_host_.loss += static_cast<double>(value.loss);
@@ -163,44 +145,29 @@ private:
         double const added = device().context.fetch(tally_.data()).loss;
         clear_tally();
         if (std::isfinite(told) && std::isfinite(added) && std::abs(told - added) > 1e-4 * (1 + std::abs(told)))
-            refuse("the loss is not the weighted sum of tempera's losses that it calls");
+            recordings_.refuse("the loss is not the weighted sum of tempera's losses that it calls");
     }
 
     void capture(recording& r) {
-        r.pass = model_->passes();
-        r.update = optimizer_->steps();
-        try {
-            with_step({.replay = numbers_.data(), .tally = tally_.data()},
-                      [&] { r.graph.emplace(device(), [&] { run(r.batch, 0); }); });
-            r.scratch = device().context.scratch(0);
-            report("captured as one graph of " + std::to_string(r.graph->nodes()) + " nodes");
-        } catch (error const& e) {
-            r.graph.reset();
-            refuse(e.what());
-        }
-        model_->set_passes(std::exchange(r.pass, model_->passes()));  // nothing has been done yet
-        optimizer_->set_steps(r.update);
+        auto const pass = model_->passes();
+        auto const update = optimizer_->steps();
+        with_step({.replay = numbers_.data(), .tally = tally_.data()},
+                  [&] { recordings_.capture(r, [&] { run(r.place, 0); }); });
+        r.numbers = {model_->passes(), update};
+        model_->set_passes(pass);  // nothing has been done yet
+        optimizer_->set_steps(update);
     }
 
     void replay(recording const& r, float learning_rate) {
         model_->set_passes(model_->passes() + 1);
         replay_numbers const numbers{.learning_rate = learning_rate,
-                                     .changed_pass = model_->passes() ^ r.pass,
-                                     .later_updates = optimizer_->steps() - r.update};
+                                     .changed_pass = model_->passes() ^ r.numbers.pass,
+                                     .later_updates = optimizer_->steps() - r.numbers.update};
         cuda_kernels::store_value(device().context.stream(), numbers, numbers_.data());
         r.graph->launch(device());
         optimizer_->set_steps(optimizer_->steps() + 1);
         model_->touch();
         replayed_ = true;
-    }
-
-    void refuse(std::string why) {
-        refusal_ = std::move(why);
-        report("not captured, each kernel is launched by the host: " + refusal_);
-    }
-    void report(std::string const& what) const {
-        if (device().context.verbose)
-            std::fprintf(stderr, "tempera: %s, training step: %s\n", device().context.name().c_str(), what.c_str());
     }
 
     Model* model_;
@@ -209,8 +176,7 @@ private:
     buffer<replay_numbers> numbers_;
     buffer<loss_tally> tally_;
     std::optional<loss_scale> scale_;
-    std::vector<recording> recordings_;
-    std::string refusal_;
+    recordings<batch_memory, capture_numbers> recordings_;
     loss_tally on_host_;
     std::int64_t steps_ = 0;
     bool replayed_ = false;

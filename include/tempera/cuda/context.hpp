@@ -95,7 +95,7 @@ public:
     /// Device memory for one catalogue call; the next call may overwrite it. Grows to the largest size asked for.
     void* scratch(std::size_t bytes) {
         if (bytes > scratch_bytes_) {
-            if (capturing()) cuda_kernels::check(cudaErrorStreamCaptureUnsupported, "growing scratch memory");
+            if (capturing) cuda_kernels::check(cudaErrorStreamCaptureUnsupported, "growing scratch memory");
             scratch_.reset();
             scratch_bytes_ = 0;
             std::size_t const rounded = (bytes + scratch_step - 1) / scratch_step * scratch_step;
@@ -135,7 +135,8 @@ public:
 
     /// Where the step that is running keeps its numbers.
     running_step step{};
-    bool capturing() const { return step.replay != nullptr; }
+    /// What the stream is given is recorded (graph.hpp), not done: nothing may be waited for or allocated.
+    bool capturing = false;
 
     /// TEMPERA_VERBOSE=1: whether steps are captured is printed to standard error.
     bool verbose = cuda_kernels::wants_words();

@@ -74,18 +74,6 @@ void gather_gradient(cudaStream_t stream, convolution_geometry const& g, int fir
 }
 
 template <class T>
-struct add_bias_at {
-    int channels;
-    float const* bias;
-    T* y;
-    __device__ void operator()(std::int64_t i) const { put(y[i], as_float(y[i]) + bias[i % channels]); }
-};
-template <class T>
-void add_bias(cudaStream_t stream, std::int64_t rows, int channels, float const* bias, T* y) {
-    each(stream, rows * channels, add_bias_at<T>{channels, bias, y});
-}
-
-template <class T>
 struct bias_term {
     T const* dy;
     int channels;

@@ -7,7 +7,8 @@
 //   | tensor_cores | bf16 and half, channels in chunks of 8  | window sum    | window sums           | columns' dy      |
 //   | columns      | all others                              | columns(x) w' | gather_gradient(dy w) | dy' columns(x)   |
 //
-// Products are cuBLAS's. Window sums are kernels that gather while they multiply (window_sum.cuh, weight_gradient.cuh).
+// For a predictor, whose filters are T once and for all and whose sums go on to bias, residual and ReLU, tensor cores take
+// kernel 1 as well. Products are cuBLAS's. Window sums are kernels that gather while they multiply (window_sum.cuh, weight_gradient.cuh).
 // The column matrix holds as many samples as fit a fixed budget (convolution.cuh).
 
 #include <algorithm>
@@ -24,13 +25,24 @@ namespace tempera::cuda_kernels {
 
 enum class convolution_method : std::uint8_t { product, tensor_cores, columns };
 
+inline bool is_product(convolution_geometry const& g) {
+    return g.kernel == 1 && g.stride == 1 && g.pad_top == 0 && g.pad_left == 0 && g.in_height == g.out_height &&
+           g.in_width == g.out_width;
+}
+
 template <class T>
 convolution_method method_of(convolution_geometry const& g, T const* x, T const* y) {
-    if (g.kernel == 1 && g.stride == 1 && g.pad_top == 0 && g.pad_left == 0 && g.in_height == g.out_height &&
-        g.in_width == g.out_width)
-        return convolution_method::product;
+    if (is_product(g)) return convolution_method::product;
     if (suits_tensor_cores(g, x, y)) return convolution_method::tensor_cores;
     return convolution_method::columns;
+}
+
+/// Tensor cores wherever they can, kernel 1 too: y is not read again for its epilogue.
+template <class T>
+convolution_method method_of(convolution_geometry const& g, T const* x, convolution_epilogue<T> const& epilogue,
+                             T const* y) {
+    if (suits_tensor_cores(g, x, y) && aligned_to_packs(epilogue.residual)) return convolution_method::tensor_cores;
+    return is_product(g) ? convolution_method::product : convolution_method::columns;
 }
 
 /// How a product or a convolution by columns is cut into chunks of samples, and where its scratch memory lies.
@@ -44,7 +56,9 @@ struct convolution_plan {
     Column* columns;
     float* sums;  ///< scratch of bias_gradient
 
-    convolution_plan(gpu& device, convolution_method method, convolution_geometry const& g, float const* w)
+    /// Filters are `packed`, which is T, or w, converted; neither where none are needed.
+    convolution_plan(gpu& device, convolution_method method, convolution_geometry const& g, float const* w,
+                     T const* packed = nullptr)
         : plain(method == convolution_method::product),
           depth(g.kernel * g.kernel * g.in_channels),
           positions(g.out_height * g.out_width) {
@@ -52,7 +66,7 @@ struct convolution_plan {
         samples = plain ? g.batch
                         : static_cast<int>(std::clamp<std::int64_t>(device.context.tile_bytes / sample_bytes, 1,
                                                                     std::max(g.batch, 1)));
-        bool const own_weights = w != nullptr && !std::is_same_v<T, float>;
+        bool const own_weights = w != nullptr && packed == nullptr && !std::is_same_v<T, float>;
         std::size_t const weight_bytes =
             own_weights ? scratch_part(static_cast<std::size_t>(g.weight_size()) * sizeof(T)) : 0;
         std::size_t const tile_bytes = plain ? 0 : scratch_part(static_cast<std::size_t>(sample_bytes * samples));
@@ -64,7 +78,7 @@ struct convolution_plan {
         if constexpr (std::is_same_v<T, float>) {
             weights = w;
         } else {
-            weights = reinterpret_cast<T*>(memory);
+            weights = own_weights ? reinterpret_cast<T*>(memory) : packed;
             if (own_weights) convert(device.context.stream(), g.weight_size(), w, reinterpret_cast<T*>(memory));
         }
     }
@@ -76,6 +90,31 @@ struct convolution_plan {
     }
 };
 
+/// packed: filters as T; null: they are converted from w.
+template <class T>
+void forward_by(convolution_method method, gpu& device, convolution_geometry const& g, T const* x, float const* w,
+                T const* packed, convolution_epilogue<T> const& epilogue, T* y) {
+    if (g.out_size() == 0) return;
+    if constexpr (tensor_element<T>) {
+        if (method == convolution_method::tensor_cores)
+            return tensor_convolution_forward(device, g, x, w, packed, epilogue, y);
+    }
+    convolution_plan<T, T> const plan(device, method, g, w, packed);
+    plan.each_chunk(g.batch, [&](int first, int samples) {
+        T const* columns = x;
+        if (!plan.plain) {
+            gather_columns(device.context.stream(), g, first, samples, x, plan.columns);
+            columns = plan.columns;
+        }
+        matmul_geometry const product{
+            .m = samples * plan.positions, .n = g.out_channels, .k = plan.depth, .transpose_b = true};
+        T* const to = y + std::int64_t{first} * plan.positions * g.out_channels;
+        multiply_matrices(device, product, columns, plan.weights, to, store::write);
+    });
+    if (epilogue.bias != nullptr || epilogue.residual != nullptr || epilogue.relu)
+        apply_epilogue(device.context.stream(), std::int64_t{g.batch} * plan.positions, g.out_channels, epilogue, y);
+}
+
 }  // namespace tempera::cuda_kernels
 
 namespace tempera {
@@ -83,27 +122,28 @@ namespace tempera {
 template <gpu_element T>
 void convolution_forward(gpu& device, convolution_geometry const& g, T const* x, float const* w, float const* bias,
                          T* y) {
-    if (g.out_size() == 0) return;
-    auto const method = cuda_kernels::method_of(g, x, y);
-    if constexpr (cuda_kernels::tensor_element<T>) {
-        if (method == cuda_kernels::convolution_method::tensor_cores)
-            return cuda_kernels::tensor_convolution_forward(device, g, x, w, bias, y);
-    }
-    cuda_kernels::convolution_plan<T, T> const plan(device, method, g, w);
-    plan.each_chunk(g.batch, [&](int first, int samples) {
-        T const* columns = x;
-        if (!plan.plain) {
-            cuda_kernels::gather_columns(device.context.stream(), g, first, samples, x, plan.columns);
-            columns = plan.columns;
-        }
-        matmul_geometry const product{
-            .m = samples * plan.positions, .n = g.out_channels, .k = plan.depth, .transpose_b = true};
-        T* const to = y + std::int64_t{first} * plan.positions * g.out_channels;
-        cuda_kernels::multiply_matrices(device, product, columns, plan.weights, to, store::write);
-    });
-    if (bias != nullptr)
-        cuda_kernels::add_bias(device.context.stream(), std::int64_t{g.batch} * plan.positions, g.out_channels, bias,
-                               y);
+    cuda_kernels::forward_by<T>(cuda_kernels::method_of(g, x, y), device, g, x, w, nullptr, {.bias = bias}, y);
+}
+
+/// Filters as T take half of their floats.
+template <cuda_kernels::tensor_element T>
+std::int64_t packed_filters(gpu&, convolution_geometry const& g) {
+    return (g.weight_size() + 1) / 2;
+}
+template <cuda_kernels::tensor_element T>
+void pack_filters(gpu& device, convolution_geometry const& g, float const* w, float* packed) {
+    cuda_kernels::convert(device.context.stream(), g.weight_size(), w, reinterpret_cast<T*>(packed));
+}
+template <gpu_element T>
+void convolution_forward(gpu& device, convolution_geometry const& g, T const* x, float const* w, float const* packed,
+                         convolution_epilogue<T> const& epilogue, T* y) {
+    cuda_kernels::forward_by(cuda_kernels::method_of(g, x, epilogue, y), device, g, x, w,
+                             reinterpret_cast<T const*>(packed), epilogue, y);
+}
+template <cuda_kernels::tensor_element T>
+void convolution_forward(gpu& device, convolution_geometry const& g, T const* x, float const* w, float const* packed,
+                         float const* bias, T* y) {
+    convolution_forward(device, g, x, w, packed, convolution_epilogue<T>{.bias = bias}, y);
 }
 
 /// Tensor cores wherever they can, kernel 1 too: y is not read again for its statistics.

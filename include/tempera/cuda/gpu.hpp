@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <string>
 #include <type_traits>
+#include <variant>
 
 #include <tempera/core/device_kind.hpp>
 #include <tempera/core/precision.hpp>
@@ -18,11 +19,13 @@ namespace tempera {
 template <class T>
 class double_buffer;
 class image_memory;
+template <class Place, class Numbers = std::monostate>
+class recordings;
 
 /// `gpu device{.index = 1};` opens the second GPU; needs compute capability 8.0 or newer. Neither copied nor moved.
 /// Not for use by two threads at once.
 struct gpu {
-    int index = 0;  ///< as CUDA counts; CUDA_VISIBLE_DEVICES hides and reorders
+    int index = 0;      ///< as CUDA counts; CUDA_VISIBLE_DEVICES hides and reorders
     bool tf32 = false;  ///< float32 layers may multiply in TF32: numbers of 10 bits, summed in float32
     gpu_context context{index};
 
@@ -30,6 +33,9 @@ struct gpu {
     /// How batches come from host memory.
     template <class T>
     using feed = double_buffer<T>;
+    /// How work on the same few pieces of memory is done again.
+    template <class Place>
+    using repeats = recordings<Place>;
     /// Where images lie that it makes views of.
     using images = image_memory;
 

@@ -17,6 +17,7 @@ public:
         cudaStream_t const stream = device.context.stream();
         check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "cudaStreamBeginCapture");
         try {
+            recording const now(device.context.capturing);
             work();
         } catch (...) {
             cudaGraph_t unfinished = nullptr;
@@ -42,6 +43,15 @@ public:
     std::size_t nodes() const { return nodes_; }
 
 private:
+    /// Sets a flag while it lives.
+    struct recording {
+        explicit recording(bool& f) : flag(f) { flag = true; }
+        recording(recording const&) = delete;
+        recording& operator=(recording const&) = delete;
+        ~recording() { flag = false; }
+        bool& flag;
+    };
+
     owned<cudaGraphExec_t> executable_;
     std::size_t nodes_ = 0;
 };

@@ -15,7 +15,7 @@ auto launchers_for() {
         &relu_forward<T>, &relu_backward<T>, &sigmoid_forward<T>, &sigmoid_backward<T>, &add_forward<T>, &multiply<T>,
         &copy<T>, &fill<T>, &scale<T>, &copy_channels<T>, &gate_forward<T>, &gate_backward<T>, &mask_elements<T>,
         &dropout<T>, &l2_normalize_forward<T>, &l2_normalize_backward<T>, &batch_norm_statistics<T>,
-        &batch_norm_apply<T>, &batch_norm_backward<T>, &gather_columns<T>, &gather_gradient<T>, &add_bias<T>,
+        &batch_norm_apply<T>, &batch_norm_backward<T>, &gather_columns<T>, &gather_gradient<T>, &apply_epilogue<T>,
         &bias_gradient<T>, &max_pool_forward<T>, &max_pool_backward<T>, &average_pool_forward<T>,
         &average_pool_backward<T>, &global_average_pool_forward<T>, &global_average_pool_backward<T>,
         &selective_merge_forward<T>, &selective_merge_backward<T>, &convert<T, float>, &convert<float, T>);

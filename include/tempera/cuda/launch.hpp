@@ -110,13 +110,16 @@ void gather_columns(cudaStream_t stream, convolution_geometry const& g, int firs
 template <class T>
 void gather_gradient(cudaStream_t stream, convolution_geometry const& g, int first, int samples, float const* dcolumns,
                      T* dx, store mode);
-/// y[row, c] += bias[c]
-template <class T>
-void add_bias(cudaStream_t stream, std::int64_t rows, int channels, float const* bias, T* y);
 /// dbias[c] (+)= sum over rows of dy; scratch: column_floats(rows, channels, 1)
 template <class T>
 void bias_gradient(cudaStream_t stream, std::int64_t rows, int channels, T const* dy, float* dbias, store mode,
                    float* scratch);
+
+// --- epilogue.cuh --------------------------------------------------------------------------------------------------------
+/// y = relu(y + bias + residual)
+template <class T>
+void apply_epilogue(cudaStream_t stream, std::int64_t rows, int channels, convolution_epilogue<T> const& epilogue,
+                    T* y);
 
 // --- window_sum.cuh, weight_gradient.cuh: convolutions on tensor cores, for bf16 and half ----------------------------------
 /// Channels come in chunks of 16 bytes, and positions and offsets inside a sample are counted in int.
@@ -127,9 +130,33 @@ constexpr bool fits_tensor_cores(convolution_geometry const& g) {
            std::int64_t{1} * g.in_height * g.in_width * batch < most && g.in_size() / batch < most &&
            std::int64_t{1} * g.out_height * g.out_width * batch < most && g.out_size() / batch < most;
 }
+/// How the depth of a sum over windows is split among blocks.
+struct depth_splits {
+    int depth = 1 << 30;  ///< of a split
+    int count = 1;
+};
+/// Where the tiles of a convolution are too few for a GPU and the depth is worth it: by sizes only, so that the order of
+/// summation is fixed.
+inline depth_splits splits_of(convolution_geometry const& g) {
+    constexpr std::int64_t enough_blocks = 128;
+    constexpr int fewest_depth = 256;
+    int const depth = g.kernel * g.kernel * g.in_channels;
+    std::int64_t const rows = std::int64_t{1} * g.batch * g.out_height * g.out_width;
+    std::int64_t const tiles = (rows + 127) / 128 * ((g.out_channels + 63) / 64);
+    int const most = static_cast<int>(
+        std::min<std::int64_t>(enough_blocks / std::max<std::int64_t>(tiles, 1), depth / fewest_depth));
+    if (most < 2 || depth < 4 * fewest_depth) return {};  // one more pass would take what splits save
+    int const of_split = ((depth + most - 1) / most + 63) / 64 * 64;
+    return {.depth = of_split, .count = (depth + of_split - 1) / of_split};
+}
+inline std::int64_t depth_split_floats(convolution_geometry const& g) {
+    int const count = splits_of(g).count;
+    return count > 1 ? count * g.out_size() : 0;
+}
+/// scratch: depth_split_floats(g)
 template <class T>
-void tensor_forward(cudaStream_t stream, convolution_geometry const& g, T const* x, T const* w, float const* bias,
-                    T* y);
+void tensor_forward(cudaStream_t stream, convolution_geometry const& g, T const* x, T const* w,
+                    convolution_epilogue<T> const& epilogue, T* y, float* scratch);
 /// The same, and the batch-norm statistics of y; scratch: moment_floats(g)
 template <class T>
 void tensor_forward_statistics(cudaStream_t stream, convolution_geometry const& g, T const* x, T const* w,

@@ -34,7 +34,7 @@ inline loss_value deliver(gpu& device, char const* where, int classes, float con
     if (step.tally != nullptr)
         add_to_tally(device.context.stream(), reinterpret_cast<loss_sums const*>(scratch), rows, factor,
                      step.losses++ == 0, step.tally);
-    if (device.context.capturing()) return {};
+    if (device.context.capturing) return {};
     auto const sums = fetch_sums(device, scratch);
     require_labels(sums, where, classes);
     float const counted = rows > 0 ? rows : sums.labeled;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 // Convolutions on tensor cores: their scratch memory and launches. Filters are float32 and enter as T, converted anew by
-// each call.
+// each call unless they come packed.
 
 #include <algorithm>
 #include <cstddef>
@@ -37,12 +37,14 @@ struct tensor_scratch {
     }
 };
 
+/// packed: filters as T; null: they are converted from w.
 template <tensor_element T>
-void tensor_convolution_forward(gpu& device, convolution_geometry const& g, T const* x, float const* w,
-                                float const* bias, T* y) {
-    tensor_scratch<T> const scratch(device, g);
-    convert(device.context.stream(), g.weight_size(), w, scratch.filters);
-    tensor_forward<T>(device.context.stream(), g, x, scratch.filters, bias, y);
+void tensor_convolution_forward(gpu& device, convolution_geometry const& g, T const* x, float const* w, T const* packed,
+                                convolution_epilogue<T> const& epilogue, T* y) {
+    tensor_scratch<T> const scratch(device, g, depth_split_floats(g));
+    if (packed == nullptr) convert(device.context.stream(), g.weight_size(), w, scratch.filters);
+    T const* const filters = packed == nullptr ? scratch.filters : packed;
+    tensor_forward(device.context.stream(), g, x, filters, epilogue, y, scratch.floats);
 }
 
 template <tensor_element T>

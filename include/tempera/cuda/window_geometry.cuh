@@ -11,6 +11,8 @@
 //   gradient    in = dy, out = dx, w with its channels swapped. A row of dx meets the rows of w that are congruent to
 //               row + pad modulo the stride: one sum for each phase, stride x stride of them, w_step = stride.
 
+#include <cstdint>
+
 #include <cuda_runtime.h>
 
 #include <tempera/device/convolution.hpp>
@@ -35,6 +37,9 @@ struct window_sum {
     /// Whether row r of the result is position r of `out`.
     __host__ __device__ constexpr bool dense() const {
         return out_step == 1 && down.count == down.out_size && across.count == across.out_size;
+    }
+    __host__ __device__ constexpr std::int64_t out_size() const {
+        return std::int64_t{1} * batch * down.out_size * across.out_size * out_channels;
     }
     __host__ __device__ constexpr int depth() const { return down.taps * across.taps * in_channels; }
 };

@@ -12,6 +12,7 @@
 
 #include <tempera/cuda/block_product.cuh>
 #include <tempera/cuda/each.cuh>
+#include <tempera/cuda/epilogue.cuh>
 #include <tempera/cuda/launch.hpp>
 #include <tempera/cuda/moments.cuh>
 #include <tempera/cuda/pointwise.cuh>
@@ -30,12 +31,13 @@ class window_loader {
     static constexpr int b_rows = Product::columns / rows_at_once;
 
 public:
-    __device__ window_loader(window_sum const& sum, T const* in, T const* filters, int first_row, int first_column)
+    __device__ window_loader(window_sum const& sum, T const* in, T const* filters, int first_row, int first_column,
+                             int first_depth)
         : sum_(sum),
           in_(in),
           filters_(filters),
           step_(Product::depth, sum.across.taps, sum.in_channels),
-          tap_(static_cast<int>(threadIdx.x) % chunks * chunk_elements, sum.across.taps, sum.in_channels),
+          tap_(first_depth + static_cast<int>(threadIdx.x) % chunks * chunk_elements, sum.across.taps, sum.in_channels),
           row_(static_cast<int>(threadIdx.x) / chunks),
           channel_(first_column + row_) {
         for (int i = 0; i < a_rows; ++i) {
@@ -97,47 +99,67 @@ __device__ inline std::int64_t position_of(window_sum const& sum, int number) {
     return (std::int64_t{at.high} * sum.down.out_size + row) * sum.across.out_size + column;
 }
 
-/// moments, unless null: those of every part of `out` (moments.cuh), which must be written in one sum.
+/// Adds to each channel what the epilogue's bias says, rounds, adds the residual, rounds, keeps what is positive: as the
+/// passes would that it saves. moments, unless null: those of every part of `out` (moments.cuh), which must be written in one
+/// sum. partial, unless null: takes the sums instead of `out`, those of each split (blockIdx.y) in a map of its own.
 template <class T, class Product>
 __global__ void __launch_bounds__(Product::available ? product_threads : 1, Product::available ? 2 : 1)
-    window_sum_kernel(window_sum sum, T const* in, T const* filters, float const* bias, T* out, store mode,
-                      float* moments) {
+    window_sum_kernel(window_sum sum, T const* in, T const* filters, convolution_epilogue<T> epilogue, T* out,
+                      float* moments, int split_depth, float* partial) {
     if constexpr (Product::available) {
         auto& memory = Product::shared();
         int const column_tiles = (sum.out_channels + Product::columns - 1) / Product::columns;
         int const part = static_cast<int>(blockIdx.x) / column_tiles;
         int const first_row = part * product_rows;
         int const first_column = static_cast<int>(blockIdx.x) % column_tiles * Product::columns;
+        int const first_depth = static_cast<int>(blockIdx.y) * split_depth;
+        int const depth = sum.depth() - first_depth < split_depth ? sum.depth() - first_depth : split_depth;
         Product product(memory);
-        product.run((sum.depth() + Product::depth - 1) / Product::depth,
-                    window_loader<T, Product>(sum, in, filters, first_row, first_column));
+        product.run((depth + Product::depth - 1) / Product::depth,
+                    window_loader<T, Product>(sum, in, filters, first_row, first_column, first_depth));
+        if (partial != nullptr) {
+            product.each_pair([&](int row, int column, float first, float second) {
+                if (first_row + row >= sum.rows() || first_column + column >= sum.out_channels) return;
+                std::int64_t const position = position_of(sum, first_row + row);
+                float* const to = partial + blockIdx.y * sum.out_size() + position * sum.out_channels;
+                store_pack(to + first_column + column, pack<float, 2>{first, second});
+            });
+            return;
+        }
         using staged = staged_tile<T, Product::columns>;
         static_assert(staged::bytes <= sizeof(memory));
         staged tile(&memory);
         __syncthreads();  // the tiles are read
         product.each_pair([&](int row, int column, float first, float second) {
             int const channel = first_column + column;
-            if (bias != nullptr && channel < sum.out_channels) {
-                first += bias[channel];
-                second += bias[channel + 1];
+            if (epilogue.bias != nullptr && channel < sum.out_channels) {
+                first += epilogue.bias[channel];
+                second += epilogue.bias[channel + 1];
             }
             tile.put_pair(row, column, first, second);
         });
+        int const channel = first_column + staged::column();
+        auto const each_row = [&](auto use) {
+            for (int i = 0; i < staged::rows_of_thread; ++i) {
+                int const number = first_row + staged::row(i);
+                if (number < sum.rows() && channel < sum.out_channels)
+                    use(i, position_of(sum, number) * sum.out_channels + channel);
+            }
+        };
+        pack<T, chunk_elements> added[staged::rows_of_thread] = {};
+        if (epilogue.residual != nullptr)
+            each_row([&](int i, std::int64_t at) { added[i] = load_pack<chunk_elements>(epilogue.residual + at); });
         __syncthreads();
         pack<T, chunk_elements> values[staged::rows_of_thread];
-        int const channel = first_column + staged::column();
         for (int i = 0; i < staged::rows_of_thread; ++i) {
             values[i] = tile.chunk(i);
-            int const number = first_row + staged::row(i);
-            if (number >= sum.rows() || channel >= sum.out_channels) continue;
-            T* const to = out + position_of(sum, number) * sum.out_channels + channel;
-            if (mode == store::accumulate) {
-                auto const old = load_pack<chunk_elements>(to);
-                for (int k = 0; k < chunk_elements; ++k)
-                    put(values[i].at[k], as_float(old.at[k]) + as_float(values[i].at[k]));
+            for (int k = 0; k < chunk_elements; ++k) {
+                T& v = values[i].at[k];
+                if (epilogue.residual != nullptr) put(v, as_float(v) + as_float(added[i].at[k]));
+                if (epilogue.relu && as_float(v) <= 0) v = T{};  // no number stays what it is
             }
-            store_pack(to, values[i]);
         }
+        each_row([&](int i, std::int64_t at) { store_pack(out + at, values[i]); });
         if (moments != nullptr)
             write_moments<T, Product::columns>(values, sum.rows() - first_row, part, first_column, sum.out_channels,
                                                &memory, moments);
@@ -153,14 +175,16 @@ inline bool wide_tiles(std::int64_t rows, int columns) {
 
 /// With warpgroups where they were compiled for the device.
 template <class T>
-void add_window_sum(cudaStream_t stream, window_sum const& sum, T const* in, T const* filters, float const* bias,
-                    T* out, store mode, float* moments) {
+void add_window_sum(cudaStream_t stream, window_sum const& sum, T const* in, T const* filters,
+                    convolution_epilogue<T> const& epilogue, T* out, float* moments, depth_splits const& splits = {},
+                    float* partial = nullptr) {
     if (sum.rows() == 0 || sum.depth() == 0) return;
     auto const start = [&]<class Product>() {
         int const blocks = (sum.rows() + product_rows - 1) / product_rows *
                            ((sum.out_channels + Product::columns - 1) / Product::columns);
-        launch_with(Product::launched_bytes, window_sum_kernel<T, Product>, dim3(static_cast<unsigned>(blocks)),
-                    dim3(product_threads), stream, sum, in, filters, bias, out, mode, moments);
+        launch_with(Product::launched_bytes, window_sum_kernel<T, Product>,
+                    dim3(static_cast<unsigned>(blocks), static_cast<unsigned>(splits.count)), dim3(product_threads), stream,
+                    sum, in, filters, epilogue, out, moments, splits.depth, partial);
     };
     auto const with_columns = [&]<int Columns>() {
         using warpgroups = warpgroup_product<T, Columns, major::depth>;
@@ -171,17 +195,50 @@ void add_window_sum(cudaStream_t stream, window_sum const& sum, T const* in, T c
     else with_columns.template operator()<64>();
 }
 
+/// Adds the splits of a convolution's sums in order, and finishes them.
 template <class T>
-void tensor_forward(cudaStream_t stream, convolution_geometry const& g, T const* x, T const* w, float const* bias,
-                    T* y) {
-    add_window_sum<T>(stream, forward_sum(g), x, w, bias, y, store::write, nullptr);
+struct add_depth_splits_work {
+    convolution_epilogue<T> epilogue;
+    int splits;
+    std::int64_t size;  ///< of y
+    float const* partial;
+    T* y;
+
+    template <int Width>
+    __device__ pack<float, Width> channels(int first) const {
+        return biases<Width>(epilogue, first);
+    }
+    template <int Width>
+    __device__ void operator()(std::int64_t i, pack<float, Width> const& bias) const {
+        pack<float, Width> sum = {};
+        for (int split = 0; split < splits; ++split) {
+            auto const more = load_pack<Width>(partial + split * size + i);
+            for (int k = 0; k < Width; ++k) sum.at[k] += more.at[k];
+        }
+        finish(epilogue, bias, i, sum.at);
+        pack<T, Width> result;
+        for (int k = 0; k < Width; ++k) put(result.at[k], sum.at[k]);
+        store_pack(y + i, result);
+    }
+};
+
+template <class T>
+void tensor_forward(cudaStream_t stream, convolution_geometry const& g, T const* x, T const* w,
+                    convolution_epilogue<T> const& epilogue, T* y, float* scratch) {
+    depth_splits const splits = splits_of(g);
+    float* const partial = splits.count > 1 ? scratch : nullptr;
+    add_window_sum(stream, forward_sum(g), x, w, epilogue, y, nullptr, splits, partial);
+    if (splits.count > 1)
+        along_channels<T>(stream, g.out_size() / g.out_channels, g.out_channels,
+                          add_depth_splits_work<T>{epilogue, splits.count, g.out_size(), scratch, y},
+                          {epilogue.residual, y});
 }
 
 template <class T>
 void tensor_forward_statistics(cudaStream_t stream, convolution_geometry const& g, T const* x, T const* w,
                                float const* bias, T* y, float* mean, float* variance, float* scratch) {
     window_sum const sum = forward_sum(g);
-    add_window_sum(stream, sum, x, w, bias, y, store::write, scratch);
+    add_window_sum<T>(stream, sum, x, w, {.bias = bias}, y, scratch);
     merge_moments(stream, sum.rows(), g.out_channels, scratch, mean, variance);
 }
 
@@ -192,8 +249,8 @@ void tensor_backward_data(cudaStream_t stream, convolution_geometry const& g, T 
     if (gaps && mode == store::write) fill(stream, g.in_size(), 0.0F, dx);
     for (int row_phase = 0; row_phase < g.stride; ++row_phase)
         for (int column_phase = 0; column_phase < g.stride; ++column_phase)
-            add_window_sum<T>(stream, gradient_sum(g, row_phase, column_phase), dy, w_swapped, nullptr, dx, mode,
-                              nullptr);
+            add_window_sum<T>(stream, gradient_sum(g, row_phase, column_phase), dy, w_swapped,
+                              {.residual = mode == store::accumulate ? dx : nullptr}, dx, nullptr);
 }
 
 template <class T>

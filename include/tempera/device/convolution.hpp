@@ -51,6 +51,23 @@ concept packs_convolution_filters = requires(D& device, convolution_geometry con
     convolution_forward(device, g, in, w, w, w, out);
 };
 
+/// What becomes of a convolution's sums before they are stored: y = relu(sum + bias + residual). Each part may be missing.
+template <class T>
+struct convolution_epilogue {
+    float const* bias = nullptr;
+    T const* residual = nullptr;  ///< of y's shape
+    bool relu = false;
+};
+
+/// A device may also finish sums before it stores them; schedules ask for that where convolutions_take_epilogues says so.
+/// packed: as above, or null.
+/// convolution_forward(device, g, x, w, packed, epilogue, y)
+template <class D, class T>
+concept takes_convolution_epilogue = requires(D& device, convolution_geometry const& g, T const* in, T* out,
+                                              float const* w, convolution_epilogue<T> const& epilogue) {
+    convolution_forward(device, g, in, w, w, epilogue, out);
+};
+
 /// A device may also take the statistics of y (device/batch_norm.hpp) while it writes y; schedules ask for that where
 /// convolutions_take_statistics says so.
 /// convolution_statistics(device, g, x, w, bias, y, mean, variance)

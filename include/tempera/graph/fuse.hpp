@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-// fuse: batch_norm -> relu and batch_norm -> add -> relu become one step, forward and backward together, where
-// the intermediate has one reader and is no output. Table of the cases:
+// fuse: an op, a sum with a residual and a ReLU become one step where the intermediates have one reader and are no
+// output. Table of the cases:
 //
-//   batch_norm -> relu                 result = relu(bn(x))
-//   batch_norm -> add(.., r) -> relu   result = relu(bn(x) + r), r computed before the batch norm
+//   | op                  | where                                   | forward, alone or with an addition before the ReLU |
+//   | batch_norm          | everywhere, backward too                | relu(bn(x)), relu(bn(x) + r)                       |
+//   | conv, dense         | inference, convolutions_take_epilogues  | relu(conv(x)), relu(conv(x) + r)                   |
+//
+// r is computed before the op.
 
 #include <tempera/graph/schedule.hpp>
 
@@ -12,12 +15,22 @@ namespace tempera {
 
 struct fusion {
     int result[max_ops]{};    ///< per op: the value that its step writes
-    int residual[max_ops]{};  ///< per batch_norm: the value added before the ReLU, or no_value
-    bool relu[max_ops]{};     ///< per batch_norm: a ReLU is fused
+    int residual[max_ops]{};  ///< per op with a fused ReLU: the value added before it, or no_value
+    bool relu[max_ops]{};     ///< per op: a ReLU is fused
     bool absorbed[max_ops]{}; ///< per op: part of another op's step
 };
 
-constexpr void fuse(plan_view const& p, bool enabled, fusion& f) {
+namespace detail {
+/// Whether the step of an op can go on to a ReLU.
+constexpr bool takes_relu(plan_view const& p, schedule_options const& options, op const& o) {
+    if (o.kind == op_kind::batch_norm) return true;
+    if (o.kind != op_kind::conv && o.kind != op_kind::dense) return false;
+    bool const one_type = p.values[o.in0].is_vector() == p.values[o.out].is_vector();  // vectors are float32
+    return !options.training && convolutions_take_epilogues(options.device) && one_type;
+}
+}  // namespace detail
+
+constexpr void fuse(plan_view const& p, schedule_options const& options, fusion& f) {
     int readers[max_ops]{};
     int reader[max_ops]{};
     int const n = p.ops.size();
@@ -31,9 +44,9 @@ constexpr void fuse(plan_view const& p, bool enabled, fusion& f) {
         }
     }
     for (output_record const& o : p.outputs) readers[o.value] += 2;
-    if (!enabled) return;
+    if (!options.fuse) return;
     for (int i = 0; i < n; ++i) {
-        if (p.ops[i].kind != op_kind::batch_norm || readers[i] != 1) continue;
+        if (readers[i] != 1 || !detail::takes_relu(p, options, p.ops[i])) continue;
         int next = reader[i];
         int residual = no_value;
         if (p.ops[next].kind == op_kind::add) {

@@ -56,7 +56,7 @@ struct schedule_step {
     int staging = no_slot;  ///< the result at map precision where the value itself is a float32 vector
     int d_out = no_slot, d_in0 = no_slot, d_in1 = no_slot;
     bool accumulate0 = false, accumulate1 = false;  ///< add to d_in0, d_in1 instead of writing
-    bool relu = false;      ///< batch_norm: a ReLU is fused; in1 is then the residual, if any
+    bool relu = false;      ///< a ReLU is fused (fuse.hpp); in1 is then the residual, if any
     bool trained = false;   ///< its parameters take gradients
     bn mode = bn::moving;   ///< batch_norm
     bool measured = false;  ///< batch_norm: the convolution before it has filled `saved`

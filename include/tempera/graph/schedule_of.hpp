@@ -14,7 +14,7 @@ namespace tempera {
 /// Fills `out`, which must be value-initialised.
 constexpr void schedule_of(plan_view const& plan, schedule_options const& options, schedule& out) {
     fusion f{};
-    fuse(plan, options.fuse, f);
+    fuse(plan, options, f);
     differentiate(plan, options, f, out);
     measure(plan, options, out);
     liveness(plan, out);

@@ -53,21 +53,29 @@ void forward_batch_norm(Device& device, binding const& b, schedule_step const& s
 template <class E, class Device>
 void forward_convolution(Device& device, binding const& b, schedule_step const& s, op const& o, E const* x, E* y) {
     convolution_geometry const g = convolution_of(b.plan, o, b.batch);
+    float const* const w = b.tensor_of(o, 0);
     float const* const bias = o.flag ? b.tensor_of(o, 1) : nullptr;
+    float const* const packed = b.packed != nullptr ? b.packed[s.op] : nullptr;
+    if constexpr (takes_convolution_epilogue<Device, E>) {
+        if (s.relu) {
+            convolution_forward(device, g, x, w, packed, convolution_epilogue<E>{bias, b.at<E>(s.in1), true}, y);
+            return;
+        }
+    }
     if constexpr (packs_convolution_filters<Device, E>) {
-        if (b.packed != nullptr) {
-            convolution_forward(device, g, x, static_cast<float const*>(b.tensor_of(o, 0)), b.packed[s.op], bias, y);
+        if (packed != nullptr) {
+            convolution_forward(device, g, x, w, packed, bias, y);
             return;
         }
     }
     if constexpr (takes_convolution_statistics<Device, E>) {
         if (s.saved != no_slot) {
             float* const mean = b.at<float>(s.saved);
-            convolution_statistics(device, g, x, b.tensor_of(o, 0), bias, y, mean, mean + g.out_channels);
+            convolution_statistics(device, g, x, w, bias, y, mean, mean + g.out_channels);
             return;
         }
     }
-    convolution_forward(device, g, x, b.tensor_of(o, 0), bias, y);
+    convolution_forward(device, g, x, w, bias, y);
 }
 
 inline op_call call_of(binding const& b, op const& o, schedule_step const& s, precision p, device_kind kind, void* context) {

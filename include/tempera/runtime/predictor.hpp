@@ -13,6 +13,7 @@
 #include <tempera/runtime/basic_model.hpp>
 #include <tempera/runtime/compiled_steps.hpp>
 #include <tempera/runtime/fold.hpp>
+#include <tempera/runtime/repeated.hpp>
 
 namespace tempera {
 
@@ -80,7 +81,7 @@ public:
     class session {
     public:
         explicit session(std::shared_ptr<shared> from)
-            : shared_(std::move(from)), arena_(*shared_->device, shared_->steps.arena_bytes) {
+            : shared_(std::move(from)), arena_(*shared_->device, shared_->steps.arena_bytes), run_(*shared_->device) {
             for (output_record const& o : shared_->network.plan.outputs) entries_.push_back({o.name.text(), {}});
         }
 
@@ -99,9 +100,11 @@ public:
                       .input = direct ? batch.data : nullptr,
                       .batch = batch.dims.n,
                       .packed = s.packed.empty() ? nullptr : s.packed_of_op.data()};
-            if (!direct) convert(*s.device, batch.size(), batch.data, b.at<element>(s.steps.value_slot[0]));
-            for (int i = 0; i < s.steps.step_count; ++i)
-                detail::forward_step<element, Precision>(*s.device, b, s.steps.steps[i]);
+            run_({batch.data, b.batch}, [&] {
+                if (!direct) convert(*s.device, batch.size(), batch.data, b.at<element>(s.steps.value_slot[0]));
+                for (int i = 0; i < s.steps.step_count; ++i)
+                    detail::forward_step<element, Precision>(*s.device, b, s.steps.steps[i]);
+            });
             for (int i = 0; i < plan.outputs.size(); ++i) {
                 shape const x = plan.values[plan.outputs[i].value];
                 entries_[static_cast<std::size_t>(i)].values = {b.at<float>(s.steps.output_slot[i]),
@@ -113,6 +116,7 @@ public:
     private:
         std::shared_ptr<shared> shared_;
         buffer<std::byte> arena_;
+        repeated<std::pair<float const*, int>, D> run_;  ///< by the batch's memory and size
         std::vector<output_views::entry> entries_;
     };
 
