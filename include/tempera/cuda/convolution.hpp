@@ -4,10 +4,11 @@
 //
 //   | method       | for                                     | forward       | backward data         | backward weights |
 //   | product      | kernel 1, stride 1, no padding          | x w'          | dy w                  | dy' x            |
-//   | tensor_cores | bf16 and half, channels in chunks of 8  | window sum    | window sums           | columns' dy      |
+//   | tensor_cores | bf16 and half, out_channels in chunks   | window sum    | window sums           | columns' dy      |
 //   | columns      | all others                              | columns(x) w' | gather_gradient(dy w) | dy' columns(x)   |
 //
-// Products are cuBLAS's. Window sums are kernels that gather while they multiply (window_sum.cuh, weight_gradient.cuh).
+// Products are cuBLAS's. Window sums are kernels that gather while they multiply (window_sum.cuh, weight_gradient.cuh), in
+// chunks of 8 channels; where in_channels are none, a copy of x or dx has zeros behind them (tensor_convolution.hpp).
 // The column matrix holds as many samples as fit a fixed budget (convolution.cuh).
 
 #include <algorithm>
@@ -25,11 +26,11 @@ namespace tempera::cuda_kernels {
 enum class convolution_method : std::uint8_t { product, tensor_cores, columns };
 
 template <class T>
-convolution_method method_of(convolution_geometry const& g, T const* x, T const* y) {
+convolution_method method_of(convolution_geometry const& g, T const* y) {
     if (g.kernel == 1 && g.stride == 1 && g.pad_top == 0 && g.pad_left == 0 && g.in_height == g.out_height &&
         g.in_width == g.out_width)
         return convolution_method::product;
-    if (suits_tensor_cores(g, x, y)) return convolution_method::tensor_cores;
+    if (suits_tensor_cores(g, y)) return convolution_method::tensor_cores;
     return convolution_method::columns;
 }
 
@@ -84,7 +85,7 @@ template <gpu_element T>
 void convolution_forward(gpu& device, convolution_geometry const& g, T const* x, float const* w, float const* bias,
                          T* y) {
     if (g.out_size() == 0) return;
-    auto const method = cuda_kernels::method_of(g, x, y);
+    auto const method = cuda_kernels::method_of(g, y);
     if constexpr (cuda_kernels::tensor_element<T>) {
         if (method == cuda_kernels::convolution_method::tensor_cores)
             return cuda_kernels::tensor_convolution_forward(device, g, x, w, bias, y);
@@ -111,7 +112,7 @@ template <gpu_element T>
 void convolution_statistics(gpu& device, convolution_geometry const& g, T const* x, float const* w, float const* bias,
                             T* y, float* mean, float* variance) {
     if constexpr (cuda_kernels::tensor_element<T>) {
-        if (cuda_kernels::suits_tensor_cores(g, x, y))
+        if (cuda_kernels::suits_tensor_cores(g, y))
             return cuda_kernels::tensor_convolution_statistics(device, g, x, w, bias, y, mean, variance);
     }
     convolution_forward(device, g, x, w, bias, y);
@@ -124,7 +125,7 @@ template <gpu_element T>
 void convolution_backward_data(gpu& device, convolution_geometry const& g, T const* dy, float const* w, T* dx,
                                store mode) {
     if (g.in_size() == 0) return;
-    auto const method = cuda_kernels::method_of(g, dx, dy);
+    auto const method = cuda_kernels::method_of(g, dy);
     if constexpr (cuda_kernels::tensor_element<T>) {
         if (method == cuda_kernels::convolution_method::tensor_cores)
             return cuda_kernels::tensor_convolution_backward_data(device, g, dy, w, dx, mode);
@@ -146,7 +147,7 @@ void convolution_backward_data(gpu& device, convolution_geometry const& g, T con
 template <gpu_element T>
 void convolution_backward_weights(gpu& device, convolution_geometry const& g, T const* x, T const* dy, float* dw,
                                   float* dbias, store mode) {
-    auto const method = cuda_kernels::method_of(g, x, dy);
+    auto const method = cuda_kernels::method_of(g, dy);
     if constexpr (cuda_kernels::tensor_element<T>) {
         if (method == cuda_kernels::convolution_method::tensor_cores)
             return cuda_kernels::tensor_convolution_backward_weights(device, g, x, dy, dw, dbias, mode);

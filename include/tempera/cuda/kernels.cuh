@@ -16,4 +16,5 @@
 #include <tempera/cuda/selective.cuh>
 #include <tempera/cuda/step.cuh>
 #include <tempera/cuda/weight_gradient.cuh>
+#include <tempera/cuda/whole_chunks.cuh>
 #include <tempera/cuda/window_sum.cuh>

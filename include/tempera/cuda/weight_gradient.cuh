@@ -105,17 +105,21 @@ __global__ void __launch_bounds__(product_threads, 2)
 }
 
 struct add_splits_at {
-    std::int64_t rows;  ///< of dw'
-    int out_channels;
+    int in_channels, whole_channels, out_channels;
+    int window;
     int splits;
     float const* partial;
     float* dw;
     store mode;
     __device__ void operator()(std::int64_t at) const {
-        std::int64_t const o = at / rows;
-        std::int64_t const row = at % rows;
+        int const weights = window * in_channels;
+        int const rows = window * whole_channels;
+        std::int64_t const o = at / weights;
+        auto const weight = static_cast<int>(at % weights);
+        std::int64_t const row = weight / in_channels * whole_channels + weight % in_channels;
         float sum = 0;
-        for (int split = 0; split < splits; ++split) sum += partial[(split * rows + row) * out_channels + o];
+        for (int split = 0; split < splits; ++split)
+            sum += partial[(std::int64_t{split} * rows + row) * out_channels + o];
         put(dw[at], sum, mode);
     }
 };
@@ -128,11 +132,13 @@ void tensor_backward_weights(cudaStream_t stream, convolution_geometry const& g,
         dim3 const grid(static_cast<unsigned>((splits.rows + product_rows - 1) / product_rows),
                         static_cast<unsigned>((g.out_channels + columns - 1) / columns),
                         static_cast<unsigned>(splits.count));
-        launch(kernel, grid, dim3(product_threads), stream, g, splits.positions, x, dy, scratch);
+        launch(kernel, grid, dim3(product_threads), stream, in_whole_chunks(g), splits.positions, x, dy, scratch);
     };
     if (g.out_channels % 128 == 0 || g.out_channels % 128 > 64) start(weight_gradient_kernel<T, 128>, 128);
     else start(weight_gradient_kernel<T, 64>, 64);
-    each(stream, g.weight_size(), add_splits_at{splits.rows, g.out_channels, splits.count, scratch, dw, mode});
+    each(stream, g.weight_size(),
+         add_splits_at{g.in_channels, whole_chunks(g.in_channels), g.out_channels, g.kernel * g.kernel, splits.count,
+                       scratch, dw, mode});
 }
 
 }  // namespace tempera::cuda_kernels

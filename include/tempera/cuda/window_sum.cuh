@@ -147,13 +147,13 @@ void add_window_sum(cudaStream_t stream, window_sum const& sum, T const* in, T c
 template <class T>
 void tensor_forward(cudaStream_t stream, convolution_geometry const& g, T const* x, T const* w, float const* bias,
                     T* y) {
-    add_window_sum<T>(stream, forward_sum(g), x, w, bias, y, store::write, nullptr);
+    add_window_sum<T>(stream, forward_sum(in_whole_chunks(g)), x, w, bias, y, store::write, nullptr);
 }
 
 template <class T>
 void tensor_forward_statistics(cudaStream_t stream, convolution_geometry const& g, T const* x, T const* w,
                                float const* bias, T* y, float* mean, float* variance, float* scratch) {
-    window_sum const sum = forward_sum(g);
+    window_sum const sum = forward_sum(in_whole_chunks(g));
     add_window_sum(stream, sum, x, w, bias, y, store::write, scratch);
     int const part_rows = wide_tiles(sum.rows(), g.out_channels) ? staged_product<128>::rows : staged_product<64>::rows;
     merge_moments(stream, sum.rows(), part_rows, g.out_channels, scratch, mean, variance);
@@ -162,11 +162,12 @@ void tensor_forward_statistics(cudaStream_t stream, convolution_geometry const& 
 template <class T>
 void tensor_backward_data(cudaStream_t stream, convolution_geometry const& g, T const* dy, T const* w_swapped, T* dx,
                           store mode) {
+    convolution_geometry const whole = in_whole_chunks(g);
     bool const gaps = g.kernel < g.stride;  // positions of x that no window holds
-    if (gaps && mode == store::write) fill(stream, g.in_size(), 0.0F, dx);
+    if (gaps && mode == store::write) fill(stream, whole.in_size(), 0.0F, dx);
     for (int row_phase = 0; row_phase < g.stride; ++row_phase)
         for (int column_phase = 0; column_phase < g.stride; ++column_phase)
-            add_window_sum<T>(stream, gradient_sum(g, row_phase, column_phase), dy, w_swapped, nullptr, dx, mode,
+            add_window_sum<T>(stream, gradient_sum(whole, row_phase, column_phase), dy, w_swapped, nullptr, dx, mode,
                               nullptr);
 }
 
@@ -180,12 +181,13 @@ struct swap_channels_at {
         std::int64_t const rest = at / out_channels;
         std::int64_t const c = rest / window;
         std::int64_t const tap = rest % window;
-        put(swapped[at], w[(o * window + tap) * in_channels + c]);
+        put(swapped[at], c < in_channels ? w[(o * window + tap) * in_channels + c] : 0);
     }
 };
 template <class T>
 void swap_channels(cudaStream_t stream, convolution_geometry const& g, float const* w, T* swapped) {
-    each(stream, g.weight_size(), swap_channels_at<T>{g.in_channels, g.kernel * g.kernel, g.out_channels, w, swapped});
+    each(stream, in_whole_chunks(g).weight_size(),
+         swap_channels_at<T>{g.in_channels, g.kernel * g.kernel, g.out_channels, w, swapped});
 }
 
 }  // namespace tempera::cuda_kernels
