@@ -6,6 +6,7 @@
 #include <tempera/cuda/batch_norm.cuh>
 #include <tempera/cuda/contrastive.cuh>
 #include <tempera/cuda/convolution.cuh>
+#include <tempera/cuda/global_average.cuh>
 #include <tempera/cuda/losses.cuh>
 #include <tempera/cuda/moments.cuh>
 #include <tempera/cuda/normalize.cuh>

@@ -181,7 +181,7 @@ template <class T>
 void tensor_backward_weights(cudaStream_t stream, convolution_geometry const& g, T const* x, T const* dy, float* dw,
                              store mode, float* scratch);
 
-// --- pooling.cuh -------------------------------------------------------------------------------------------------------
+// --- pooling.cuh, global_average.cuh -----------------------------------------------------------------------------------
 template <class T>
 void max_pool_forward(cudaStream_t stream, pool_geometry const& g, T const* x, T* y, std::uint8_t* argmax);
 template <class T>
