@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 
+#include <tempera/cuda/weight_gradient.cuh>
 #include <tempera/cuda/window_sum.cuh>
 
 #include "lab.hpp"
@@ -136,6 +137,53 @@ TEST_CASE("gpu window sums: tiles of 64 and of 128 columns give the same bits") 
     auto const found = run(window_sum_kernel<bf16, 64>, 2 * 3, narrow);
     CHECK(found == run(window_sum_kernel<bf16, 128>, 2 * 2, wide));
     CHECK(found != old);
+}
+
+TEMPLATE_TEST_CASE("gpu window sums: filters with their channels swapped, zeros behind them", "", bf16, tempera::half) {
+    emulation::with const machine(lab::any_order());
+    gpu device;
+    convolution_geometry const g{.in_channels = GENERATE(3, 8, 37), .out_channels = GENERATE(8, 72), .kernel = 3};
+    auto const w = lab::random_values<TestType>(g.weight_size(), 1);
+    auto const values = lab::exact(w);
+    auto from = lab::on_device(device, std::vector<float>(values.begin(), values.end()));
+    buffer<TestType> to(device, in_whole_chunks(g).weight_size());
+    swap_channels(device.context.stream(), g, from.data(), to.data());
+    std::vector<double> expected(static_cast<std::size_t>(to.size()));
+    for (int o = 0; o < g.out_channels; ++o)
+        for (int tap = 0; tap < 9; ++tap)
+            for (int c = 0; c < g.in_channels; ++c)
+                expected[static_cast<std::size_t>((c * 9 + tap) * g.out_channels + o)] =
+                    values[static_cast<std::size_t>((o * 9 + tap) * g.in_channels + c)];
+    CHECK(lab::difference(lab::from_device(device, to), expected) == 0);
+}
+
+TEST_CASE("gpu window sums: splits of a gradient are added for the channels that there are") {
+    emulation::with const machine(lab::any_order());
+    gpu device;
+    int const splits = GENERATE(1, 3, 21);
+    int const in_channels = GENERATE(1, 8, 12);
+    int const out_channels = GENERATE(8, 40);
+    store const mode = GENERATE(store::write, store::accumulate);
+    constexpr int window = 4;
+    int const whole = whole_chunks(in_channels);
+    auto const partial = lab::random_values<float>(splits * window * whole * out_channels, 1);
+    auto const old = lab::random_values<float>(out_channels * window * in_channels, 2);
+    auto expected = mode == store::write ? std::vector<double>(old.size()) : lab::exact(old);
+    for (int split = 0; split < splits; ++split)
+        for (int tap = 0; tap < window; ++tap)
+            for (int c = 0; c < in_channels; ++c)
+                for (int o = 0; o < out_channels; ++o) {
+                    int const row = (split * window + tap) * whole + c;
+                    expected[static_cast<std::size_t>((o * window + tap) * in_channels + c)] +=
+                        static_cast<double>(partial[static_cast<std::size_t>(row * out_channels + o)]);
+                }
+    auto from = lab::on_device(device, partial);
+    auto to = lab::on_device(device, old);
+    launch(add_splits_kernel,
+           dim3(static_cast<unsigned>(window * whole / split_rows), static_cast<unsigned>((out_channels + 31) / 32)),
+           dim3(each_threads), device.context.stream(), in_channels, window, out_channels, splits,
+           static_cast<float const*>(from.data()), to.data(), mode);
+    CHECK(lab::difference(lab::from_device(device, to), expected) < lab::tolerance<float>);
 }
 
 TEST_CASE("gpu window sums: tiles are wide where that wastes nothing and fills a GPU") {

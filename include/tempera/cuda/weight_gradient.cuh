@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 // The gradient of a convolution's weights on tensor cores: dw' = columns(x)' dy, rows (r, s, c), columns o, its depth the
-// positions of y, which are split among blocks. Each split writes a product of its own; they are added in their order.
+// positions of y, which are split among blocks. Each split writes a product of its own; they are added in an order that
+// depends on their number only.
 
 #include <tempera/cuda/block_product.cuh>
 #include <tempera/cuda/each.cuh>
@@ -104,25 +105,40 @@ __global__ void __launch_bounds__(product_threads, 2)
     });
 }
 
-struct add_splits_at {
-    int in_channels, whole_channels, out_channels;
-    int window;
-    int splits;
-    float const* partial;
-    float* dw;
-    store mode;
-    __device__ void operator()(std::int64_t at) const {
-        int const weights = window * in_channels;
-        int const rows = window * whole_channels;
-        std::int64_t const o = at / weights;
-        auto const weight = static_cast<int>(at % weights);
-        std::int64_t const row = weight / in_channels * whole_channels + weight % in_channels;
-        float sum = 0;
-        for (int split = 0; split < splits; ++split)
-            sum += partial[(std::int64_t{split} * rows + row) * out_channels + o];
-        put(dw[at], sum, mode);
-    }
-};
+constexpr int split_rows = chunk_elements;  ///< of dw' that a block adds up: channels of one window position
+constexpr int split_columns = 32;
+constexpr int split_groups = 8;
+
+/// dw[o][r, s, c] (+)= the sum over splits of partial, without the rows of channels that fill up the last chunk. Threads read
+/// along o, each group some of the splits, and write along c. Blocks: chunks of rows x tiles of columns.
+static __global__ void add_splits_kernel(int in_channels, int window, int out_channels, int splits,
+                                         float const* partial, float* dw, store mode) {
+    constexpr int stride = split_columns + 4;  // what a warp reads lies in different banks
+    __shared__ float sums[split_groups][split_rows][stride];
+    auto const thread = static_cast<int>(threadIdx.x);
+    auto const rows = static_cast<int>(gridDim.x) * split_rows;
+    int const first_row = static_cast<int>(blockIdx.x) * split_rows;
+    int const first_column = static_cast<int>(blockIdx.y) * split_columns;
+    int const column = thread % split_columns;
+    int const group = thread / split_columns;
+    float total[split_rows] = {};
+    if (first_column + column < out_channels)
+        for (int split = group; split < splits; split += split_groups) {
+            std::int64_t const row = std::int64_t{split} * rows + first_row;
+            float const* const from = partial + row * out_channels + first_column + column;
+            for (int i = 0; i < split_rows; ++i) total[i] += from[i * out_channels];
+        }
+    for (int i = 0; i < split_rows; ++i) sums[group][i][column] = total[i];
+    __syncthreads();
+    int const chunks = rows / window / split_rows;  // of a window position
+    int const c = static_cast<int>(blockIdx.x) % chunks * split_rows + thread % split_rows;
+    int const o = first_column + thread / split_rows;
+    if (c >= in_channels || o >= out_channels) return;
+    float sum = 0;
+    for (int i = 0; i < split_groups; ++i) sum += sums[i][thread % split_rows][thread / split_rows];
+    std::int64_t const position = std::int64_t{o} * window + static_cast<int>(blockIdx.x) / chunks;
+    put(dw[position * in_channels + c], sum, mode);
+}
 
 template <class T>
 void tensor_backward_weights(cudaStream_t stream, convolution_geometry const& g, T const* x, T const* dy, float* dw,
@@ -136,9 +152,11 @@ void tensor_backward_weights(cudaStream_t stream, convolution_geometry const& g,
     };
     if (g.out_channels % 128 == 0 || g.out_channels % 128 > 64) start(weight_gradient_kernel<T, 128>, 128);
     else start(weight_gradient_kernel<T, 64>, 64);
-    each(stream, g.weight_size(),
-         add_splits_at{g.in_channels, whole_chunks(g.in_channels), g.out_channels, g.kernel * g.kernel, splits.count,
-                       scratch, dw, mode});
+    static_assert(split_rows * split_columns == each_threads && split_groups * split_columns == each_threads);
+    dim3 const grid(static_cast<unsigned>(splits.rows / split_rows),
+                    static_cast<unsigned>((g.out_channels + split_columns - 1) / split_columns));
+    launch(add_splits_kernel, grid, dim3(each_threads), stream, g.in_channels, g.kernel * g.kernel, g.out_channels,
+           splits.count, scratch, dw, mode);
 }
 
 }  // namespace tempera::cuda_kernels
