@@ -118,8 +118,8 @@ template <class T>
 void bias_gradient(cudaStream_t stream, std::int64_t rows, int channels, T const* dy, float* dbias, store mode,
                    float* scratch);
 
-// --- whole_chunks.cuh, window_sum.cuh, weight_gradient.cuh: convolutions on tensor cores, for bf16 and half. They get x, dx and
-// --- filters with their input channels in whole chunks of 16 bytes, zeros behind those of g -------------------------------
+// --- whole_chunks.cuh, window_sum.cuh, weight_gradient.cuh: convolutions on tensor cores, for bf16 and half ----------------
+/// x, dx and filters come here with their input channels in whole chunks of 16 bytes, zeros behind those of g.
 constexpr int whole_chunks(int channels) { return (channels + 7) / 8 * 8; }
 constexpr convolution_geometry in_whole_chunks(convolution_geometry g) {
     g.in_channels = whole_chunks(g.in_channels);
