@@ -2,6 +2,7 @@
 // Convolution and its gradients against the defining sum in float64; the gradients by scattering each product.
 
 #include <array>
+#include <tuple>
 
 #include "lab.hpp"
 
@@ -45,8 +46,9 @@ void each_product(convolution_geometry const& g, auto const& f) {
                     }
 }
 
-/// Then what the kernels for tensor cores take, channels in chunks of 8: more rows, columns and depth than one tile holds,
-/// and fewer; windows that leave gaps; no padding before the map; positions for two splits, a depth for four.
+/// Then what the kernels for tensor cores take, output channels in chunks of 8: more rows, columns and depth than one tile
+/// holds, and fewer; windows that leave gaps; no padding before the map; positions for two splits, a depth for four; input
+/// channels that are no chunks.
 convolution_geometry any_geometry() {
     auto unpadded = geometry(1, 4, 7, 8, 16, 3, 2);
     unpadded.pad_top = 0;
@@ -56,7 +58,9 @@ convolution_geometry any_geometry() {
                       geometry(1, 1, 1, 1, 1, 3, 1), geometry(2, 6, 4, 2, 3, 2, 2),  //
                       geometry(2, 9, 8, 8, 72, 2, 1), geometry(3, 7, 5, 24, 8, 3, 2), geometry(2, 5, 6, 16, 24, 1, 2),
                       geometry(1, 11, 9, 8, 8, 5, 3), geometry(1, 1, 1, 8, 16, 3, 1), geometry(2, 7, 5, 8, 8, 2, 3),
-                      geometry(2, 23, 24, 8, 8, 2, 1), geometry(1, 3, 4, 136, 16, 3, 1), unpadded);
+                      geometry(2, 23, 24, 8, 8, 2, 1), geometry(1, 3, 4, 136, 16, 3, 1), unpadded,
+                      geometry(2, 9, 8, 3, 72, 7, 2), geometry(3, 6, 5, 12, 16, 3, 1), geometry(2, 7, 5, 1, 8, 2, 3),
+                      geometry(1, 5, 4, 20, 8, 1, 2));
     return g;
 }
 
@@ -122,16 +126,16 @@ TEMPLATE_TEST_CASE("gpu convolution: forward with bias, residual and ReLU, by fi
     convolution_epilogue<TestType> const epilogue{biased ? bias_memory.data() : nullptr,
                                                   added ? residual_memory.data() + shift : nullptr, cut};
     convolution_forward(device, g, static_cast<TestType const*>(x_memory.data()),
-                        packs ? nullptr : static_cast<float const*>(w_memory.data()),
+                        static_cast<float const*>(w_memory.data()),
                         static_cast<float const*>(packed.data()), epilogue, y_memory.data());
     CHECK(lab::difference(lab::from_device(device, y_memory), expected) < 2 * lab::tolerance<TestType>);
 }
 
 TEMPLATE_TEST_CASE("gpu convolution: forward with the statistics of what it writes", "", float, bf16, tempera::half) {
     emulation::with const machine(lab::any_order());
-    // several parts, the last one cut; kernel 1; channels that are no chunk
-    auto const g =
-        GENERATE(geometry(2, 13, 11, 8, 72, 2, 1), geometry(2, 7, 5, 16, 8, 1, 1), geometry(1, 5, 4, 3, 5, 3, 1));
+    // several parts, the last one cut; kernel 1; channels that are no chunk, of x and of y
+    auto const g = GENERATE(geometry(2, 13, 11, 8, 72, 2, 1), geometry(2, 7, 5, 16, 8, 1, 1),
+                            geometry(2, 13, 11, 3, 16, 7, 2), geometry(1, 5, 4, 3, 5, 3, 1));
     gpu device;
     auto const x = lab::random_values<TestType>(g.in_size(), 1);
     auto w = lab::random_values<TestType>(g.weight_size(), 2);
@@ -242,27 +246,51 @@ TEST_CASE("gpu convolution: chunks of samples give what one chunk gives", "[emul
     }
 }
 
-TEMPLATE_TEST_CASE("gpu convolution: tensor cores take 16-bit maps whose channels are chunks", "", float, bf16, tempera::half) {
+TEMPLATE_TEST_CASE("gpu convolution: tensor cores take 16-bit maps whose output channels are chunks", "", float, bf16,
+                   tempera::half) {
     using cuda_kernels::convolution_method;
     auto const tensor =
         std::is_same_v<TestType, float> ? convolution_method::columns : convolution_method::tensor_cores;
     alignas(16) TestType const memory[16] = {};
-    TestType const* const x = &memory[0];
-    CHECK(cuda_kernels::method_of(geometry(2, 5, 6, 8, 16, 3, 1), x, x) == tensor);
-    CHECK(cuda_kernels::method_of(geometry(2, 5, 6, 8, 16, 1, 2), x, x) == tensor);
-    CHECK(cuda_kernels::method_of(geometry(2, 5, 6, 8, 16, 1, 1), x, x) == convolution_method::product);
-    CHECK(cuda_kernels::method_of(geometry(2, 5, 6, 3, 16, 3, 1), x, x) == convolution_method::columns);
-    CHECK(cuda_kernels::method_of(geometry(2, 5, 6, 8, 12, 3, 1), x, x) == convolution_method::columns);
-    CHECK(cuda_kernels::method_of(geometry(2, 5, 6, 8, 16, 3, 1), x, x + 1) == convolution_method::columns);
-    CHECK(cuda_kernels::method_of(geometry(1, 1 << 15, 1 << 13, 8, 16, 3, 1), x, x) == convolution_method::columns);
+    TestType const* const y = &memory[0];
+    CHECK(cuda_kernels::method_of(geometry(2, 5, 6, 8, 16, 3, 1), y) == tensor);
+    CHECK(cuda_kernels::method_of(geometry(2, 5, 6, 8, 16, 1, 2), y) == tensor);
+    CHECK(cuda_kernels::method_of(geometry(2, 5, 6, 3, 16, 3, 1), y) == tensor);
+    CHECK(cuda_kernels::method_of(geometry(2, 5, 6, 8, 16, 1, 1), y) == convolution_method::product);
+    CHECK(cuda_kernels::method_of(geometry(2, 5, 6, 8, 12, 3, 1), y) == convolution_method::columns);
+    CHECK(cuda_kernels::method_of(geometry(2, 5, 6, 8, 16, 3, 1), y + 1) == convolution_method::columns);
+    CHECK(cuda_kernels::method_of(geometry(1, 1 << 15, 1 << 12, 9, 16, 3, 1), y) == convolution_method::columns);
 
     bool const wide = std::is_same_v<TestType, float>;
     auto const with_residual = [&](convolution_geometry const& g, TestType const* residual) {
-        return cuda_kernels::method_of(g, x, convolution_epilogue<TestType>{.residual = residual}, x);
+        return cuda_kernels::method_of(g, convolution_epilogue<TestType>{.residual = residual}, y);
     };
-    CHECK(with_residual(geometry(2, 5, 6, 8, 16, 1, 1), x) == (wide ? convolution_method::product : tensor));
-    CHECK(with_residual(geometry(2, 5, 6, 8, 16, 1, 1), x + 1) == convolution_method::product);
-    CHECK(with_residual(geometry(2, 5, 6, 8, 16, 3, 1), x + 1) == convolution_method::columns);
+    CHECK(with_residual(geometry(2, 5, 6, 8, 16, 1, 1), y) == (wide ? convolution_method::product : tensor));
+    CHECK(with_residual(geometry(2, 5, 6, 8, 16, 1, 1), y + 1) == convolution_method::product);
+    CHECK(with_residual(geometry(2, 5, 6, 8, 16, 3, 1), y + 1) == convolution_method::columns);
+}
+
+TEMPLATE_TEST_CASE("gpu convolution: maps that are not aligned to chunks give the same bits", "", bf16, tempera::half) {
+    emulation::with const machine(lab::any_order());
+    auto const g = geometry(2, 6, 5, 8, 16, 3, 2);
+    gpu device;
+    auto const run = [&](std::int64_t offset) {
+        auto values = lab::random_values<TestType>(g.in_size(), 1);
+        values.insert(values.begin(), static_cast<std::size_t>(offset), TestType(0.0F));
+        auto x = lab::on_device(device, values);
+        auto w = lab::on_device(device, lab::random_values<float>(g.weight_size(), 2));
+        auto dy = lab::on_device(device, lab::random_values<TestType>(g.out_size(), 3));
+        buffer<TestType> y(device, g.out_size());
+        buffer<TestType> dx(device, g.in_size() + offset);
+        buffer<float> dw(device, g.weight_size());
+        convolution_forward(device, g, x.data() + offset, w.data(), nullptr, y.data());
+        convolution_backward_data(device, g, dy.data(), w.data(), dx.data() + offset, store::write);
+        convolution_backward_weights(device, g, x.data() + offset, dy.data(), dw.data(), nullptr, store::write);
+        auto dxs = lab::from_device(device, dx);
+        dxs.erase(dxs.begin(), dxs.begin() + offset);
+        return std::tuple(lab::from_device(device, y), dxs, lab::from_device(device, dw));
+    };
+    CHECK((run(0) == run(3)));
 }
 
 TEMPLATE_TEST_CASE("gpu convolution: an empty batch has a gradient of zero", "", float, bf16, tempera::half) {

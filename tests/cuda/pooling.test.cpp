@@ -7,10 +7,10 @@ using namespace tempera;
 
 namespace {
 
-pool_geometry geometry(int height, int width, int kernel, int stride) {
+pool_geometry geometry(int height, int width, int kernel, int stride, int channels = 3) {
     pool_geometry g;
     g.batch = 2;
-    g.channels = 3;
+    g.channels = channels;
     g.in_height = height;
     g.in_width = width;
     g.kernel = kernel;
@@ -22,10 +22,17 @@ pool_geometry geometry(int height, int width, int kernel, int stride) {
     return g;
 }
 pool_geometry any_geometry() {
-    return GENERATE(geometry(6, 5, 3, 2), geometry(4, 4, 2, 2), geometry(7, 7, 3, 1), geometry(1, 1, 3, 2), geometry(5, 3, 2, 3));
+    // then whole packs, windows of more columns than are loaded at once, and rows that take more than one block
+    return GENERATE(geometry(6, 5, 3, 2), geometry(4, 4, 2, 2), geometry(7, 7, 3, 1), geometry(1, 1, 3, 2),
+                    geometry(5, 3, 2, 3), geometry(6, 5, 3, 2, 16), geometry(5, 9, 5, 2, 8), geometry(4, 6, 2, 2, 24),
+                    geometry(3, 230, 3, 2, 40));
 }
-std::int64_t in_size(pool_geometry const& g) { return std::int64_t{1} * g.batch * g.in_height * g.in_width * g.channels; }
-std::int64_t out_size(pool_geometry const& g) { return std::int64_t{1} * g.batch * g.out_height * g.out_width * g.channels; }
+std::int64_t in_size(pool_geometry const& g) {
+    return std::int64_t{1} * g.batch * g.in_height * g.in_width * g.channels;
+}
+std::int64_t out_size(pool_geometry const& g) {
+    return std::int64_t{1} * g.batch * g.out_height * g.out_width * g.channels;
+}
 
 /// f(y index, x indices of its window in order, their places in the window)
 void each_window(pool_geometry const& g, auto const& f) {
@@ -40,10 +47,12 @@ void each_window(pool_geometry const& g, auto const& f) {
                             int const row = i * g.stride + r - g.pad_top;
                             int const column = j * g.stride + s - g.pad_left;
                             if (row < 0 || row >= g.in_height || column < 0 || column >= g.in_width) continue;
-                            inputs.push_back(static_cast<std::size_t>(((n * g.in_height + row) * g.in_width + column) * g.channels + c));
+                            inputs.push_back(static_cast<std::size_t>(
+                                ((n * g.in_height + row) * g.in_width + column) * g.channels + c));
                             places.push_back(r * g.kernel + s);
                         }
-                    f(static_cast<std::size_t>(((n * g.out_height + i) * g.out_width + j) * g.channels + c), inputs, places);
+                    f(static_cast<std::size_t>(((n * g.out_height + i) * g.out_width + j) * g.channels + c), inputs,
+                      places);
                 }
 }
 
@@ -80,10 +89,40 @@ TEMPLATE_TEST_CASE("gpu pooling: maximum", "", float, bf16, tempera::half) {
     max_pool_forward(device, g, x_memory.data(), y_memory.data(), nullptr);
     CHECK(lab::difference(lab::from_device(device, y_memory), y) == 0);
     max_pool_forward(device, g, x_memory.data(), y_memory.data(), argmax_memory.data());
-    max_pool_backward(device, g, static_cast<std::uint8_t const*>(argmax_memory.data()), dy_memory.data(), dx_memory.data(), mode);
+    max_pool_backward(device, g, static_cast<std::uint8_t const*>(argmax_memory.data()), dy_memory.data(),
+                      dx_memory.data(), mode);
     CHECK(lab::difference(lab::from_device(device, y_memory), y) == 0);
     CHECK(lab::from_device(device, argmax_memory) == argmax);
     CHECK(lab::difference(lab::from_device(device, dx_memory), dx) < lab::tolerance<TestType>);
+}
+
+TEMPLATE_TEST_CASE("gpu pooling: maps that are not aligned to packs give the same bits", "", float, bf16,
+                   tempera::half) {
+    auto const g = geometry(5, 4, 3, 2, 8);
+    gpu device;
+    auto const run = [&](std::int64_t offset) {
+        auto values = lab::random_values<TestType>(in_size(g), 1);
+        values.insert(values.begin(), static_cast<std::size_t>(offset), TestType(0.0F));
+        auto x = lab::on_device(device, values);
+        auto means = lab::on_device(device, values);
+        buffer<TestType> y(device, out_size(g));
+        buffer<float> mean(device, g.batch * g.channels);
+        buffer<std::uint8_t> argmax(device, out_size(g));
+        auto const positions = std::int64_t{g.in_height} * g.in_width;
+        max_pool_forward(device, g, x.data() + offset, y.data(), argmax.data());
+        max_pool_backward(device, g, static_cast<std::uint8_t const*>(argmax.data()), y.data(), x.data() + offset,
+                          store::accumulate);
+        average_pool_forward(device, g, x.data() + offset, y.data());
+        average_pool_backward(device, g, y.data(), x.data() + offset, store::accumulate);
+        global_average_pool_forward(device, g.batch, positions, g.channels, x.data() + offset, mean.data());
+        global_average_pool_backward(device, g.batch, positions, g.channels, static_cast<float const*>(mean.data()),
+                                     means.data() + offset, store::accumulate);
+        auto found = lab::exact(lab::from_device(device, x));
+        for (double v : lab::exact(lab::from_device(device, means))) found.push_back(v);
+        std::erase(found, 0);  // what lies before the maps
+        return found;
+    };
+    CHECK(run(0) == run(1));
 }
 
 TEST_CASE("gpu pooling: the maximum of a window with NaN is NaN") {
@@ -128,18 +167,20 @@ TEMPLATE_TEST_CASE("gpu pooling: average over the positions inside, or over all"
 }
 
 TEMPLATE_TEST_CASE("gpu pooling: whole maps", "", float, bf16, tempera::half) {
+    emulation::with const machine(lab::any_order());
     gpu device;
     store const mode = GENERATE(store::write, store::accumulate);
     int const batch = 3;
-    int const positions = GENERATE(1, 10);
-    int const channels = 4;
+    int const positions = GENERATE(1, 10, 77);
+    int const channels = GENERATE(1, 4, 13, 72);
     auto const x = lab::random_values<TestType>(batch * positions * channels, 1);
     auto const dy = lab::random_values<float>(batch * channels, 2);
     auto const old = lab::random_values<TestType>(batch * positions * channels, 3);
     std::vector<double> y(dy.size());
     auto dx = mode == store::write ? std::vector<double>(x.size()) : lab::exact(old);
     for (std::size_t i = 0; i < x.size(); ++i) {
-        std::size_t const to = i / static_cast<std::size_t>(positions * channels) * 4 + i % 4;
+        std::size_t const sample = i / static_cast<std::size_t>(positions * channels);
+        std::size_t const to = sample * static_cast<std::size_t>(channels) + i % static_cast<std::size_t>(channels);
         y[to] += static_cast<double>(static_cast<float>(x[i])) / positions;
         dx[i] += static_cast<double>(dy[to]) / positions;
     }
@@ -148,7 +189,8 @@ TEMPLATE_TEST_CASE("gpu pooling: whole maps", "", float, bf16, tempera::half) {
     auto dx_memory = lab::on_device(device, old);
     buffer<float> y_memory(device, batch * channels);
     global_average_pool_forward(device, batch, positions, channels, x_memory.data(), y_memory.data());
-    global_average_pool_backward(device, batch, positions, channels, static_cast<float const*>(dy_memory.data()), dx_memory.data(), mode);
+    global_average_pool_backward(device, batch, positions, channels, static_cast<float const*>(dy_memory.data()),
+                                 dx_memory.data(), mode);
     CHECK(lab::difference(lab::from_device(device, y_memory), y) < lab::tolerance<float>);
     CHECK(lab::difference(lab::from_device(device, dx_memory), dx) < lab::tolerance<TestType>);
 }

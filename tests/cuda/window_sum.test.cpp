@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 
+#include <tempera/cuda/weight_gradient.cuh>
 #include <tempera/cuda/window_sum.cuh>
 
 #include "lab.hpp"
@@ -147,6 +148,24 @@ TEST_CASE("gpu window sums: warpgroups where the device has them, warps elsewher
     machine.compute_major = GENERATE(8, 9, 10);
     emulation::with const here(machine);
     CHECK(runs_here(window_sum_kernel<bf16, warpgroup_product<bf16, 64, major::depth>>) == (machine.compute_major == 9));
+}
+
+TEMPLATE_TEST_CASE("gpu window sums: filters with their channels swapped, zeros behind them", "", bf16, tempera::half) {
+    emulation::with const machine(lab::any_order());
+    gpu device;
+    convolution_geometry const g{.in_channels = GENERATE(3, 8, 37), .out_channels = GENERATE(8, 72), .kernel = 3};
+    auto const w = lab::random_values<TestType>(g.weight_size(), 1);
+    auto const values = lab::exact(w);
+    auto from = lab::on_device(device, std::vector<float>(values.begin(), values.end()));
+    buffer<TestType> to(device, in_whole_chunks(g).weight_size());
+    swap_channels(device.context.stream(), g, from.data(), to.data());
+    std::vector<double> expected(static_cast<std::size_t>(to.size()));
+    for (int o = 0; o < g.out_channels; ++o)
+        for (int tap = 0; tap < 9; ++tap)
+            for (int c = 0; c < g.in_channels; ++c)
+                expected[static_cast<std::size_t>((c * 9 + tap) * g.out_channels + o)] =
+                    values[static_cast<std::size_t>((o * 9 + tap) * g.in_channels + c)];
+    CHECK(lab::difference(lab::from_device(device, to), expected) == 0);
 }
 
 TEST_CASE("gpu window sums: tiles are wide where that wastes nothing and fills a GPU") {

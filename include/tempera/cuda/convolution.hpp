@@ -4,11 +4,13 @@
 //
 //   | method       | for                                     | forward       | backward data         | backward weights |
 //   | product      | kernel 1, stride 1, no padding          | x w'          | dy w                  | dy' x            |
-//   | tensor_cores | bf16 and half, channels in chunks of 8  | window sum    | window sums           | columns' dy      |
+//   | tensor_cores | bf16 and half, out_channels in chunks   | window sum    | window sums           | columns' dy      |
 //   | columns      | all others                              | columns(x) w' | gather_gradient(dy w) | dy' columns(x)   |
 //
 // For a predictor, whose filters are T once and for all and whose sums go on to bias, residual and ReLU, tensor cores take
-// kernel 1 as well. Products are cuBLAS's. Window sums are kernels that gather while they multiply (window_sum.cuh, weight_gradient.cuh).
+// kernel 1 as well. Products are cuBLAS's. Window sums are kernels that gather while they multiply (window_sum.cuh,
+// weight_gradient.cuh), in chunks of 8 channels; where in_channels are none, a copy of x or dx has zeros behind them
+// (tensor_convolution.hpp).
 // The column matrix holds as many samples as fit a fixed budget (convolution.cuh).
 
 #include <algorithm>
@@ -31,17 +33,16 @@ inline bool is_product(convolution_geometry const& g) {
 }
 
 template <class T>
-convolution_method method_of(convolution_geometry const& g, T const* x, T const* y) {
+convolution_method method_of(convolution_geometry const& g, T const* y) {
     if (is_product(g)) return convolution_method::product;
-    if (suits_tensor_cores(g, x, y)) return convolution_method::tensor_cores;
+    if (suits_tensor_cores(g, y)) return convolution_method::tensor_cores;
     return convolution_method::columns;
 }
 
 /// Tensor cores wherever they can, kernel 1 too: y is not read again for its epilogue.
 template <class T>
-convolution_method method_of(convolution_geometry const& g, T const* x, convolution_epilogue<T> const& epilogue,
-                             T const* y) {
-    if (suits_tensor_cores(g, x, y) && aligned_to_packs(epilogue.residual)) return convolution_method::tensor_cores;
+convolution_method method_of(convolution_geometry const& g, convolution_epilogue<T> const& epilogue, T const* y) {
+    if (suits_tensor_cores(g, y) && aligned_to_packs(epilogue.residual)) return convolution_method::tensor_cores;
     return is_product(g) ? convolution_method::product : convolution_method::columns;
 }
 
@@ -99,7 +100,8 @@ void forward_by(convolution_method method, gpu& device, convolution_geometry con
         if (method == convolution_method::tensor_cores)
             return tensor_convolution_forward(device, g, x, w, packed, epilogue, y);
     }
-    convolution_plan<T, T> const plan(device, method, g, w, packed);
+    bool const plain = whole_chunks(g.in_channels) == g.in_channels;  // packed as w
+    convolution_plan<T, T> const plan(device, method, g, w, plain ? packed : nullptr);
     plan.each_chunk(g.batch, [&](int first, int samples) {
         T const* columns = x;
         if (!plan.plain) {
@@ -122,22 +124,22 @@ namespace tempera {
 template <gpu_element T>
 void convolution_forward(gpu& device, convolution_geometry const& g, T const* x, float const* w, float const* bias,
                          T* y) {
-    cuda_kernels::forward_by<T>(cuda_kernels::method_of(g, x, y), device, g, x, w, nullptr, {.bias = bias}, y);
+    cuda_kernels::forward_by<T>(cuda_kernels::method_of(g, y), device, g, x, w, nullptr, {.bias = bias}, y);
 }
 
-/// Filters as T take half of their floats.
+/// Filters as T, with channels in whole chunks, take half of their floats.
 template <cuda_kernels::tensor_element T>
 std::int64_t packed_filters(gpu&, convolution_geometry const& g) {
-    return (g.weight_size() + 1) / 2;
+    return (cuda_kernels::in_whole_chunks(g).weight_size() + 1) / 2;
 }
 template <cuda_kernels::tensor_element T>
 void pack_filters(gpu& device, convolution_geometry const& g, float const* w, float* packed) {
-    cuda_kernels::convert(device.context.stream(), g.weight_size(), w, reinterpret_cast<T*>(packed));
+    cuda_kernels::filters_in_whole_chunks(device.context.stream(), g, w, reinterpret_cast<T*>(packed));
 }
 template <gpu_element T>
 void convolution_forward(gpu& device, convolution_geometry const& g, T const* x, float const* w, float const* packed,
                          convolution_epilogue<T> const& epilogue, T* y) {
-    cuda_kernels::forward_by(cuda_kernels::method_of(g, x, epilogue, y), device, g, x, w,
+    cuda_kernels::forward_by(cuda_kernels::method_of(g, epilogue, y), device, g, x, w,
                              reinterpret_cast<T const*>(packed), epilogue, y);
 }
 template <cuda_kernels::tensor_element T>
@@ -151,7 +153,7 @@ template <gpu_element T>
 void convolution_statistics(gpu& device, convolution_geometry const& g, T const* x, float const* w, float const* bias,
                             T* y, float* mean, float* variance) {
     if constexpr (cuda_kernels::tensor_element<T>) {
-        if (cuda_kernels::suits_tensor_cores(g, x, y))
+        if (cuda_kernels::suits_tensor_cores(g, y))
             return cuda_kernels::tensor_convolution_statistics(device, g, x, w, bias, y, mean, variance);
     }
     convolution_forward(device, g, x, w, bias, y);
@@ -164,7 +166,7 @@ template <gpu_element T>
 void convolution_backward_data(gpu& device, convolution_geometry const& g, T const* dy, float const* w, T* dx,
                                store mode) {
     if (g.in_size() == 0) return;
-    auto const method = cuda_kernels::method_of(g, dx, dy);
+    auto const method = cuda_kernels::method_of(g, dy);
     if constexpr (cuda_kernels::tensor_element<T>) {
         if (method == cuda_kernels::convolution_method::tensor_cores)
             return cuda_kernels::tensor_convolution_backward_data(device, g, dy, w, dx, mode);
@@ -186,7 +188,7 @@ void convolution_backward_data(gpu& device, convolution_geometry const& g, T con
 template <gpu_element T>
 void convolution_backward_weights(gpu& device, convolution_geometry const& g, T const* x, T const* dy, float* dw,
                                   float* dbias, store mode) {
-    auto const method = cuda_kernels::method_of(g, x, dy);
+    auto const method = cuda_kernels::method_of(g, dy);
     if constexpr (cuda_kernels::tensor_element<T>) {
         if (method == cuda_kernels::convolution_method::tensor_cores)
             return cuda_kernels::tensor_convolution_backward_weights(device, g, x, dy, dw, dbias, mode);

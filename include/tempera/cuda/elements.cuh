@@ -53,5 +53,13 @@ template <int Width, class T>
 __device__ void store_pack(T* to, pack<T, Width> const& values) {
     *reinterpret_cast<pack<T, Width>*>(to) = values;
 }
+/// Writes values as a pack, or adds them to what is there.
+template <class T, int Width>
+__device__ void store_pack(T* to, float const (&values)[Width], store mode) {
+    pack<T, Width> result = {};
+    if (mode == store::accumulate) result = load_pack<Width>(to);
+    for (int k = 0; k < Width; ++k) put(result.at[k], values[k], mode);
+    store_pack(to, result);
+}
 
 }  // namespace tempera::cuda_kernels

@@ -24,7 +24,8 @@ auto launchers_for() {
 template <class T>
 auto tensor_launchers_for() {
     return std::make_tuple(&tensor_forward<T>, &tensor_forward_statistics<T>, &tensor_backward_data<T>,
-                           &tensor_backward_weights<T>, &swap_channels<T>);
+                           &tensor_backward_weights<T>, &swap_channels<T>, &copy_in_whole_chunks<T, T>,
+                           &copy_in_whole_chunks<float, T>);
 }
 template auto launchers_for<float>();
 template auto launchers_for<bf16>();

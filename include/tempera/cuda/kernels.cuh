@@ -7,6 +7,7 @@
 #include <tempera/cuda/contrastive.cuh>
 #include <tempera/cuda/convolution.cuh>
 #include <tempera/cuda/epilogue.cuh>
+#include <tempera/cuda/global_average.cuh>
 #include <tempera/cuda/losses.cuh>
 #include <tempera/cuda/moments.cuh>
 #include <tempera/cuda/normalize.cuh>
@@ -17,4 +18,5 @@
 #include <tempera/cuda/selective.cuh>
 #include <tempera/cuda/step.cuh>
 #include <tempera/cuda/weight_gradient.cuh>
+#include <tempera/cuda/whole_chunks.cuh>
 #include <tempera/cuda/window_sum.cuh>

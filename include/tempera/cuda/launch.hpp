@@ -121,15 +121,25 @@ template <class T>
 void apply_epilogue(cudaStream_t stream, std::int64_t rows, int channels, convolution_epilogue<T> const& epilogue,
                     T* y);
 
-// --- window_sum.cuh, weight_gradient.cuh: convolutions on tensor cores, for bf16 and half ----------------------------------
-/// Channels come in chunks of 16 bytes, and positions and offsets inside a sample are counted in int.
+// --- whole_chunks.cuh, window_sum.cuh, weight_gradient.cuh: convolutions on tensor cores, for bf16 and half ----------------
+/// x, dx and filters come here with their input channels in whole chunks of 16 bytes, zeros behind those of g.
+constexpr int whole_chunks(int channels) { return (channels + 7) / 8 * 8; }
+constexpr convolution_geometry in_whole_chunks(convolution_geometry g) {
+    g.in_channels = whole_chunks(g.in_channels);
+    return g;
+}
+/// Output channels come in chunks too, and positions and offsets inside a sample are counted in int.
 constexpr bool fits_tensor_cores(convolution_geometry const& g) {
     constexpr std::int64_t most = std::int64_t{1} << 30;
+    convolution_geometry const whole = in_whole_chunks(g);
     std::int64_t const batch = g.batch > 0 ? g.batch : 1;
-    return g.in_channels % 8 == 0 && g.out_channels % 8 == 0 && g.weight_size() < most &&
-           std::int64_t{1} * g.in_height * g.in_width * batch < most && g.in_size() / batch < most &&
+    return g.out_channels % 8 == 0 && whole.weight_size() < most &&
+           std::int64_t{1} * g.in_height * g.in_width * batch < most && whole.in_size() / batch < most &&
            std::int64_t{1} * g.out_height * g.out_width * batch < most && g.out_size() / batch < most;
 }
+/// from {rows, columns, channels} to {rows, columns, whole_chunks(channels)}
+template <class From, class T>
+void copy_in_whole_chunks(cudaStream_t stream, int rows, int columns, int channels, From const* from, T* to);
 /// How the depth of a sum over windows is split among blocks.
 struct depth_splits {
     int depth = 1 << 30;  ///< of a split
@@ -140,7 +150,7 @@ struct depth_splits {
 inline depth_splits splits_of(convolution_geometry const& g) {
     constexpr std::int64_t enough_blocks = 128;
     constexpr int fewest_depth = 256;
-    int const depth = g.kernel * g.kernel * g.in_channels;
+    int const depth = g.kernel * g.kernel * whole_chunks(g.in_channels);
     std::int64_t const rows = std::int64_t{1} * g.batch * g.out_height * g.out_width;
     std::int64_t const tiles = (rows + 127) / 128 * ((g.out_channels + 63) / 64);
     int const most = static_cast<int>(
@@ -170,15 +180,17 @@ inline std::int64_t moment_floats(convolution_geometry const& g) {
 template <class T>
 void tensor_backward_data(cudaStream_t stream, convolution_geometry const& g, T const* dy, T const* w_swapped, T* dx,
                           store mode);
+/// w: as the catalogue has it; swapped: IHWO in whole chunks.
 template <class T>
 void swap_channels(cudaStream_t stream, convolution_geometry const& g, float const* w, T* swapped);
 /// How the positions of y are split among blocks: by sizes only, so that the order of summation is fixed.
 struct weight_gradient_splits {
-    int rows;       ///< weights of an output channel
+    int rows;       ///< weights of an output channel, in whole chunks
     int positions;  ///< of a split
     int count;
 
-    explicit weight_gradient_splits(convolution_geometry const& g) : rows(g.kernel * g.kernel * g.in_channels) {
+    explicit weight_gradient_splits(convolution_geometry const& g)
+        : rows(g.kernel * g.kernel * whole_chunks(g.in_channels)) {
         constexpr int enough_blocks = 512;
         constexpr int fewest_positions = 512;
         int const all = g.batch * g.out_height * g.out_width;
@@ -189,14 +201,14 @@ struct weight_gradient_splits {
     }
 };
 inline std::int64_t weight_gradient_floats(convolution_geometry const& g) {
-    return weight_gradient_splits(g).count * g.weight_size();
+    return weight_gradient_splits(g).count * in_whole_chunks(g).weight_size();
 }
-/// scratch: weight_gradient_floats(g)
+/// dw: as the catalogue has it; scratch: weight_gradient_floats(g)
 template <class T>
 void tensor_backward_weights(cudaStream_t stream, convolution_geometry const& g, T const* x, T const* dy, float* dw,
                              store mode, float* scratch);
 
-// --- pooling.cuh -------------------------------------------------------------------------------------------------------
+// --- pooling.cuh, global_average.cuh -----------------------------------------------------------------------------------
 template <class T>
 void max_pool_forward(cudaStream_t stream, pool_geometry const& g, T const* x, T* y, std::uint8_t* argmax);
 template <class T>

@@ -1,26 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-// Kernels of device/pooling.hpp, one thread per output. The backward passes gather: each input position looks up the
-// windows that cover it.
+// Kernels of device/pooling.hpp over windows: a thread takes a pack of channels of one output. The backward passes gather:
+// each input position looks up the windows that cover it.
 
-#include <tempera/cuda/each.cuh>
+#include <cmath>
+#include <initializer_list>
+
+#include <tempera/cuda/along_rows.cuh>
 #include <tempera/cuda/launch.hpp>
 
 namespace tempera::cuda_kernels {
-
-/// Sample, row, column and channel of element i of a dense NHWC array.
-struct pixel {
-    std::int64_t n;
-    int row;
-    int column;
-    int c;
-
-    __device__ pixel(std::int64_t i, int height, int width, int channels)
-        : n(i / channels / width / height),
-          row(static_cast<int>(i / channels / width % height)),
-          column(static_cast<int>(i / channels % width)),
-          c(static_cast<int>(i % channels)) {}
-};
 
 /// The part of a window that lies inside the map: first <= i < last.
 struct reach {
@@ -42,151 +31,186 @@ struct covering {
     }
 };
 
-template <class T>
-struct max_pool_forward_at {
+/// use(i, load(i)) for first <= i < last: AtOnce of them are loaded before the first is used, so that loads do not wait for
+/// each other. The last one is loaded again in place of those behind it.
+template <int AtOnce, class Load, class Use>
+__device__ void each_loaded(int first, int last, Load load, Use use) {
+    for (int start = first; start < last; start += AtOnce) {
+        decltype(load(first)) values[AtOnce];
+        for (int i = 0; i < AtOnce; ++i) values[i] = load(start + i < last ? start + i : last - 1);
+        for (int i = 0; i < AtOnce; ++i)
+            if (start + i < last) use(start + i, values[i]);
+    }
+}
+constexpr int window_columns = 3;    ///< of most windows
+constexpr int covering_columns = 2;  ///< of the windows that cover a position, with most pools
+
+/// What pools have in common: their rows are those of all samples, one below the other.
+struct pool_maps {
     pool_geometry g;
+
+    __device__ std::int64_t in(int row, int column, int channel) const {
+        return (std::int64_t{row} * g.in_width + column) * g.channels + channel;
+    }
+    __device__ std::int64_t out(int row, int column, int channel) const {
+        return (std::int64_t{row} * g.out_width + column) * g.channels + channel;
+    }
+    /// Each input's part in the average of an output.
+    __device__ float share(reach const& rows, reach const& columns) const {
+        return 1 / static_cast<float>(g.count_padding ? g.kernel * g.kernel : rows.count() * columns.count());
+    }
+};
+/// work(place) for every pack of y.
+template <class T, class Work>
+void along_outputs(cudaStream_t stream, pool_geometry const& g, Work work, std::initializer_list<void const*> arrays) {
+    along_rows<T>(stream, std::int64_t{g.batch} * g.out_height, g.out_width, g.channels, work, arrays);
+}
+/// work(place) for every pack of dx.
+template <class T, class Work>
+void along_inputs(cudaStream_t stream, pool_geometry const& g, Work work, std::initializer_list<void const*> arrays) {
+    along_rows<T>(stream, std::int64_t{g.batch} * g.in_height, g.in_width, g.channels, work, arrays);
+}
+
+template <class T>
+struct max_pool_forward_work : pool_maps {
     T const* x;
     T* y;
     std::uint8_t* argmax;
-    __device__ void operator()(std::int64_t i) const {
-        pixel const at(i, g.out_height, g.out_width, g.channels);
-        int const top = at.row * g.stride - g.pad_top;
+
+    template <int Width>
+    __device__ void operator()(row_place<Width> const& at) const {
+        int const sample = at.row / g.out_height * g.in_height;
+        int const top = at.row % g.out_height * g.stride - g.pad_top;
         int const left = at.column * g.stride - g.pad_left;
         reach const rows(top, g.kernel, g.in_height);
         reach const columns(left, g.kernel, g.in_width);
-        float best = 0;
-        int where = -1;
+        float best[Width];
+        int where[Width];
+        for (int k = 0; k < Width; ++k) {
+            best[k] = -INFINITY;
+            where[k] = (rows.first - top) * g.kernel + (columns.first - left);
+        }
         for (int row = rows.first; row < rows.last; ++row)
-            for (int column = columns.first; column < columns.last; ++column) {
-                float const v = as_float(x[((at.n * g.in_height + row) * g.in_width + column) * g.channels + at.c]);
-                if (where >= 0 && !(v > best) && v == v) continue;
-                if (where >= 0 && best != best) continue;  // the first NaN stays
-                best = v;
-                where = (row - top) * g.kernel + (column - left);
-            }
-        put(y[i], best);
-        if (argmax != nullptr) argmax[i] = static_cast<std::uint8_t>(where);
+            each_loaded<window_columns>(
+                columns.first, columns.last,
+                [&](int column) { return load_pack<Width>(x + in(sample + row, column, at.channel)); },
+                [&](int column, pack<T, Width> const& values) {
+                    int const here = (row - top) * g.kernel + (column - left);
+                    for (int k = 0; k < Width; ++k) {
+                        float const v = as_float(values.at[k]);
+                        bool const better = best[k] == best[k] && !(v <= best[k]);  // the first NaN stays
+                        if (better) best[k] = v;
+                        if (better) where[k] = here;
+                    }
+                });
+        std::int64_t const to = out(at.row, at.column, at.channel);
+        store_pack(y + to, best, store::write);
+        if (argmax == nullptr) return;
+        pack<std::uint8_t, Width> places;
+        for (int k = 0; k < Width; ++k) places.at[k] = static_cast<std::uint8_t>(where[k]);
+        store_pack(argmax + to, places);
     }
 };
 template <class T>
 void max_pool_forward(cudaStream_t stream, pool_geometry const& g, T const* x, T* y, std::uint8_t* argmax) {
-    each(stream, std::int64_t{1} * g.batch * g.out_height * g.out_width * g.channels,
-         max_pool_forward_at<T>{g, x, y, argmax});
+    along_outputs<T>(stream, g, max_pool_forward_work<T>{{g}, x, y, argmax}, {x, y, argmax});
 }
 
 template <class T>
-struct max_pool_backward_at {
-    pool_geometry g;
+struct max_pool_backward_work : pool_maps {
     std::uint8_t const* argmax;
     T const* dy;
     T* dx;
     store mode;
-    __device__ void operator()(std::int64_t i) const {
-        pixel const at(i, g.in_height, g.in_width, g.channels);
-        covering const rows(at.row, g.pad_top, g.kernel, g.stride, g.out_height);
+
+    template <int Width>
+    __device__ void operator()(row_place<Width> const& at) const {
+        int const sample = at.row / g.in_height * g.out_height;
+        int const in_row = at.row % g.in_height;
+        covering const rows(in_row, g.pad_top, g.kernel, g.stride, g.out_height);
         covering const columns(at.column, g.pad_left, g.kernel, g.stride, g.out_width);
-        float sum = 0;
+        float sum[Width] = {};
+        struct window {
+            pack<std::uint8_t, Width> places;
+            pack<T, Width> slopes;
+        };
         for (int row = rows.first; row < rows.last; ++row)
-            for (int column = columns.first; column < columns.last; ++column) {
-                std::int64_t const window = ((at.n * g.out_height + row) * g.out_width + column) * g.channels + at.c;
-                int const here = (at.row + g.pad_top - row * g.stride) * g.kernel +
-                                 (at.column + g.pad_left - column * g.stride);
-                if (argmax[window] == here) sum += as_float(dy[window]);
-            }
-        put(dx[i], sum, mode);
+            each_loaded<covering_columns>(
+                columns.first, columns.last,
+                [&](int column) {
+                    std::int64_t const from = out(sample + row, column, at.channel);
+                    return window{load_pack<Width>(argmax + from), load_pack<Width>(dy + from)};
+                },
+                [&](int column, window const& w) {
+                    int const here =
+                        (in_row + g.pad_top - row * g.stride) * g.kernel + (at.column + g.pad_left - column * g.stride);
+                    for (int k = 0; k < Width; ++k)
+                        if (w.places.at[k] == here) sum[k] += as_float(w.slopes.at[k]);
+                });
+        store_pack(dx + in(at.row, at.column, at.channel), sum, mode);
     }
 };
 template <class T>
 void max_pool_backward(cudaStream_t stream, pool_geometry const& g, std::uint8_t const* argmax, T const* dy, T* dx,
                        store mode) {
-    each(stream, std::int64_t{1} * g.batch * g.in_height * g.in_width * g.channels,
-         max_pool_backward_at<T>{g, argmax, dy, dx, mode});
+    along_inputs<T>(stream, g, max_pool_backward_work<T>{{g}, argmax, dy, dx, mode}, {argmax, dy, dx});
 }
 
 template <class T>
-struct average_pool_forward_at {
-    pool_geometry g;
+struct average_pool_forward_work : pool_maps {
     T const* x;
     T* y;
-    __device__ void operator()(std::int64_t i) const {
-        pixel const at(i, g.out_height, g.out_width, g.channels);
-        reach const rows(at.row * g.stride - g.pad_top, g.kernel, g.in_height);
+
+    template <int Width>
+    __device__ void operator()(row_place<Width> const& at) const {
+        int const sample = at.row / g.out_height * g.in_height;
+        reach const rows(at.row % g.out_height * g.stride - g.pad_top, g.kernel, g.in_height);
         reach const columns(at.column * g.stride - g.pad_left, g.kernel, g.in_width);
-        float sum = 0;
+        float average[Width] = {};
         for (int row = rows.first; row < rows.last; ++row)
-            for (int column = columns.first; column < columns.last; ++column)
-                sum += as_float(x[((at.n * g.in_height + row) * g.in_width + column) * g.channels + at.c]);
-        put(y[i], sum / static_cast<float>(g.count_padding ? g.kernel * g.kernel : rows.count() * columns.count()));
+            each_loaded<window_columns>(
+                columns.first, columns.last,
+                [&](int column) { return load_pack<Width>(x + in(sample + row, column, at.channel)); },
+                [&](int, pack<T, Width> const& values) {
+                    for (int k = 0; k < Width; ++k) average[k] += as_float(values.at[k]);
+                });
+        float const each = share(rows, columns);
+        for (int k = 0; k < Width; ++k) average[k] *= each;
+        store_pack(y + out(at.row, at.column, at.channel), average, store::write);
     }
 };
 template <class T>
 void average_pool_forward(cudaStream_t stream, pool_geometry const& g, T const* x, T* y) {
-    each(stream, std::int64_t{1} * g.batch * g.out_height * g.out_width * g.channels,
-         average_pool_forward_at<T>{g, x, y});
+    along_outputs<T>(stream, g, average_pool_forward_work<T>{{g}, x, y}, {x, y});
 }
 
 template <class T>
-struct average_pool_backward_at {
-    pool_geometry g;
+struct average_pool_backward_work : pool_maps {
     T const* dy;
     T* dx;
     store mode;
-    __device__ void operator()(std::int64_t i) const {
-        pixel const at(i, g.in_height, g.in_width, g.channels);
-        covering const windows(at.row, g.pad_top, g.kernel, g.stride, g.out_height);
-        covering const across(at.column, g.pad_left, g.kernel, g.stride, g.out_width);
-        float sum = 0;
-        for (int row = windows.first; row < windows.last; ++row)
-            for (int column = across.first; column < across.last; ++column) {
-                reach const rows(row * g.stride - g.pad_top, g.kernel, g.in_height);
-                reach const columns(column * g.stride - g.pad_left, g.kernel, g.in_width);
-                sum += as_float(dy[((at.n * g.out_height + row) * g.out_width + column) * g.channels + at.c]) /
-                       static_cast<float>(g.count_padding ? g.kernel * g.kernel : rows.count() * columns.count());
-            }
-        put(dx[i], sum, mode);
+
+    template <int Width>
+    __device__ void operator()(row_place<Width> const& at) const {
+        int const sample = at.row / g.in_height * g.out_height;
+        covering const rows(at.row % g.in_height, g.pad_top, g.kernel, g.stride, g.out_height);
+        covering const columns(at.column, g.pad_left, g.kernel, g.stride, g.out_width);
+        float sum[Width] = {};
+        for (int row = rows.first; row < rows.last; ++row)
+            each_loaded<covering_columns>(
+                columns.first, columns.last,
+                [&](int column) { return load_pack<Width>(dy + out(sample + row, column, at.channel)); },
+                [&](int column, pack<T, Width> const& slopes) {
+                    float const each = share(reach(row * g.stride - g.pad_top, g.kernel, g.in_height),
+                                             reach(column * g.stride - g.pad_left, g.kernel, g.in_width));
+                    for (int k = 0; k < Width; ++k) sum[k] += as_float(slopes.at[k]) * each;
+                });
+        store_pack(dx + in(at.row, at.column, at.channel), sum, mode);
     }
 };
 template <class T>
 void average_pool_backward(cudaStream_t stream, pool_geometry const& g, T const* dy, T* dx, store mode) {
-    each(stream, std::int64_t{1} * g.batch * g.in_height * g.in_width * g.channels,
-         average_pool_backward_at<T>{g, dy, dx, mode});
-}
-
-template <class T>
-struct global_average_forward_at {
-    std::int64_t positions;
-    int channels;
-    T const* x;
-    float* y;
-    __device__ void operator()(std::int64_t i) const {
-        T const* const map = x + i / channels * positions * channels + i % channels;
-        float sum = 0;
-        for (std::int64_t p = 0; p < positions; ++p) sum += as_float(map[p * channels]);
-        y[i] = sum / static_cast<float>(positions);
-    }
-};
-template <class T>
-void global_average_pool_forward(cudaStream_t stream, int batch, std::int64_t positions, int channels, T const* x,
-                                 float* y) {
-    each(stream, std::int64_t{batch} * channels, global_average_forward_at<T>{positions, channels, x, y});
-}
-
-template <class T>
-struct global_average_backward_at {
-    std::int64_t positions;
-    int channels;
-    float const* dy;
-    T* dx;
-    store mode;
-    __device__ void operator()(std::int64_t i) const {
-        std::int64_t const sample = i / (positions * channels);
-        put(dx[i], dy[sample * channels + i % channels] / static_cast<float>(positions), mode);
-    }
-};
-template <class T>
-void global_average_pool_backward(cudaStream_t stream, int batch, std::int64_t positions, int channels, float const* dy,
-                                  T* dx, store mode) {
-    each(stream, batch * positions * channels, global_average_backward_at<T>{positions, channels, dy, dx, mode});
+    along_inputs<T>(stream, g, average_pool_backward_work<T>{{g}, dy, dx, mode}, {dy, dx});
 }
 
 }  // namespace tempera::cuda_kernels

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-// Catalogue: pooling on the device (contract in device/pooling.hpp, kernels in pooling.cuh).
+// Catalogue: pooling on the device (contract in device/pooling.hpp, kernels in pooling.cuh, global_average.cuh).
 
 #include <cstdint>
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 // Convolutions on tensor cores: their scratch memory and launches. Filters are float32 and enter as T, converted anew by
-// each call unless they come packed.
+// each call unless they come packed. Maps whose input channels are no whole chunks of 16 bytes, as those of images, are
+// copied with zeros behind their channels; sums over zeros cost less than gathering elements one by one.
 
 #include <algorithm>
 #include <cstddef>
@@ -18,60 +19,88 @@ template <class T>
 concept tensor_element = std::is_same_v<T, bf16> || std::is_same_v<T, half>;
 
 template <class T>
-bool suits_tensor_cores(convolution_geometry const& g, T const* x, T const* y) {
-    return tensor_element<T> && fits_tensor_cores(g) && aligned_to_packs(x) && aligned_to_packs(y);
+bool suits_tensor_cores(convolution_geometry const& g, T const* y) {
+    return tensor_element<T> && fits_tensor_cores(g) && aligned_to_packs(y);
 }
 
-/// Filters as T, and floats behind them.
+/// Filters as T, a copy of x or dx where it needs one, and floats.
 template <tensor_element T>
 struct tensor_scratch {
     T* filters;
+    T* map;  ///< null: the map itself will do
     float* floats;
 
-    tensor_scratch(gpu& device, convolution_geometry const& g, std::int64_t float_count = 0) {
-        std::size_t const filter_bytes = scratch_part(static_cast<std::size_t>(g.weight_size()) * sizeof(T));
+    tensor_scratch(gpu& device, convolution_geometry const& g, T const* x, std::int64_t float_count = 0) {
+        convolution_geometry const whole = in_whole_chunks(g);
+        bool const copied = whole.in_channels != g.in_channels || !aligned_to_packs(x);
+        std::size_t const filter_bytes = scratch_part(static_cast<std::size_t>(whole.weight_size()) * sizeof(T));
+        std::size_t const map_bytes = copied ? scratch_part(static_cast<std::size_t>(whole.in_size()) * sizeof(T)) : 0;
         auto* const memory = static_cast<std::byte*>(
-            device.context.scratch(filter_bytes + static_cast<std::size_t>(float_count) * sizeof(float)));
+            device.context.scratch(filter_bytes + map_bytes + static_cast<std::size_t>(float_count) * sizeof(float)));
         filters = reinterpret_cast<T*>(memory);
-        floats = reinterpret_cast<float*>(memory + filter_bytes);
+        map = copied ? reinterpret_cast<T*>(memory + filter_bytes) : nullptr;
+        floats = reinterpret_cast<float*>(memory + filter_bytes + map_bytes);
     }
 };
 
-/// packed: filters as T; null: they are converted from w.
+/// x or its copy.
+template <tensor_element T>
+T const* map_in_whole_chunks(cudaStream_t stream, convolution_geometry const& g, T const* x, T* copy) {
+    if (copy == nullptr) return x;
+    copy_in_whole_chunks(stream, g.batch, g.in_height * g.in_width, g.in_channels, x, copy);
+    return copy;
+}
+template <tensor_element T>
+void filters_in_whole_chunks(cudaStream_t stream, convolution_geometry const& g, float const* w, T* filters) {
+    copy_in_whole_chunks(stream, g.out_channels, g.kernel * g.kernel, g.in_channels, w, filters);
+}
+
+/// packed: filters as T in whole chunks; null: they are converted from w.
 template <tensor_element T>
 void tensor_convolution_forward(gpu& device, convolution_geometry const& g, T const* x, float const* w, T const* packed,
                                 convolution_epilogue<T> const& epilogue, T* y) {
-    tensor_scratch<T> const scratch(device, g, depth_split_floats(g));
-    if (packed == nullptr) convert(device.context.stream(), g.weight_size(), w, scratch.filters);
-    T const* const filters = packed == nullptr ? scratch.filters : packed;
-    tensor_forward(device.context.stream(), g, x, filters, epilogue, y, scratch.floats);
+    tensor_scratch<T> const scratch(device, g, x, depth_split_floats(g));
+    cudaStream_t const stream = device.context.stream();
+    if (packed == nullptr) filters_in_whole_chunks(stream, g, w, scratch.filters);
+    x = map_in_whole_chunks(stream, g, x, scratch.map);
+    tensor_forward(stream, g, x, packed == nullptr ? scratch.filters : packed, epilogue, y, scratch.floats);
 }
 
 template <tensor_element T>
 void tensor_convolution_statistics(gpu& device, convolution_geometry const& g, T const* x, float const* w,
                                    float const* bias, T* y, float* mean, float* variance) {
-    tensor_scratch<T> const scratch(device, g, moment_floats(g));
-    convert(device.context.stream(), g.weight_size(), w, scratch.filters);
-    tensor_forward_statistics<T>(device.context.stream(), g, x, scratch.filters, bias, y, mean, variance,
-                                 scratch.floats);
+    tensor_scratch<T> const scratch(device, g, x, moment_floats(g));
+    cudaStream_t const stream = device.context.stream();
+    filters_in_whole_chunks(stream, g, w, scratch.filters);
+    x = map_in_whole_chunks(stream, g, x, scratch.map);
+    tensor_forward_statistics<T>(stream, g, x, scratch.filters, bias, y, mean, variance, scratch.floats);
 }
 
 template <tensor_element T>
 void tensor_convolution_backward_data(gpu& device, convolution_geometry const& g, T const* dy, float const* w, T* dx,
                                       store mode) {
-    tensor_scratch<T> const scratch(device, g);
-    swap_channels(device.context.stream(), g, w, scratch.filters);
-    tensor_backward_data<T>(device.context.stream(), g, dy, scratch.filters, dx, mode);
+    tensor_scratch<T> const scratch(device, g, dx);
+    cudaStream_t const stream = device.context.stream();
+    swap_channels(stream, g, w, scratch.filters);
+    if (scratch.map == nullptr) return tensor_backward_data<T>(stream, g, dy, scratch.filters, dx, mode);
+    tensor_backward_data<T>(stream, g, dy, scratch.filters, scratch.map, store::write);
+    channel_copy const real{.rows = std::int64_t{1} * g.batch * g.in_height * g.in_width,
+                            .source_channels = whole_chunks(g.in_channels),
+                            .target_channels = g.in_channels,
+                            .count = g.in_channels};
+    copy_channels<T>(stream, real, scratch.map, dx, mode);
 }
 
 template <tensor_element T>
 void tensor_convolution_backward_weights(gpu& device, convolution_geometry const& g, T const* x, T const* dy, float* dw,
                                          float* dbias, store mode) {
     std::int64_t const rows = std::int64_t{1} * g.batch * g.out_height * g.out_width;
-    float* const scratch =
-        device.context.float_scratch(std::max(weight_gradient_floats(g), column_floats(rows, g.out_channels, 1)));
-    tensor_backward_weights(device.context.stream(), g, x, dy, dw, mode, scratch);
-    if (dbias != nullptr) bias_gradient(device.context.stream(), rows, g.out_channels, dy, dbias, mode, scratch);
+    tensor_scratch<T> const scratch(device, g, x,
+                                    std::max(weight_gradient_floats(g), column_floats(rows, g.out_channels, 1)));
+    cudaStream_t const stream = device.context.stream();
+    x = map_in_whole_chunks(stream, g, x, scratch.map);
+    tensor_backward_weights(stream, g, x, dy, dw, mode, scratch.floats);
+    if (dbias != nullptr) bias_gradient(stream, rows, g.out_channels, dy, dbias, mode, scratch.floats);
 }
 
 }  // namespace tempera::cuda_kernels

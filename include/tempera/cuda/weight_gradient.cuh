@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 // The gradient of a convolution's weights on tensor cores: dw' = columns(x)' dy, rows (r, s, c), columns o, its depth the
-// positions of y, which are split among blocks. Each split writes a product of its own; they are added in their order.
+// positions of y, which are split among blocks. Each split writes a product of its own; they are added in an order that
+// depends on their number only.
 
 #include <tempera/cuda/block_product.cuh>
 #include <tempera/cuda/each.cuh>
@@ -103,15 +104,18 @@ __global__ void __launch_bounds__(Product::available ? product_threads : 1, Prod
     }
 }
 
+/// Adds the splits in order, without the channels that fill up the last chunk.
 struct add_splits_at {
-    std::int64_t size;  ///< of dw
+    int in_channels, whole_channels;
+    std::int64_t size;  ///< of a split
     int splits;
     float const* partial;
     float* dw;
     store mode;
     __device__ void operator()(std::int64_t at) const {
+        std::int64_t const from = at / in_channels * whole_channels + at % in_channels;
         float sum = 0;
-        for (int split = 0; split < splits; ++split) sum += partial[split * size + at];
+        for (int split = 0; split < splits; ++split) sum += partial[split * size + from];
         put(dw[at], sum, mode);
     }
 };
@@ -124,8 +128,8 @@ void tensor_backward_weights(cudaStream_t stream, convolution_geometry const& g,
         dim3 const grid(static_cast<unsigned>((splits.rows + product_rows - 1) / product_rows),
                         static_cast<unsigned>((g.out_channels + Product::columns - 1) / Product::columns),
                         static_cast<unsigned>(splits.count));
-        launch_with(Product::launched_bytes, weight_gradient_kernel<T, Product>, grid, dim3(product_threads), stream, g,
-                    splits.positions, x, dy, scratch);
+        launch_with(Product::launched_bytes, weight_gradient_kernel<T, Product>, grid, dim3(product_threads), stream,
+                    in_whole_chunks(g), splits.positions, x, dy, scratch);
     };
     auto const with_columns = [&]<int Columns>() {
         using warpgroups = warpgroup_product<T, Columns, major::outer>;
@@ -134,7 +138,8 @@ void tensor_backward_weights(cudaStream_t stream, convolution_geometry const& g,
     };
     if (g.out_channels % 128 == 0 || g.out_channels % 128 > 64) with_columns.template operator()<128>();
     else with_columns.template operator()<64>();
-    each(stream, g.weight_size(), add_splits_at{g.weight_size(), splits.count, scratch, dw, mode});
+    each(stream, g.weight_size(), add_splits_at{g.in_channels, whole_chunks(g.in_channels),
+                                                in_whole_chunks(g).weight_size(), splits.count, scratch, dw, mode});
 }
 
 }  // namespace tempera::cuda_kernels

@@ -227,7 +227,7 @@ void tensor_forward(cudaStream_t stream, convolution_geometry const& g, T const*
                     convolution_epilogue<T> const& epilogue, T* y, float* scratch) {
     depth_splits const splits = splits_of(g);
     float* const partial = splits.count > 1 ? scratch : nullptr;
-    add_window_sum(stream, forward_sum(g), x, w, epilogue, y, nullptr, splits, partial);
+    add_window_sum(stream, forward_sum(in_whole_chunks(g)), x, w, epilogue, y, nullptr, splits, partial);
     if (splits.count > 1)
         along_channels<T>(stream, g.out_size() / g.out_channels, g.out_channels,
                           add_depth_splits_work<T>{epilogue, splits.count, g.out_size(), scratch, y},
@@ -237,7 +237,7 @@ void tensor_forward(cudaStream_t stream, convolution_geometry const& g, T const*
 template <class T>
 void tensor_forward_statistics(cudaStream_t stream, convolution_geometry const& g, T const* x, T const* w,
                                float const* bias, T* y, float* mean, float* variance, float* scratch) {
-    window_sum const sum = forward_sum(g);
+    window_sum const sum = forward_sum(in_whole_chunks(g));
     add_window_sum<T>(stream, sum, x, w, {.bias = bias}, y, scratch);
     merge_moments(stream, sum.rows(), g.out_channels, scratch, mean, variance);
 }
@@ -245,30 +245,52 @@ void tensor_forward_statistics(cudaStream_t stream, convolution_geometry const& 
 template <class T>
 void tensor_backward_data(cudaStream_t stream, convolution_geometry const& g, T const* dy, T const* w_swapped, T* dx,
                           store mode) {
+    convolution_geometry const whole = in_whole_chunks(g);
     bool const gaps = g.kernel < g.stride;  // positions of x that no window holds
-    if (gaps && mode == store::write) fill(stream, g.in_size(), 0.0F, dx);
+    if (gaps && mode == store::write) fill(stream, whole.in_size(), 0.0F, dx);
     for (int row_phase = 0; row_phase < g.stride; ++row_phase)
         for (int column_phase = 0; column_phase < g.stride; ++column_phase)
-            add_window_sum<T>(stream, gradient_sum(g, row_phase, column_phase), dy, w_swapped,
+            add_window_sum<T>(stream, gradient_sum(whole, row_phase, column_phase), dy, w_swapped,
                               {.residual = mode == store::accumulate ? dx : nullptr}, dx, nullptr);
 }
 
+constexpr int swap_tile = 32;
+constexpr int swap_rows = each_threads / swap_tile;
+
+/// swapped[c][tap][o] = w[o][tap][c] through tiles, so that both sides are touched in the order of memory; zeros where c is none of w's. Blocks: tiles of
+/// whole_channels x tiles of out_channels x taps.
 template <class T>
-struct swap_channels_at {
-    int in_channels, window, out_channels;
-    float const* w;
-    T* swapped;
-    __device__ void operator()(std::int64_t at) const {
-        auto const o = static_cast<int>(at % out_channels);
-        std::int64_t const rest = at / out_channels;
-        std::int64_t const c = rest / window;
-        std::int64_t const tap = rest % window;
-        put(swapped[at], w[(o * window + tap) * in_channels + c]);
+__global__ void swap_channels_kernel(int in_channels, int whole_channels, int out_channels, float const* w,
+                                     T* swapped) {
+    __shared__ float tile[swap_tile][swap_tile + 1];
+    auto const taps = static_cast<int>(gridDim.z);
+    auto const tap = static_cast<int>(blockIdx.z);
+    int const first_c = static_cast<int>(blockIdx.x) * swap_tile;
+    int const first_o = static_cast<int>(blockIdx.y) * swap_tile;
+    int const lane = static_cast<int>(threadIdx.x) % swap_tile;
+    int const first = static_cast<int>(threadIdx.x) / swap_tile;
+    for (int i = 0; i < swap_tile; i += swap_rows) {
+        int const row = first + i;
+        int const c = first_c + lane;
+        int const o = first_o + row;
+        bool const inside = c < in_channels && o < out_channels;
+        tile[row][lane] = inside ? w[(std::int64_t{o} * taps + tap) * in_channels + c] : 0;
     }
-};
+    __syncthreads();
+    for (int i = 0; i < swap_tile; i += swap_rows) {
+        int const row = first + i;
+        int const c = first_c + row;
+        int const o = first_o + lane;
+        if (c < whole_channels && o < out_channels)
+            put(swapped[(std::int64_t{c} * taps + tap) * out_channels + o], tile[lane][row]);
+    }
+}
 template <class T>
 void swap_channels(cudaStream_t stream, convolution_geometry const& g, float const* w, T* swapped) {
-    each(stream, g.weight_size(), swap_channels_at<T>{g.in_channels, g.kernel * g.kernel, g.out_channels, w, swapped});
+    auto const tiles = [](int channels) { return static_cast<unsigned>((channels + swap_tile - 1) / swap_tile); };
+    int const whole = whole_chunks(g.in_channels);
+    dim3 const grid(tiles(whole), tiles(g.out_channels), static_cast<unsigned>(g.kernel * g.kernel));
+    launch(swap_channels_kernel<T>, grid, dim3(each_threads), stream, g.in_channels, whole, g.out_channels, w, swapped);
 }
 
 }  // namespace tempera::cuda_kernels
