@@ -38,7 +38,7 @@ template <int Width>
 void check(int rows, int channels, int rows_of_block) {
     gpu device;
     auto visits = lab::on_device(device, std::vector<int>(static_cast<std::size_t>(rows * channels)));
-    channel_tiles const tiles(channels / Width);
+    channel_tiles const tiles(channels / Width, along_threads);
     auto const blocks = static_cast<unsigned>((rows + rows_of_block - 1) / rows_of_block);
     launch(along_channels_kernel<Width, note_channel>, dim3(static_cast<unsigned>(tiles.count), blocks), tiles.block(),
            device.context.stream(), std::int64_t{rows}, channels, rows_of_block, note_channel{visits.data()});

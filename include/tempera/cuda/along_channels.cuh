@@ -8,8 +8,10 @@
 
 namespace tempera::cuda_kernels {
 
+constexpr int along_threads = 128;
+
 template <int Width, class Work>
-__global__ void __launch_bounds__(tile_threads, 3)
+__global__ void __launch_bounds__(along_threads, 5)
     along_channels_kernel(std::int64_t rows, int channels, int rows_of_block, Work work) {
     int const c = channel_of_thread<Width>();
     if (c >= channels) return;
@@ -29,14 +31,14 @@ template <class T, class Work>
 void along_channels(cudaStream_t stream, std::int64_t rows, int channels, Work work,
                     std::initializer_list<void const*> arrays) {
     if (rows <= 0 || channels <= 0) return;
-    constexpr std::int64_t enough_blocks = 792;  // two rounds of three blocks on each of 132 multiprocessors
-    constexpr std::int64_t most_packs = 16;      // of a thread: enough to pay for what it finds out of its channels
+    constexpr std::int64_t enough_blocks = 1320;  // two rounds of five blocks on each of 132 multiprocessors
+    constexpr std::int64_t most_packs = 16;       // of a thread: enough to pay for what it finds out of its channels
     constexpr std::int64_t most_blocks = 65535;
     with_pack_width<T>(channels, arrays, [&](auto width) {
         int const packs_of_row = channels / width;
-        channel_tiles const tiles(packs_of_row);
+        channel_tiles const tiles(packs_of_row, along_threads);
         std::int64_t const packs =
-            std::clamp<std::int64_t>(rows * packs_of_row / (enough_blocks * tile_threads), Work::ahead, most_packs);
+            std::clamp<std::int64_t>(rows * packs_of_row / (enough_blocks * along_threads), Work::ahead, most_packs);
         std::int64_t const fewest_rows = (rows + most_blocks - 1) / most_blocks;
         auto const rows_of_block = static_cast<int>(std::max(packs * tiles.height, fewest_rows));
         auto const blocks = static_cast<unsigned>((rows + rows_of_block - 1) / rows_of_block);

@@ -14,16 +14,14 @@
 
 namespace tempera::cuda_kernels {
 
-constexpr int tile_threads = 256;
-
 /// Tiles of at most 32 packs of a row, as equal as they can be; the threads of a block that remain go further down.
 struct channel_tiles {
     int count;
     int width;   ///< threads across
     int height;  ///< threads down
 
-    explicit channel_tiles(int packs_of_row)
-        : count((packs_of_row + 31) / 32), width((packs_of_row + count - 1) / count), height(tile_threads / width) {}
+    channel_tiles(int packs_of_row, int threads)
+        : count((packs_of_row + 31) / 32), width((packs_of_row + count - 1) / count), height(threads / width) {}
 
     dim3 block() const { return dim3(static_cast<unsigned>(width), static_cast<unsigned>(height)); }
 };

@@ -33,16 +33,16 @@ struct moments {
     __device__ void add(float x, float share) {
         at[0] += 1;
         float const d = x - at[1];
-        at[1] += d * share;
-        at[2] += d * (x - at[1]);
+        at[1] = fmaf(d, share, at[1]);
+        at[2] = fmaf(d, x - at[1], at[2]);
     }
     __device__ void add(moments const& other) {
         if (other.count() == 0) return;
         float const all = count() + other.count();
         float const share = other.count() / all;
         float const d = other.mean() - mean();
-        at[2] += other.squares() + d * d * (count() * share);
-        at[1] += d * share;
+        at[2] += fmaf(d * d, count() * share, other.squares());
+        at[1] = fmaf(d, share, at[1]);
         at[0] = all;
     }
 };
@@ -72,9 +72,11 @@ __device__ void add_down_block(Sum (&total)[Width]) {
     }
 }
 
+constexpr int column_threads = 256;
+
 /// partial[split][f][c]: of the rows of one split. Grid: tiles x splits.
 template <int Width, class Sum, class Work>
-__global__ void __launch_bounds__(tile_threads, 2)
+__global__ void __launch_bounds__(column_threads, 2)
     column_partials(Work work, std::int64_t rows, int channels, float* partial) {
     constexpr int ahead = 4;
     int const c = channel_of_thread<Width>();
@@ -87,7 +89,7 @@ __global__ void __launch_bounds__(tile_threads, 2)
         down_rows<ahead, Width>(work, first * channels + c, step * channels, count,
                                 [&](std::int64_t i, auto const& loaded) { work(i, loaded, known, total); });
     }
-    add_down_block<tile_threads>(total);
+    add_down_block<column_threads>(total);
     if (threadIdx.y != 0 || c >= channels) return;
     for (int f = 0; f < floats_of<Sum>; ++f)
         for (int k = 0; k < Width; ++k)
@@ -112,15 +114,15 @@ __global__ void finish_columns(Finish finish, unsigned splits, int channels, flo
     if (threadIdx.y == 0 && c < channels) finish(c, total[0]);
 }
 
-/// finish(c, total) for every channel, where work(i, work.load<Width>(i), work.channels<Width>(c), totals) adds the elements
-/// i .. i + Width - 1 to the totals of their channels. `partial` holds column_floats(rows, channels, floats_of<Sum>).
+/// finish(c, total) for every channel, where work(i, work.load<Width>(i), work.channels<Width>(c), totals) adds the
+/// elements i .. i + Width - 1 to the totals of their channels. `partial` holds column_floats(rows, channels, floats_of<Sum>).
 template <class T, class Sum, class Work, class Finish>
 void columns(cudaStream_t stream, std::int64_t rows, int channels, Work work, std::initializer_list<void const*> arrays,
              Finish finish, float* partial) {
     if (channels <= 0) return;
     auto const splits = static_cast<unsigned>(column_splits(rows, channels));
     with_pack_width<T>(channels, arrays, [&](auto width) {
-        channel_tiles const tiles(channels / width);
+        channel_tiles const tiles(channels / width, column_threads);
         launch(column_partials<width, Sum, Work>, dim3(static_cast<unsigned>(tiles.count), splits), tiles.block(),
                stream, work, rows, channels, partial);
     });
