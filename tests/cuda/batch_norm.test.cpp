@@ -37,7 +37,10 @@ struct layer {
     }
 };
 
-layer any_layer() { return GENERATE(layer{2, 1}, layer{7, 3}, layer{40, 33}, layer{1100, 2}); }
+/// Of one split and of several, alone and in packs.
+layer any_layer() {
+    return GENERATE(layer{2, 1}, layer{7, 3}, layer{40, 33}, layer{5000, 5}, layer{2200, 16}, layer{70, 320});
+}
 
 }  // namespace
 
@@ -156,6 +159,68 @@ TEMPLATE_TEST_CASE("gpu batch norm: forward and backward", "", float, bf16, temp
     CHECK(lab::difference(lab::from_device(device, dresidual_memory), dresidual) < loose);
     CHECK(lab::difference(lab::from_device(device, dscale_memory), dscale) < 2e-5);
     CHECK(lab::difference(lab::from_device(device, doffset_memory), doffset) < 2e-5);
+}
+
+TEMPLATE_TEST_CASE("gpu batch norm: without a residual the mask is the one of y, bit for bit, and y is not read", "",
+                   float, bf16, tempera::half) {
+    emulation::with const machine(lab::any_order());
+    auto const l = GENERATE(layer{7, 3}, layer{2200, 8}, layer{600, 40});
+    bool const batch_statistics = GENERATE(true, false);
+    gpu device;
+    int const count = l.rows * l.channels;
+    auto const x = lab::random_values<TestType>(count, 1);
+    auto const dy = lab::random_values<TestType>(count, 2);
+    auto x_memory = lab::on_device(device, x);
+    auto dy_memory = lab::on_device(device, dy);
+    auto mean = lab::on_device(device, lab::random_values<float>(l.channels, 3));
+    auto variance = lab::on_device(device, std::vector<float>(static_cast<std::size_t>(l.channels), 0.3F));
+    auto scale = lab::on_device(device, lab::random_values<float>(l.channels, 4));
+    auto offset = lab::on_device(device, lab::random_values<float>(l.channels, 5));
+    batch_norm_geometry const g{l.rows, l.channels, static_cast<float>(l.epsilon)};
+    batch_norm_state const state{mean.data(), variance.data(), scale.data(), offset.data()};
+    buffer<TestType> y(device, count);
+    batch_norm_apply(device, g, state, x_memory.data(), nullptr, true, y.data());
+    auto const gradients = [&](bool no_residual, TestType const* seen) {
+        buffer<TestType> dx(device, count);
+        buffer<float> parameters(device, 2 * l.channels);
+        batch_norm_backward(device, g, state, batch_statistics, x_memory.data(), seen, dy_memory.data(),
+                            batch_norm_gradients<TestType>{.dx = dx.data(),
+                                                           .dscale = parameters.data(),
+                                                           .doffset = parameters.data() + l.channels,
+                                                           .no_residual = no_residual});
+        return std::pair(lab::exact(lab::from_device(device, dx)), lab::from_device(device, parameters));
+    };
+    buffer<TestType> nobody_reads(device, count);
+    CHECK(gradients(false, y.data()) == gradients(true, nobody_reads.data()));
+}
+
+TEMPLATE_TEST_CASE("gpu batch norm: a residual's gradient is the same written, added, or not wanted", "", float, bf16,
+                   tempera::half) {
+    emulation::with const machine(lab::any_order());
+    auto const l = GENERATE(layer{7, 3}, layer{2200, 8});
+    gpu device;
+    int const count = l.rows * l.channels;
+    auto x = lab::on_device(device, lab::random_values<TestType>(count, 1));
+    auto y = lab::on_device(device, lab::random_values<TestType>(count, 2));
+    auto dy = lab::on_device(device, lab::random_values<TestType>(count, 3));
+    auto mean = lab::on_device(device, std::vector<float>(static_cast<std::size_t>(l.channels), 0.1F));
+    auto variance = lab::on_device(device, std::vector<float>(static_cast<std::size_t>(l.channels), 0.3F));
+    batch_norm_geometry const g{l.rows, l.channels, static_cast<float>(l.epsilon)};
+    batch_norm_state const state{mean.data(), variance.data(), nullptr, nullptr};
+    std::vector<TestType> const zeros(static_cast<std::size_t>(count));
+    auto const dx_with = [&](TestType* dresidual, store mode) {
+        auto dx = lab::on_device(device, zeros);
+        batch_norm_backward(
+            device, g, state, true, x.data(), y.data(), dy.data(),
+            batch_norm_gradients<TestType>{.dx = dx.data(), .dresidual = dresidual, .dresidual_store = mode});
+        return lab::exact(lab::from_device(device, dx));
+    };
+    auto written = lab::on_device(device, zeros);
+    auto added = lab::on_device(device, zeros);
+    auto const dx = dx_with(nullptr, store::write);
+    CHECK(dx_with(written.data(), store::write) == dx);
+    CHECK(dx_with(added.data(), store::accumulate) == dx);
+    CHECK(lab::exact(lab::from_device(device, written)) == lab::exact(lab::from_device(device, added)));
 }
 
 TEST_CASE("gpu batch norm: what is not wanted is not written") {

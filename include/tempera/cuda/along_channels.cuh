@@ -1,44 +1,50 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-// Work on every element of {rows, channels} that depends on its channel: a thread keeps its channels, so that what is
-// known of them stays in registers, and goes down the rows in packs of 16 bytes.
+// Work on every element of {rows, channels} that depends on its channel (channel_tiles.cuh). It begins with the last rows:
+// those were touched last by who wrote or summed the maps, and lie in the second-level cache.
 
-#include <algorithm>
-#include <cstdint>
-#include <initializer_list>
-
+#include <tempera/cuda/channel_tiles.cuh>
 #include <tempera/cuda/each.cuh>
-#include <tempera/cuda/launch.hpp>
 
 namespace tempera::cuda_kernels {
 
+constexpr int along_threads = 128;
+
 template <int Width, class Work>
-__global__ void along_channels_kernel(std::int64_t packs, int packs_per_row, Work work) {
-    std::int64_t const threads = std::int64_t{gridDim.x} * blockDim.x / packs_per_row * packs_per_row;
-    std::int64_t const first = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
-    if (first >= threads) return;
-    auto const channels = work.template channels<Width>(static_cast<int>(first % packs_per_row) * Width);
-    for (std::int64_t i = first; i < packs; i += threads) work(i * Width, channels);
+__global__ void __launch_bounds__(along_threads, 5)
+    along_channels_kernel(std::int64_t rows, int channels, int rows_of_block, Work work) {
+    int const c = channel_of_thread<Width>();
+    if (c >= channels) return;
+    std::int64_t const first = std::int64_t{gridDim.y - 1 - blockIdx.y} * rows_of_block + threadIdx.y;
+    std::int64_t const left = rows - first + threadIdx.y;  // of the block and those behind it
+    auto const height = static_cast<int>(blockDim.y);
+    int const last = left < rows_of_block ? static_cast<int>(left) : rows_of_block;
+    int const count = (last - static_cast<int>(threadIdx.y) + height - 1) / height;
+    auto const known = work.template channels<Width>(c);
+    down_rows<Work::ahead, Width>(work, first * channels + c, height * channels, count,
+                                  [&](std::int64_t i, auto const& loaded) { work(i, loaded, known); });
 }
 
-/// work(i, work.channels<Width>(c)) for the elements i .. i + Width - 1 of channels c .. c + Width - 1, all of them. Packs
-/// are of one element where channels are no multiple of 16 bytes, or one of the arrays is not aligned to them.
+/// work(i, work.load<Width>(i), work.channels<Width>(c)) for the elements i .. i + Width - 1 of channels
+/// c .. c + Width - 1, all of them.
 template <class T, class Work>
 void along_channels(cudaStream_t stream, std::int64_t rows, int channels, Work work,
                     std::initializer_list<void const*> arrays) {
     if (rows <= 0 || channels <= 0) return;
-    constexpr int width = 16 / static_cast<int>(sizeof(T));
-    constexpr std::int64_t most_blocks = 2048;
-    auto const start = [&](auto kernel, int of_pack) {
-        int const packs_per_row = channels / of_pack;
-        std::int64_t const packs = rows * packs_per_row;
-        std::int64_t const fewest = (packs_per_row + each_threads - 1) / each_threads;  // a thread for every channel
-        std::int64_t const blocks = std::max(fewest, std::min((packs + each_threads - 1) / each_threads, most_blocks));
-        launch(kernel, dim3(static_cast<unsigned>(blocks)), dim3(each_threads), stream, packs, packs_per_row, work);
-    };
-    bool const whole = channels % width == 0 && std::all_of(arrays.begin(), arrays.end(), aligned_to_packs);
-    if (whole) start(along_channels_kernel<width, Work>, width);
-    else start(along_channels_kernel<1, Work>, 1);
+    constexpr std::int64_t enough_blocks = 1320;  // two rounds of five blocks on each of 132 multiprocessors
+    constexpr std::int64_t most_packs = 16;       // of a thread: enough to pay for what it finds out of its channels
+    constexpr std::int64_t most_blocks = 65535;
+    with_pack_width<T>(channels, arrays, [&](auto width) {
+        int const packs_of_row = channels / width;
+        channel_tiles const tiles(packs_of_row, along_threads);
+        std::int64_t const packs =
+            std::clamp<std::int64_t>(rows * packs_of_row / (enough_blocks * along_threads), Work::ahead, most_packs);
+        std::int64_t const fewest_rows = (rows + most_blocks - 1) / most_blocks;
+        auto const rows_of_block = static_cast<int>(std::max(packs * tiles.height, fewest_rows));
+        auto const blocks = static_cast<unsigned>((rows + rows_of_block - 1) / rows_of_block);
+        launch(along_channels_kernel<width, Work>, dim3(static_cast<unsigned>(tiles.count), blocks), tiles.block(),
+               stream, rows, channels, rows_of_block, work);
+    });
 }
 
 }  // namespace tempera::cuda_kernels

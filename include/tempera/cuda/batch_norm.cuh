@@ -1,43 +1,46 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-// Kernels of device/batch_norm.hpp over {rows, channels}: two passes for mean and variance (no cancellation), one for
-// y, two for the gradients (sums, then dx). Those that write maps work in packs of 16 bytes (along_channels.cuh).
+// Kernels of device/batch_norm.hpp over {rows, channels}, in packs of 16 bytes: one pass for mean and variance
+// (columns.cuh), one for y (along_channels.cuh), two for the gradients: sums, then dx. A pass reads no more than it must:
+//
+//   y           only where a residual was added; else the ReLU's mask is computed again from x
+//   dresidual   where it is written, the sums' pass does it, and dx is computed from it instead of y and dy
 
 #include <tempera/cuda/along_channels.cuh>
+#include <tempera/cuda/columns.cuh>
 #include <tempera/cuda/launch.hpp>
-#include <tempera/cuda/rows.cuh>
 
 namespace tempera::cuda_kernels {
 
+// --- statistics ----------------------------------------------------------------------------------------------------------
+
 template <class T>
-struct mean_term {
+struct statistics_work : any_channels {
     T const* x;
-    int channels;
-    __device__ void operator()(std::int64_t row, int c, sums<1>& total) const {
-        total.at[0] += as_float(x[row * channels + c]);
+
+    template <int Width>
+    __device__ pack<T, Width> load(std::int64_t i) const {
+        return load_pack<Width>(x + i);
+    }
+    template <int Width>
+    __device__ void operator()(std::int64_t, pack<T, Width> const& in, nothing<Width>, moments (&total)[Width]) const {
+        float const share = 1 / (total[0].count() + 1);
+        for (int k = 0; k < Width; ++k) total[k].add(as_float(in.at[k]), share);
     }
 };
-template <class T>
-struct variance_term {
-    T const* x;
-    int channels;
-    float const* mean;
-    __device__ void operator()(std::int64_t row, int c, sums<1>& total) const {
-        float const d = as_float(x[row * channels + c]) - mean[c];
-        total.at[0] += d * d;
-    }
-};
-struct finish_mean {
-    std::int64_t rows;
+struct finish_statistics {
     float* mean;
-    __device__ void operator()(int c, sums<1> const& total) const { mean[c] = total.at[0] / static_cast<float>(rows); }
+    float* variance;
+    __device__ void operator()(int c, moments const& total) const {
+        mean[c] = total.mean();
+        variance[c] = total.squares() / total.count();
+    }
 };
 template <class T>
 void batch_norm_statistics(cudaStream_t stream, batch_norm_geometry const& g, T const* x, float* mean, float* variance,
                            float* scratch) {
-    columns<1>(stream, g.rows, g.channels, mean_term<T>{x, g.channels}, finish_mean{g.rows, mean}, scratch);
-    columns<1>(stream, g.rows, g.channels, variance_term<T>{x, g.channels, mean}, finish_mean{g.rows, variance},
-               scratch);
+    columns<T, moments>(stream, g.rows, g.channels, statistics_work<T>{{}, x}, {x}, finish_statistics{mean, variance},
+                        scratch);
 }
 
 struct moving_at {
@@ -57,23 +60,33 @@ inline void batch_norm_moving(cudaStream_t stream, int channels, float decay, fl
     each(stream, channels, moving_at{decay, factor, mean, variance, moving_mean, moving_variance});
 }
 
-/// The state of one channel in registers.
-struct channel_state {
-    float mean;
-    float inverse;
-    float scale;
-    float offset;
+// --- y -------------------------------------------------------------------------------------------------------------------
 
-    channel_state() = default;
-    __device__ channel_state(batch_norm_state const& s, float epsilon, int c)
-        : mean(s.mean[c]),
-          inverse(1 / sqrtf(s.variance[c] + epsilon)),
-          scale(s.scale == nullptr ? 1 : s.scale[c]),
-          offset(s.offset == nullptr ? 0 : s.offset[c]) {}
+__device__ inline float inverse_deviation(float variance, float epsilon) { return 1 / sqrtf(variance + epsilon); }
+
+/// y = gain (x - mean) + offset of some channels. Rounded the same wherever it is computed, so that a mask is the one of y.
+template <int Width>
+struct normalisation {
+    pack<float, Width> mean;
+    pack<float, Width> gain;
+    pack<float, Width> offset;
+
+    __device__ normalisation(batch_norm_state const& s, float epsilon, int c)
+        : mean(load_floats<Width>(s.mean, c, 0)),
+          gain(load_floats<Width>(s.scale, c, 1)),
+          offset(load_floats<Width>(s.offset, c, 0)) {
+        auto const variance = load_floats<Width>(s.variance, c, 1);
+        for (int k = 0; k < Width; ++k) gain.at[k] *= inverse_deviation(variance.at[k], epsilon);
+    }
+    __device__ float operator()(int k, float x) const { return fmaf(gain.at[k], x - mean.at[k], offset.at[k]); }
 };
 
-template <class T>
+/// NaN stays.
+__device__ inline float rectified(float x) { return x > 0 || x != x ? x : 0; }
+
+template <class T, bool Residual>
 struct batch_norm_apply_work {
+    static constexpr int ahead = Residual ? 2 : 4;
     batch_norm_geometry g;
     batch_norm_state s;
     T const* x;
@@ -82,27 +95,28 @@ struct batch_norm_apply_work {
     T* y;
 
     template <int Width>
-    struct states {
-        channel_state at[Width];
+    struct maps {
+        pack<T, Width> x;
+        pack<T, Width> residual;
     };
     template <int Width>
-    __device__ states<Width> channels(int c) const {
-        states<Width> all;
-        for (int k = 0; k < Width; ++k) all.at[k] = channel_state(s, g.epsilon, c + k);
-        return all;
+    __device__ normalisation<Width> channels(int c) const {
+        return {s, g.epsilon, c};
     }
-
     template <int Width>
-    __device__ void operator()(std::int64_t i, states<Width> const& states_) const {
-        auto const in = load_pack<Width>(x + i);
-        pack<T, Width> added = {};
-        if (residual != nullptr) added = load_pack<Width>(residual + i);
+    __device__ maps<Width> load(std::int64_t i) const {
+        maps<Width> m = {};
+        m.x = load_pack<Width>(x + i);
+        if constexpr (Residual) m.residual = load_pack<Width>(residual + i);
+        return m;
+    }
+    template <int Width>
+    __device__ void operator()(std::int64_t i, maps<Width> const& m, normalisation<Width> const& normalised) const {
         pack<T, Width> out;
         for (int k = 0; k < Width; ++k) {
-            channel_state const& at = states_.at[k];
-            float v = at.scale * ((as_float(in.at[k]) - at.mean) * at.inverse) + at.offset;
-            if (residual != nullptr) v += as_float(added.at[k]);
-            put(out.at[k], !fused_relu || v > 0 || v != v ? v : 0);
+            float v = normalised(k, as_float(m.x.at[k]));
+            if constexpr (Residual) v += as_float(m.residual.at[k]);
+            put(out.at[k], fused_relu ? rectified(v) : v);
         }
         store_pack(y + i, out);
     }
@@ -110,119 +124,179 @@ struct batch_norm_apply_work {
 template <class T>
 void batch_norm_apply(cudaStream_t stream, batch_norm_geometry const& g, batch_norm_state const& s, T const* x,
                       T const* residual, bool fused_relu, T* y) {
-    along_channels<T>(stream, g.rows, g.channels, batch_norm_apply_work<T>{g, s, x, residual, fused_relu, y},
-                      {x, residual, y});
+    auto const start = [&](auto added) {
+        along_channels<T>(stream, g.rows, g.channels, batch_norm_apply_work<T, added>{g, s, x, residual, fused_relu, y},
+                          {x, residual, y});
+    };
+    if (residual != nullptr) start(std::true_type{});
+    else start(std::false_type{});
 }
 
-/// dy where the fused ReLU let the value through; y null: no ReLU was fused.
-template <class T>
-__device__ float masked(T const* y, T const* dy, std::int64_t i) {
-    return y == nullptr || as_float(y[i]) > 0 ? as_float(dy[i]) : 0;
-}
+// --- gradients -----------------------------------------------------------------------------------------------------------
 
-template <class T>
-struct gradient_sums_term {
-    batch_norm_geometry g;
-    batch_norm_state s;
+/// g: dy where the fused ReLU let the value through; `Of_y`: by y, else by x where there is a ReLU.
+template <class T, bool Of_y>
+struct masked_gradient {
     T const* x;
     T const* y;
     T const* dy;
-    __device__ void operator()(std::int64_t row, int c, sums<2>& total) const {
-        std::int64_t const i = row * g.channels + c;
-        channel_state const at(s, g.epsilon, c);
-        float const gradient = masked(y, dy, i);
-        total.at[0] += gradient;
-        total.at[1] += gradient * ((as_float(x[i]) - at.mean) * at.inverse);
+    bool relu_of_x;
+
+    template <int Width>
+    struct maps {
+        pack<T, Width> x;
+        pack<T, Width> y;
+        pack<T, Width> dy;
+    };
+    template <int Width>
+    __device__ maps<Width> load(std::int64_t i) const {
+        maps<Width> m = {};
+        m.x = load_pack<Width>(x + i);
+        if constexpr (Of_y) m.y = load_pack<Width>(y + i);
+        m.dy = load_pack<Width>(dy + i);
+        return m;
+    }
+    template <int Width>
+    __device__ pack<T, Width> operator()(maps<Width> const& m, normalisation<Width> const& normalised) const {
+        pack<T, Width> g = m.dy;
+        for (int k = 0; k < Width; ++k) {
+            T seen;
+            if constexpr (Of_y) seen = m.y.at[k];
+            else put(seen, normalised(k, as_float(m.x.at[k])));
+            if ((Of_y || relu_of_x) && !(as_float(seen) > 0)) g.at[k] = T{};
+        }
+        return g;
     }
 };
-/// sum[c] = sum of g, sum[channels + c] = sum of g z, and the parameters' gradients where wanted.
+
+template <class T, bool Of_y>
+struct gradient_sums_work {
+    batch_norm_geometry g;
+    batch_norm_state s;
+    masked_gradient<T, Of_y> gradient;
+    T* dresidual;  ///< null: not to be written
+
+    template <int Width>
+    __device__ normalisation<Width> channels(int c) const {
+        return {s, g.epsilon, c};
+    }
+    template <int Width>
+    __device__ auto load(std::int64_t i) const {
+        return gradient.template load<Width>(i);
+    }
+    template <int Width, class Maps>
+    __device__ void operator()(std::int64_t i, Maps const& m, normalisation<Width> const& normalised,
+                               sums<2> (&total)[Width]) const {
+        auto const masked = gradient(m, normalised);
+        for (int k = 0; k < Width; ++k) {
+            float const d = as_float(masked.at[k]);
+            total[k].at[0] += d;
+            total[k].at[1] += d * (as_float(m.x.at[k]) - normalised.mean.at[k]);
+        }
+        if (dresidual != nullptr) store_pack(dresidual + i, masked);
+    }
+};
+/// dx = gain (g - mean_g - slope (x - mean)), mean_g = doffset / rows, slope = dscale / rows / sqrt(variance + epsilon):
+/// of each channel, and the parameters' gradients where wanted.
 struct finish_gradient_sums {
-    int channels;
-    float* sum;
+    batch_norm_geometry g;
+    float const* variance;
+    float* mean_g;
+    float* slope;
     float* dscale;
     float* doffset;
     store mode;
     __device__ void operator()(int c, sums<2> const& total) const {
-        sum[c] = total.at[0];
-        sum[channels + c] = total.at[1];
+        float const inverse = inverse_deviation(variance[c], g.epsilon);
+        float const of_gz = total.at[1] * inverse;
+        auto const rows = static_cast<float>(g.rows);
+        mean_g[c] = total.at[0] / rows;
+        slope[c] = of_gz / rows * inverse;
         if (doffset != nullptr) put(doffset[c], total.at[0], mode);
-        if (dscale != nullptr) put(dscale[c], total.at[1], mode);
+        if (dscale != nullptr) put(dscale[c], of_gz, mode);
     }
 };
 
-template <class T>
+template <class T, bool Of_y>
 struct batch_norm_backward_work {
+    static constexpr int ahead = 2;
     batch_norm_geometry g;
     batch_norm_state s;
-    T const* x;
-    T const* y;
-    T const* dy;
+    masked_gradient<T, Of_y> gradient;
     batch_norm_gradients<T> out;
-    float const* sum;  ///< null with moving statistics
+    float const* mean_g;  ///< null with moving statistics, as slope
+    float const* slope;
 
     template <int Width>
-    struct states {
-        channel_state at[Width];
-        float mean_g[Width];   ///< doffset / rows
-        float mean_gz[Width];  ///< dscale / rows
+    struct coefficients {
+        normalisation<Width> normalised;
+        pack<float, Width> mean_g;
+        pack<float, Width> slope;
     };
     template <int Width>
-    __device__ states<Width> channels(int c) const {
-        states<Width> all;
-        auto const rows = static_cast<float>(g.rows);
-        for (int k = 0; k < Width; ++k) {
-            all.at[k] = channel_state(s, g.epsilon, c + k);
-            all.mean_g[k] = sum == nullptr ? 0 : sum[c + k] / rows;
-            all.mean_gz[k] = sum == nullptr ? 0 : sum[g.channels + c + k] / rows;
-        }
-        return all;
+    __device__ coefficients<Width> channels(int c) const {
+        return {{s, g.epsilon, c}, load_floats<Width>(mean_g, c, 0), load_floats<Width>(slope, c, 0)};
+    }
+    template <int Width>
+    __device__ auto load(std::int64_t i) const {
+        return gradient.template load<Width>(i);
     }
 
-    template <int Width>
-    __device__ void operator()(std::int64_t i, states<Width> const& states_) const {
-        pack<T, Width> gradient = load_pack<Width>(dy + i);
-        if (y != nullptr) {
-            auto const seen = load_pack<Width>(y + i);
-            for (int k = 0; k < Width; ++k)
-                if (!(as_float(seen.at[k]) > 0)) gradient.at[k] = T{};
-        }
+    template <int Width, class Maps>
+    __device__ void operator()(std::int64_t i, Maps const& m, coefficients<Width> const& at) const {
+        auto const masked = gradient(m, at.normalised);
         if (out.dx != nullptr) {
-            pack<T, Width> in = {};
-            if (sum != nullptr) in = load_pack<Width>(x + i);
             pack<T, Width> dx = {};
             if (out.dx_store == store::accumulate) dx = load_pack<Width>(out.dx + i);
             for (int k = 0; k < Width; ++k) {
-                channel_state const& at = states_.at[k];
-                float d = as_float(gradient.at[k]);
-                if (sum != nullptr) {
-                    float const z = (as_float(in.at[k]) - at.mean) * at.inverse;
-                    d -= states_.mean_g[k] + z * states_.mean_gz[k];
-                }
-                put(dx.at[k], at.scale * at.inverse * d, out.dx_store);
+                float const deviation = as_float(m.x.at[k]) - at.normalised.mean.at[k];
+                float const d = as_float(masked.at[k]) - at.mean_g.at[k] - deviation * at.slope.at[k];
+                put(dx.at[k], at.normalised.gain.at[k] * d, out.dx_store);
             }
             store_pack(out.dx + i, dx);
         }
         if (out.dresidual != nullptr) {
             pack<T, Width> dresidual = {};
             if (out.dresidual_store == store::accumulate) dresidual = load_pack<Width>(out.dresidual + i);
-            for (int k = 0; k < Width; ++k) put(dresidual.at[k], as_float(gradient.at[k]), out.dresidual_store);
+            for (int k = 0; k < Width; ++k) put(dresidual.at[k], as_float(masked.at[k]), out.dresidual_store);
             store_pack(out.dresidual + i, dresidual);
         }
     }
 };
 template <class T>
 void batch_norm_backward(cudaStream_t stream, batch_norm_geometry const& g, batch_norm_state const& s,
-                         bool batch_statistics, T const* x, T const* y, T const* dy, batch_norm_gradients<T> const& out,
+                         bool batch_statistics, T const* x, T const* y, T const* dy, batch_norm_gradients<T> out,
                          float* scratch) {
+    auto const with_mask = [&](T const* seen, auto start) {
+        if (seen == nullptr || out.no_residual) start(std::false_type{});
+        else start(std::true_type{});
+    };
     bool const sums_for_dx = batch_statistics && out.dx != nullptr;
-    float* const sum = scratch + column_floats(g.rows, g.channels, 2);
-    if (sums_for_dx || out.dscale != nullptr || out.doffset != nullptr)
-        columns<2>(stream, g.rows, g.channels, gradient_sums_term<T>{g, s, x, y, dy},
-                   finish_gradient_sums{g.channels, sum, out.dscale, out.doffset, out.parameter_store}, scratch);
-    if (out.dx != nullptr || out.dresidual != nullptr)
+    float* const mean_g = scratch + column_floats(g.rows, g.channels, floats_of<sums<2>>);
+    float* const slope = mean_g + g.channels;
+    if (sums_for_dx || out.dscale != nullptr || out.doffset != nullptr) {
+        T* const early = out.dresidual_store == store::write ? out.dresidual : nullptr;
+        with_mask(y, [&](auto of_y) {
+            masked_gradient<T, of_y> const gradient{x, y, dy, y != nullptr};
+            columns<T, sums<2>>(
+                stream, g.rows, g.channels, gradient_sums_work<T, of_y>{g, s, gradient, early}, {x, y, dy, early},
+                finish_gradient_sums{g, s.variance, mean_g, slope, out.dscale, out.doffset, out.parameter_store},
+                scratch);
+        });
+        if (early != nullptr) {
+            y = nullptr;
+            dy = early;
+            out.dresidual = nullptr;
+        }
+    }
+    if (out.dx == nullptr && out.dresidual == nullptr) return;
+    with_mask(y, [&](auto of_y) {
+        masked_gradient<T, of_y> const gradient{x, y, dy, y != nullptr};
         along_channels<T>(stream, g.rows, g.channels,
-                          batch_norm_backward_work<T>{g, s, x, y, dy, out, sums_for_dx ? sum : nullptr},
+                          batch_norm_backward_work<T, of_y>{g, s, gradient, out, sums_for_dx ? mean_g : nullptr,
+                                                            sums_for_dx ? slope : nullptr},
                           {x, y, dy, out.dx, out.dresidual});
+    });
 }
 
 }  // namespace tempera::cuda_kernels

@@ -3,8 +3,8 @@
 // Kernels around the matrix products of convolution.hpp: the column matrix of some samples, its transpose as a
 // gather (each input position collects what its windows took; no atomics), and biases.
 
+#include <tempera/cuda/columns.cuh>
 #include <tempera/cuda/launch.hpp>
-#include <tempera/cuda/rows.cuh>
 
 namespace tempera::cuda_kernels {
 
@@ -27,8 +27,7 @@ struct gather_columns_at {
         int const row = i * g.stride + r - g.pad_top;
         int const column = j * g.stride + s - g.pad_left;
         bool const inside = row >= 0 && row < g.in_height && column >= 0 && column < g.in_width;
-        put(columns[at],
-            inside ? as_float(x[((n * g.in_height + row) * g.in_width + column) * g.in_channels + c]) : 0);
+        put(columns[at], inside ? as_float(x[((n * g.in_height + row) * g.in_width + column) * g.in_channels + c]) : 0);
     }
 };
 template <class T>
@@ -74,11 +73,16 @@ void gather_gradient(cudaStream_t stream, convolution_geometry const& g, int fir
 }
 
 template <class T>
-struct bias_term {
+struct bias_work : any_channels {
     T const* dy;
-    int channels;
-    __device__ void operator()(std::int64_t row, int c, sums<1>& total) const {
-        total.at[0] += as_float(dy[row * channels + c]);
+
+    template <int Width>
+    __device__ pack<T, Width> load(std::int64_t i) const {
+        return load_pack<Width>(dy + i);
+    }
+    template <int Width>
+    __device__ void operator()(std::int64_t, pack<T, Width> const& dy_, nothing<Width>, sums<1> (&total)[Width]) const {
+        for (int k = 0; k < Width; ++k) total[k].at[0] += as_float(dy_.at[k]);
     }
 };
 struct finish_bias {
@@ -89,7 +93,7 @@ struct finish_bias {
 template <class T>
 void bias_gradient(cudaStream_t stream, std::int64_t rows, int channels, T const* dy, float* dbias, store mode,
                    float* scratch) {
-    columns<1>(stream, rows, channels, bias_term<T>{dy, channels}, finish_bias{dbias, mode}, scratch);
+    columns<T, sums<1>>(stream, rows, channels, bias_work<T>{{}, dy}, {dy}, finish_bias{dbias, mode}, scratch);
 }
 
 }  // namespace tempera::cuda_kernels

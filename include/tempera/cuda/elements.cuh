@@ -62,4 +62,21 @@ __device__ void store_pack(T* to, float const (&values)[Width], store mode) {
     store_pack(to, result);
 }
 
+/// from[c .. c + Width - 1], of an array that need not be aligned to packs and may be null: taken as `otherwise`.
+template <int Width>
+__device__ pack<float, Width> load_floats(float const* from, int c, float otherwise) {
+    pack<float, Width> values;
+    if (from == nullptr) {
+        for (int k = 0; k < Width; ++k) values.at[k] = otherwise;
+    } else if (Width % 4 == 0 && reinterpret_cast<std::uintptr_t>(from + c) % 16 == 0) {
+        for (int k = 0; k + 4 <= Width; k += 4) {
+            auto const four = load_pack<4>(from + c + k);
+            for (int j = 0; j < 4; ++j) values.at[k + j] = four.at[j];
+        }
+    } else {
+        for (int k = 0; k < Width; ++k) values.at[k] = from[c + k];
+    }
+    return values;
+}
+
 }  // namespace tempera::cuda_kernels

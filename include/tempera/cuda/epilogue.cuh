@@ -17,35 +17,46 @@ __device__ pack<float, Width> biases(convolution_epilogue<T> const& e, int first
     return all;
 }
 
-/// values = relu(values + bias + residual), which are elements i .. i + Width - 1 of y.
+/// Of the residual; zeros where there is none.
 template <int Width, class T>
-__device__ void finish(convolution_epilogue<T> const& e, pack<float, Width> const& bias, std::int64_t i,
-                       float* values) {
+__device__ pack<T, Width> load_residual(convolution_epilogue<T> const& e, std::int64_t i) {
     pack<T, Width> added = {};
     if (e.residual != nullptr) added = load_pack<Width>(e.residual + i);
-    for (int k = 0; k < Width; ++k) {
-        float const v = values[k] + bias.at[k] + as_float(added.at[k]);
-        values[k] = !e.relu || v > 0 || v != v ? v : 0;
-    }
+    return added;
+}
+
+/// relu(sum + bias + residual), rounded.
+template <class T>
+__device__ T finished(convolution_epilogue<T> const& e, float sum, float bias, T residual) {
+    float const v = sum + bias + as_float(residual);
+    T y;
+    put(y, !e.relu || v > 0 || v != v ? v : 0);
+    return y;
 }
 
 template <class T>
 struct epilogue_work {
+    static constexpr int ahead = 2;
     convolution_epilogue<T> epilogue;
     T* y;
 
+    template <int Width>
+    struct maps {
+        pack<T, Width> y, residual;
+    };
+    template <int Width>
+    __device__ maps<Width> load(std::int64_t i) const {
+        return {load_pack<Width>(y + i), load_residual<Width>(epilogue, i)};
+    }
     template <int Width>
     __device__ pack<float, Width> channels(int first) const {
         return biases<Width>(epilogue, first);
     }
     template <int Width>
-    __device__ void operator()(std::int64_t i, pack<float, Width> const& bias) const {
-        auto stored = load_pack<Width>(y + i);
-        float values[Width];
-        for (int k = 0; k < Width; ++k) values[k] = as_float(stored.at[k]);
-        finish(epilogue, bias, i, values);
-        for (int k = 0; k < Width; ++k) put(stored.at[k], values[k]);
-        store_pack(y + i, stored);
+    __device__ void operator()(std::int64_t i, maps<Width> loaded, pack<float, Width> const& bias) const {
+        for (int k = 0; k < Width; ++k)
+            loaded.y.at[k] = finished(epilogue, as_float(loaded.y.at[k]), bias.at[k], loaded.residual.at[k]);
+        store_pack(y + i, loaded.y);
     }
 };
 template <class T>

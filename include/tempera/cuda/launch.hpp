@@ -29,14 +29,18 @@ inline bool aligned_to_packs(void const* p) { return reinterpret_cast<std::uintp
 /// Bytes of a part of scratch memory, so that the next one is aligned as allocated memory is.
 inline std::size_t scratch_part(std::size_t bytes) { return (bytes + 255) / 256 * 256; }
 
-// --- reductions over rows: split by size only, so that the order of summation is fixed --------------------------------
-inline std::int64_t column_splits(std::int64_t rows) {
-    constexpr std::int64_t rows_per_split = 512;
-    constexpr std::int64_t most_splits = 256;
-    return std::clamp<std::int64_t>((rows + rows_per_split - 1) / rows_per_split, 1, most_splits);
+// --- columns.cuh: reductions over rows, split by size only, so that the order of summation is fixed --------------------
+/// With tiles of 256 channels as many blocks as an H100 holds at once, two on each of 132 multiprocessors; fewer where
+/// a thread would have less than four packs of 8 elements.
+inline std::int64_t column_splits(std::int64_t rows, int channels) {
+    constexpr std::int64_t blocks = 264;
+    constexpr std::int64_t fewest_elements = 256 * 8 * 4;
+    std::int64_t const tiles = (channels + 255) / 256;
+    return std::clamp<std::int64_t>(rows * std::min(channels, 256) / fewest_elements, 1,
+                                    std::max<std::int64_t>(1, blocks / tiles));
 }
 inline std::int64_t column_floats(std::int64_t rows, int channels, int count) {
-    return column_splits(rows) * channels * count;
+    return column_splits(rows, channels) * channels * count;
 }
 
 // --- pointwise.cuh -----------------------------------------------------------------------------------------------------
@@ -87,7 +91,7 @@ void l2_normalize_backward(cudaStream_t stream, std::int64_t rows, int channels,
 
 // --- batch_norm.cuh ----------------------------------------------------------------------------------------------------
 inline std::int64_t batch_norm_floats(batch_norm_geometry const& g) {
-    return column_floats(g.rows, g.channels, 2) + std::int64_t{2} * g.channels;
+    return column_floats(g.rows, g.channels, 3) + std::int64_t{2} * g.channels;
 }
 template <class T>
 void batch_norm_statistics(cudaStream_t stream, batch_norm_geometry const& g, T const* x, float* mean, float* variance,
@@ -99,7 +103,7 @@ void batch_norm_apply(cudaStream_t stream, batch_norm_geometry const& g, batch_n
                       T const* residual, bool fused_relu, T* y);
 template <class T>
 void batch_norm_backward(cudaStream_t stream, batch_norm_geometry const& g, batch_norm_state const& s,
-                         bool batch_statistics, T const* x, T const* y, T const* dy, batch_norm_gradients<T> const& out,
+                         bool batch_statistics, T const* x, T const* y, T const* dy, batch_norm_gradients<T> out,
                          float* scratch);
 
 // --- convolution.cuh: the column matrix of samples first .. first + samples - 1 ------------------------------------------
@@ -172,9 +176,9 @@ template <class T>
 void tensor_forward_statistics(cudaStream_t stream, convolution_geometry const& g, T const* x, T const* w,
                                float const* bias, T* y, float* mean, float* variance, float* scratch);
 inline std::int64_t moment_floats(convolution_geometry const& g) {
-    constexpr std::int64_t fewest_rows = 64;  // of a part
-    std::int64_t const parts = (std::int64_t{1} * g.batch * g.out_height * g.out_width + fewest_rows - 1) / fewest_rows;
-    return 2 * parts * g.out_channels + column_floats(parts, g.out_channels, 1);
+    constexpr int part_rows = 128;
+    std::int64_t const parts = (std::int64_t{1} * g.batch * g.out_height * g.out_width + part_rows - 1) / part_rows;
+    return 2 * parts * g.out_channels + column_floats(parts, g.out_channels, 3);
 }
 /// w_swapped: filters with their channels swapped, IHWO.
 template <class T>

@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 // Moments of columns that a product's block takes of what it writes, part by part of its rows, and their merging into
-// batch-norm statistics. No part's values are read twice from device memory, and nothing cancels: deviations are from the
-// mean of a few values, and moments of more are merged.
+// batch-norm statistics (columns.cuh). No part's values are read twice from device memory, and nothing cancels: deviations
+// are from the mean of a few values, and moments of more are merged.
 //
-//   moments[part][0][c] = mean_p      moments[part][1][c] = sum over the n_p rows of the part of (x - mean_p)^2
-//   mean = sum_p n_p mean_p / n       variance = sum_p (moments[p][1] + n_p (mean_p - mean)^2) / n
+//   part_moments[0][part][c] = mean_p   part_moments[1][part][c] = sum over the n_p rows of the part of (x - mean_p)^2
 
 #include <tempera/cuda/batch_norm.cuh>
 #include <tempera/cuda/staged_tile.cuh>
 
 namespace tempera::cuda_kernels {
 
-/// The moments of a part whose values this block's threads hold, the first `rows` rows of it in use; its columns are
+/// The moments of a part whose values this block's threads hold, the first `rows` rows of it in use, behind which no
+/// row lies (they may be more than the part's); its columns are
 /// channels first_channel .. and its number `part`. memory: what the staged tile no longer needs.
 template <class T, int Columns>
 __device__ void write_moments(pack<T, chunk_elements> const (&values)[staged_tile<T, Columns>::rows_of_thread], int rows,
-                              int part, int first_channel, int channels, void* memory, float* moments) {
+                              int part, int first_channel, int channels, void* memory, float* part_moments) {
     using tile = staged_tile<T, Columns>;
     struct group_moments {
         float mean[tile::groups][Columns];
@@ -54,46 +54,48 @@ __device__ void write_moments(pack<T, chunk_elements> const (&values)[staged_til
         float const d = of_group.mean[g][column] - of_all;
         sum += of_group.squares[g][column] + rows_of(g) * (d * d);
     }
-    float* const to = moments + std::int64_t{2} * part * channels + first_channel + column;
+    int const parts = part + (rows + product_rows - 1) / product_rows;
+    float* const to = part_moments + std::int64_t{part} * channels + first_channel + column;
     to[0] = of_all;
-    to[channels] = sum;
+    to[std::int64_t{parts} * channels] = sum;
 }
 
-struct part_moments {
-    std::int64_t rows;
-    int part_rows;
-    int channels;
-    float const* moments;
-
-    __device__ float count(std::int64_t part) const {
-        std::int64_t const left = rows - part * part_rows;
-        return static_cast<float>(left < part_rows ? left : part_rows);
-    }
-    __device__ float mean(std::int64_t part, int c) const { return moments[2 * part * channels + c]; }
-    __device__ float squares(std::int64_t part, int c) const { return moments[(2 * part + 1) * channels + c]; }
-};
-struct part_mean_term {
-    part_moments parts;
-    __device__ void operator()(std::int64_t part, int c, sums<1>& total) const {
-        total.at[0] += parts.count(part) * parts.mean(part, c);
-    }
-};
-struct part_variance_term {
-    part_moments parts;
+struct merge_work : any_channels {
     float const* mean;
-    __device__ void operator()(std::int64_t part, int c, sums<1>& total) const {
-        float const d = parts.mean(part, c) - mean[c];
-        total.at[0] += parts.squares(part, c) + parts.count(part) * d * d;
+    float const* squares;
+    std::int64_t last;  ///< the first element of the last part
+    float rows;         ///< of a part
+    float rows_of_last;
+
+    template <int Width>
+    struct maps {
+        pack<float, Width> mean;
+        pack<float, Width> squares;
+    };
+    template <int Width>
+    __device__ maps<Width> load(std::int64_t i) const {
+        return {load_pack<Width>(mean + i), load_pack<Width>(squares + i)};
+    }
+    template <int Width>
+    __device__ void operator()(std::int64_t i, maps<Width> const& part, nothing<Width>, moments (&total)[Width]) const {
+        float const count = i < last ? rows : rows_of_last;
+        for (int k = 0; k < Width; ++k) total[k].add(moments{{count, part.mean.at[k], part.squares.at[k]}});
     }
 };
-/// Scratch for the sums lies behind the moments.
-inline void merge_moments(cudaStream_t stream, std::int64_t rows, int channels, float* moments, float* mean,
-                          float* variance) {
-    std::int64_t const count = (rows + product_rows - 1) / product_rows;
-    part_moments const parts{rows, product_rows, channels, moments};
-    float* const scratch = moments + 2 * count * channels;
-    columns<1>(stream, count, channels, part_mean_term{parts}, finish_mean{rows, mean}, scratch);
-    columns<1>(stream, count, channels, part_variance_term{parts, mean}, finish_mean{rows, variance}, scratch);
+/// Scratch for the sums lies behind the parts' moments.
+inline void merge_moments(cudaStream_t stream, std::int64_t rows, int channels, float* part_moments,
+                          float* mean, float* variance) {
+    std::int64_t const parts = (rows + product_rows - 1) / product_rows;
+    std::int64_t const last = (parts - 1) * channels;
+    float const* const squares = part_moments + parts * channels;
+    merge_work const work{{},
+                          part_moments,
+                          squares,
+                          last,
+                          static_cast<float>(product_rows),
+                          static_cast<float>(rows - (parts - 1) * product_rows)};
+    columns<float, moments>(stream, parts, channels, work, {part_moments, squares}, finish_statistics{mean, variance},
+                            part_moments + 2 * parts * channels);
 }
 
 }  // namespace tempera::cuda_kernels

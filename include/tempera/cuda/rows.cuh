@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-// Reductions without atomics, in an order that depends on the sizes only: over a block's threads (a block per row),
-// and over the rows of a {rows, channels} array (columns).
+// Reductions over a block's threads, a block per row, without atomics and in an order that depends on the sizes only.
 
 #include <cstdint>
 
@@ -49,63 +48,6 @@ template <class... Parameters, class... Arguments>
 void launch_rows(void (*kernel)(Parameters...), std::int64_t rows, cudaStream_t stream, Arguments... arguments) {
     if (rows <= 0) return;
     launch(kernel, dim3(static_cast<unsigned>(rows)), dim3(row_threads), stream, arguments...);
-}
-
-// --- columns: result[c] = sum over rows of term(row, c), Count sums at once ------------------------------------------
-
-template <int Count>
-struct sums {
-    float at[Count];
-};
-
-constexpr int column_width = 32;
-constexpr int column_height = 8;
-
-/// partial[split][k][c]: the sums over the rows of one split. Grid: channel tiles x splits.
-template <int Count, class Term>
-__global__ void column_partials(Term term, std::int64_t rows, int channels, float* partial) {
-    __shared__ float tile[Count][column_height][column_width];
-    int const c = static_cast<int>(blockIdx.x * column_width + threadIdx.x);
-    sums<Count> total = {};
-    std::int64_t const step = std::int64_t{gridDim.y} * column_height;
-    if (c < channels)
-        for (std::int64_t row = std::int64_t{blockIdx.y} * column_height + threadIdx.y; row < rows; row += step)
-            term(row, c, total);
-    for (int k = 0; k < Count; ++k) tile[k][threadIdx.y][threadIdx.x] = total.at[k];
-    __syncthreads();
-    if (threadIdx.y != 0 || c >= channels) return;
-    for (int k = 0; k < Count; ++k) {
-        float sum = 0;
-        for (int y = 0; y < column_height; ++y) sum += tile[k][y][threadIdx.x];
-        partial[(std::int64_t{blockIdx.y} * Count + k) * channels + c] = sum;
-    }
-}
-
-template <int Count, class Finish>
-struct finish_columns {
-    Finish finish;
-    std::int64_t splits;
-    int channels;
-    float const* partial;
-
-    __device__ void operator()(std::int64_t i) const {
-        auto const c = static_cast<int>(i);
-        sums<Count> total = {};
-        for (std::int64_t split = 0; split < splits; ++split)
-            for (int k = 0; k < Count; ++k) total.at[k] += partial[(split * Count + k) * channels + c];
-        finish(c, total);
-    }
-};
-
-/// finish(c, sums over rows of term(row, c)) for every channel. `partial` holds column_floats(rows, channels, Count).
-template <int Count, class Term, class Finish>
-void columns(cudaStream_t stream, std::int64_t rows, int channels, Term term, Finish finish, float* partial) {
-    if (channels <= 0) return;
-    std::int64_t const splits = column_splits(rows);
-    auto const tiles = static_cast<unsigned>((channels + column_width - 1) / column_width);
-    launch(column_partials<Count, Term>, dim3(tiles, static_cast<unsigned>(splits)), dim3(column_width, column_height),
-           stream, term, rows, channels, partial);
-    each(stream, channels, finish_columns<Count, Finish>{finish, splits, channels, partial});
 }
 
 }  // namespace tempera::cuda_kernels

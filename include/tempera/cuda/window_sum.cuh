@@ -198,6 +198,7 @@ void add_window_sum(cudaStream_t stream, window_sum const& sum, T const* in, T c
 /// Adds the splits of a convolution's sums in order, and finishes them.
 template <class T>
 struct add_depth_splits_work {
+    static constexpr int ahead = 1;
     convolution_epilogue<T> epilogue;
     int splits;
     std::int64_t size;  ///< of y
@@ -205,19 +206,22 @@ struct add_depth_splits_work {
     T* y;
 
     template <int Width>
+    __device__ pack<T, Width> load(std::int64_t i) const {
+        return load_residual<Width>(epilogue, i);
+    }
+    template <int Width>
     __device__ pack<float, Width> channels(int first) const {
         return biases<Width>(epilogue, first);
     }
     template <int Width>
-    __device__ void operator()(std::int64_t i, pack<float, Width> const& bias) const {
+    __device__ void operator()(std::int64_t i, pack<T, Width> const& residual, pack<float, Width> const& bias) const {
         pack<float, Width> sum = {};
         for (int split = 0; split < splits; ++split) {
             auto const more = load_pack<Width>(partial + split * size + i);
             for (int k = 0; k < Width; ++k) sum.at[k] += more.at[k];
         }
-        finish(epilogue, bias, i, sum.at);
         pack<T, Width> result;
-        for (int k = 0; k < Width; ++k) put(result.at[k], sum.at[k]);
+        for (int k = 0; k < Width; ++k) result.at[k] = finished(epilogue, sum.at[k], bias.at[k], residual.at[k]);
         store_pack(y + i, result);
     }
 };

@@ -30,7 +30,7 @@ struct batch_norm_state {
     float const* offset = nullptr;
 };
 
-/// Where the backward pass writes. Each pointer may be null: not wanted.
+/// Where the backward pass writes, each pointer null where nothing is wanted, and what it need not read.
 template <class T>
 struct batch_norm_gradients {
     T* dx = nullptr;
@@ -40,6 +40,7 @@ struct batch_norm_gradients {
     float* dscale = nullptr;
     float* doffset = nullptr;
     store parameter_store = store::write;
+    bool no_residual = false;  ///< none was added: where the ReLU let values through, x tells as well as y
 };
 
 /// batch_norm_statistics(device, g, x, mean, variance)

@@ -79,6 +79,7 @@ private:
         s.out = slot_of(result);
         s.saved = saved_[i];
         s.relu = fusion_.relu[i];
+        s.residual = fusion_.relu[i] && second >= 0;
         s.mode = mode;
         if (options_.precision != precision::float32 && plan_.values[i].is_vector() && !plan_.values[o.in0].is_vector() &&
             o.kind != op_kind::global_average_pool && o.kind != op_kind::custom)

@@ -57,6 +57,7 @@ struct schedule_step {
     int d_out = no_slot, d_in0 = no_slot, d_in1 = no_slot;
     bool accumulate0 = false, accumulate1 = false;  ///< add to d_in0, d_in1 instead of writing
     bool relu = false;      ///< a ReLU is fused (fuse.hpp); in1 is then the residual, if any
+    bool residual = false;  ///< batch_norm: there is one; backward, where in1 is not read
     bool trained = false;   ///< its parameters take gradients
     bn mode = bn::moving;   ///< batch_norm
     bool measured = false;  ///< batch_norm: the convolution before it has filled `saved`

@@ -18,7 +18,8 @@ void backward_batch_norm(Device& device, binding const& b, schedule_step const& 
                                      .dresidual_store = store_of(s.accumulate1),
                                      .dscale = trained && o.flag ? b.gradient_of(o, 0) : nullptr,
                                      .doffset = trained && o.flag2 ? b.gradient_of(o, o.flag ? 1 : 0) : nullptr,
-                                     .parameter_store = store_of(b.accumulate)};
+                                     .parameter_store = store_of(b.accumulate),
+                                     .no_residual = !s.residual};
     batch_norm_backward(device, batch_norm_of(b.plan, o, b.batch), state_of(b, o, s), s.mode != bn::moving,
                         static_cast<E const*>(b.at<E>(s.in0)), static_cast<E const*>(s.relu ? b.at<E>(s.out) : nullptr),
                         dy, to);
