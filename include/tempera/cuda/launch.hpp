@@ -39,6 +39,34 @@ inline std::int64_t column_floats(std::int64_t rows, int channels, int count) {
     return column_splits(rows) * channels * count;
 }
 
+/// How blocks share {batch, positions, channels}, `width` elements to a pack.
+inline constexpr int position_threads = 256;
+struct position_splits {
+    int across;              ///< threads of a block along the channels
+    int down;                ///< and along the positions
+    std::int64_t positions;  ///< of a split
+    int count;
+
+    position_splits(int batch, std::int64_t all, int channels, int width) {
+        constexpr std::int64_t enough_blocks = 2048;
+        constexpr int fewest_rounds = 4;
+        int const packs = channels % width == 0 ? channels / width : channels;
+        across = std::clamp(packs, 1, 32);
+        down = position_threads / across;
+        std::int64_t const blocks = std::max<std::int64_t>(1, std::int64_t{batch} * ((packs + across - 1) / across));
+        std::int64_t const most = std::max<std::int64_t>(
+            1, std::min((enough_blocks + blocks - 1) / blocks, all / (fewest_rounds * down)));
+        positions = std::max<std::int64_t>(1, (all + most - 1) / most);
+        count = static_cast<int>(std::max<std::int64_t>(1, (all + positions - 1) / positions));
+    }
+};
+/// Sums over positions of maps of T.
+template <class T>
+std::int64_t position_floats(int batch, std::int64_t positions, int channels) {
+    return std::int64_t{1} * position_splits(batch, positions, channels, 16 / static_cast<int>(sizeof(T))).count *
+           batch * channels;
+}
+
 // --- pointwise.cuh -----------------------------------------------------------------------------------------------------
 template <class T>
 void relu_forward(cudaStream_t stream, std::int64_t n, T const* x, T* y);
@@ -64,9 +92,10 @@ template <class T>
 void copy_channels(cudaStream_t stream, channel_copy const& c, T const* x, T* y, store mode);
 template <class T>
 void gate_forward(cudaStream_t stream, gate_geometry const& g, T const* x, float const* gate, T* y);
+/// scratch: position_floats<T>(g.batch, g.positions, g.channels), where dgate is wanted
 template <class T>
 void gate_backward(cudaStream_t stream, gate_geometry const& g, T const* x, float const* gate, T const* dy, T* dx,
-                   store dx_store, float* dgate, store dgate_store);
+                   store dx_store, float* dgate, store dgate_store, float* scratch);
 template <class T>
 void mask_elements(cudaStream_t stream, std::int64_t n, float const* mask, T const* x, T* y, store mode);
 
@@ -189,9 +218,10 @@ void global_average_pool_backward(cudaStream_t stream, int batch, std::int64_t p
 // --- selective.cuh -----------------------------------------------------------------------------------------------------
 template <class T>
 void selective_merge_forward(cudaStream_t stream, selective_geometry const& g, T const* x, float const* logits, T* y);
+/// scratch: position_floats<T>(g.batch, g.positions, g.filters)
 template <class T>
 void selective_merge_backward(cudaStream_t stream, selective_geometry const& g, T const* x, float const* logits,
-                              T const* dy, T* dx, store dx_store, float* dlogits, store dlogits_store);
+                              T const* dy, T* dx, store dx_store, float* dlogits, store dlogits_store, float* scratch);
 
 // --- losses.cuh, contrastive.cuh -----------------------------------------------------------------------------------------
 /// What a loss tells the host: sums over rows in row order.
