@@ -54,8 +54,8 @@ struct position_splits {
         across = std::clamp(packs, 1, 32);
         down = position_threads / across;
         std::int64_t const blocks = std::max<std::int64_t>(1, std::int64_t{batch} * ((packs + across - 1) / across));
-        std::int64_t const most = std::max<std::int64_t>(
-            1, std::min((enough_blocks + blocks - 1) / blocks, all / (fewest_rounds * down)));
+        std::int64_t const most =
+            std::max<std::int64_t>(1, std::min((enough_blocks + blocks - 1) / blocks, all / (fewest_rounds * down)));
         positions = std::max<std::int64_t>(1, (all + most - 1) / most);
         count = static_cast<int>(std::max<std::int64_t>(1, (all + positions - 1) / positions));
     }
@@ -246,13 +246,24 @@ void count_correct(cudaStream_t stream, int rows, int classes, float const* logi
 inline constexpr int finite_blocks = 256;
 void find_not_finite(cudaStream_t stream, std::int64_t n, float const* x, float* scratch);
 
-/// similarity[i - first, j] holds u_i . u_j for rows first .. first + count - 1 of 2 * pairs. Per row: the log-sum-exp
-/// over j != i, pull = P_i,pos - 1, and the terms of loss_sums (5 per row).
-void contrastive_rows(cudaStream_t stream, contrastive_geometry const& g, int first, int count, float const* similarity,
+/// Embeddings and weights of NT-Xent as halves, see contrastive.cuh.
+inline constexpr int split_parts = 4;  // of a row of embeddings
+inline constexpr float split_scale = 16384;
+/// halves = the rows of h, normalised, scaled and split
+void split_embeddings(cudaStream_t stream, int rows, int channels, float const* h, half* halves, float* inverse_norm);
+/// logits[i - first, j] holds u_i . u_j / temperature for rows first .. first + count - 1 of 2 * pairs. Per row: the
+/// log-sum-exp over j != i, pull = P_i,pos - 1, and the terms of loss_sums (5 per row).
+void contrastive_rows(cudaStream_t stream, contrastive_geometry const& g, int first, int count, float const* logits,
                       float* log_sum_exp, float* pull, float* row_terms);
-/// similarity becomes factor (P - Y + transpose(P - Y)), 0 on the diagonal.
-void contrastive_weights(cudaStream_t stream, contrastive_geometry const& g, int first, int count, float factor,
-                         float const* log_sum_exp, float const* pull, float* similarity);
+/// logits become P - Y + transpose(P - Y), 0 on the diagonal.
+void contrastive_weights(cudaStream_t stream, contrastive_geometry const& g, int first, int count,
+                         float const* log_sum_exp, float const* pull, float* logits);
+/// The same, scaled, each as the two halves (hi, lo / 2).
+void contrastive_split_weights(cudaStream_t stream, contrastive_geometry const& g, int first, int count,
+                               float const* log_sum_exp, float const* pull, float* logits);
+/// The gradient of rows first .. first + count - 1 of h; products[parts][count][2 channels] is overwritten.
+void contrastive_gradient(cudaStream_t stream, contrastive_geometry const& g, int first, int count, int parts,
+                          float* products, half const* halves, float const* inverse_norm, float* dh, store mode);
 /// sums[5] = the terms added up in row order.
 void sum_row_terms(cudaStream_t stream, int rows, float const* row_terms, float* sums);
 
