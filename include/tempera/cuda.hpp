@@ -6,6 +6,7 @@
 #include <tempera/cuda/augmentation.hpp>
 #include <tempera/cuda/batch_norm.hpp>
 #include <tempera/cuda/captured_step.hpp>
+#include <tempera/cuda/contrastive.hpp>
 #include <tempera/cuda/convolution.hpp>
 #include <tempera/cuda/double_buffer.hpp>
 #include <tempera/cuda/gpu.hpp>

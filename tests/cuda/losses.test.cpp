@@ -205,6 +205,71 @@ TEST_CASE("gpu losses: nt_xent gives the reference's values and gradients, whate
     }
 }
 
+TEST_CASE("gpu losses: nt_xent against its definition, with packs and without, whatever gpu::tf32 says") {
+    emulation::with const machine(lab::any_order());
+    bool const normalize = GENERATE(true, false);
+    auto const [pairs, channels, temperature] =
+        GENERATE(std::tuple(1, 1, 0.5F), std::tuple(7, 5, 0.1F), std::tuple(32, 24, 1.0F), std::tuple(260, 16, 0.05F),
+                 std::tuple(514, 8, 0.1F));
+    gpu device{.tf32 = true};
+    device.context.tile_bytes = 100 * 8 * pairs;  // several tiles, the last one smaller
+    auto const rows = static_cast<std::size_t>(2 * pairs);
+    auto const width = static_cast<std::size_t>(channels);
+    auto values = lab::random_values<float>(2 * pairs * channels, 1);
+    for (std::size_t i = 0; i < rows / 2 * width; ++i)  // views of one image are alike
+        values[rows / 2 * width + i] = 0.75F * values[i] + 0.25F * values[rows / 2 * width + i];
+    auto const h = lab::exact(values);
+    contrastive_geometry const g{.pairs = pairs, .channels = channels, .temperature = temperature, .normalize = normalize};
+
+    std::vector<double> u = h;
+    std::vector<double> length(rows, 1.0);
+    for (std::size_t i = 0; normalize && i < rows; ++i) {
+        double squares = 0;
+        for (std::size_t c = 0; c < width; ++c) squares += h[i * width + c] * h[i * width + c];
+        length[i] = std::sqrt(squares);
+        for (std::size_t c = 0; c < width; ++c) u[i * width + c] /= length[i];
+    }
+    double const tau = static_cast<double>(temperature);
+    double loss = 0;
+    double entropy = 0;
+    std::vector<double> du(u.size());
+    for (std::size_t i = 0; i < rows; ++i) {
+        std::vector<double> s(rows);
+        for (std::size_t j = 0; j < rows; ++j)
+            for (std::size_t c = 0; c < width; ++c) s[j] += u[i * width + c] * u[j * width + c] / tau;
+        s[i] = -1e9;  // as the authors leave a row out
+        auto const p = probabilities(s.data(), 2 * pairs, 1);
+        std::size_t const positive = (i + rows / 2) % rows;
+        loss -= std::log(p[positive]) / pairs;
+        for (std::size_t j = 0; j < rows; ++j)
+            for (std::size_t c = 0; c < width; ++c) {
+                double const slope = (p[j] - (j == positive ? 1 : 0)) / pairs / tau;
+                du[i * width + c] += slope * u[j * width + c];
+                du[j * width + c] += slope * u[i * width + c];
+            }
+        if (i >= rows / 2) continue;
+        for (double const q : probabilities(s.data() + pairs, pairs, 1)) entropy -= q > 0 ? q * std::log(q) / pairs : 0;
+    }
+    std::vector<double> dh = du;
+    for (std::size_t i = 0; normalize && i < rows; ++i) {
+        double along = 0;
+        for (std::size_t c = 0; c < width; ++c) along += u[i * width + c] * du[i * width + c];
+        for (std::size_t c = 0; c < width; ++c)
+            dh[i * width + c] = (du[i * width + c] - u[i * width + c] * along) / length[i];
+    }
+    auto h_memory = lab::on_device(device, values);
+    buffer<float> gradient(device, static_cast<std::int64_t>(values.size()));
+    auto const found = contrastive_cross_entropy(device, g, h_memory.data(), 1, gradient.data(), store::write);
+    CHECK(std::abs(static_cast<double>(found.loss) - loss) < 2e-6 * std::max(1.0, loss));
+    CHECK(std::abs(static_cast<double>(found.entropy) - entropy) < 2e-6 * std::max(1.0, entropy));
+    if (pairs > 1) CHECK(lab::difference(lab::from_device(device, gradient), dh) < 1e-5);
+}
+
+TEST_CASE("gpu losses: nt_xent of 65,536 pairs in 256 MiB of scratch memory") {
+    cuda_kernels::contrastive_scratch const places({.pairs = 65536, .channels = 128}, 64, 256);
+    CHECK(places.size * 4 <= std::int64_t{256} << 20);
+}
+
 TEST_CASE("gpu losses: the k largest logits, ties by index") {
     gpu device;
     auto logits = lab::on_device(device, std::vector<float>{1, 3, 3, 0, 5, 5, 5, 5, 4, 3, 2, 1});

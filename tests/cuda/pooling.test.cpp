@@ -199,48 +199,71 @@ TEMPLATE_TEST_CASE("gpu selective merge: forward and backward", "", float, bf16,
     emulation::with const machine(lab::any_order());
     gpu device;
     store const mode = GENERATE(store::write, store::accumulate);
-    selective_geometry const g{.batch = 2, .positions = 5, .filters = 3};
-    auto const x = lab::random_values<TestType>(60, 1);
-    auto logits = lab::random_values<float>(12, 2);
+    auto const [batch, positions, filters, shift] =
+        GENERATE(std::tuple(2, 5, 3, 0), std::tuple(1, 1, 1, 0), std::tuple(2, 700, 24, 0), std::tuple(2, 700, 24, 1),
+                 std::tuple(1, 9, 264, 0), std::tuple(3, 0, 8, 0));
+    selective_geometry const g{.batch = batch, .positions = positions, .filters = filters};
+    auto const width = static_cast<std::size_t>(filters);
+    int const size = batch * positions * filters;
+    auto const x = lab::random_values<TestType>(2 * size + shift, 1);
+    auto logits = lab::random_values<float>(2 * batch * filters, 2);
     for (auto& v : logits) v *= 3;
     logits[0] = 200;  // exp of the difference overflows
-    auto const dy = lab::random_values<TestType>(30, 3);
-    auto const old = lab::random_values<TestType>(60, 4);
-    auto const old_logits = lab::random_values<float>(12, 5);
+    auto const dy = lab::random_values<TestType>(size + shift, 3);
+    auto const old = lab::random_values<TestType>(2 * size + shift, 4);
+    auto const old_logits = lab::random_values<float>(2 * batch * filters, 5);
     auto const xs = lab::exact(x);
     auto const dys = lab::exact(dy);
-    std::vector<double> y(30);
-    auto dx = mode == store::write ? std::vector<double>(60) : lab::exact(old);
-    auto dlogits = mode == store::write ? std::vector<double>(12) : lab::exact(old_logits);
-    for (std::size_t n = 0; n < 2; ++n)
-        for (std::size_t f = 0; f < 3; ++f) {
-            double const l0 = static_cast<double>(logits[n * 6 + f]);
-            double const l1 = static_cast<double>(logits[n * 6 + 3 + f]);
+    auto const from = static_cast<std::size_t>(shift);
+    auto y = std::vector<double>(dy.size());
+    auto dx = lab::exact(old);
+    if (mode == store::write) std::fill(dx.begin() + shift, dx.end(), 0.0);
+    auto dlogits = mode == store::write ? std::vector<double>(logits.size()) : lab::exact(old_logits);
+    for (std::size_t n = 0; n < static_cast<std::size_t>(batch); ++n)
+        for (std::size_t f = 0; f < width; ++f) {
+            std::size_t const of[2] = {n * 2 * width + f, (n * 2 + 1) * width + f};
+            double const l0 = static_cast<double>(logits[of[0]]);
+            double const l1 = static_cast<double>(logits[of[1]]);
             double const largest = std::max(l0, l1);
             double const a[2] = {std::exp(l0 - largest) / (std::exp(l0 - largest) + std::exp(l1 - largest)),
                                  std::exp(l1 - largest) / (std::exp(l0 - largest) + std::exp(l1 - largest))};
             double da[2] = {0, 0};
-            for (std::size_t p = 0; p < 5; ++p) {
-                std::size_t const row = n * 5 + p;
+            for (std::size_t p = 0; p < static_cast<std::size_t>(positions); ++p) {
+                std::size_t const row = n * static_cast<std::size_t>(positions) + p;
                 for (std::size_t k = 0; k < 2; ++k) {
-                    y[row * 3 + f] += a[k] * xs[row * 6 + k * 3 + f];
-                    dx[row * 6 + k * 3 + f] += a[k] * dys[row * 3 + f];
-                    da[k] += dys[row * 3 + f] * xs[row * 6 + k * 3 + f];
+                    std::size_t const in = from + (row * 2 + k) * width + f;
+                    std::size_t const out = from + row * width + f;
+                    y[out] += a[k] * xs[in];
+                    dx[in] += a[k] * dys[out];
+                    da[k] += dys[out] * xs[in];
                 }
             }
             for (std::size_t k = 0; k < 2; ++k)  // softmax: dl_k = a_k (da_k - sum_i a_i da_i)
-                dlogits[n * 6 + k * 3 + f] += a[k] * (da[k] - a[0] * da[0] - a[1] * da[1]);
+                dlogits[of[k]] += a[k] * (da[k] - a[0] * da[0] - a[1] * da[1]);
         }
     auto x_memory = lab::on_device(device, x);
     auto logits_memory = lab::on_device(device, logits);
     auto dy_memory = lab::on_device(device, dy);
     auto dx_memory = lab::on_device(device, old);
     auto dlogits_memory = lab::on_device(device, old_logits);
-    buffer<TestType> y_memory(device, 30);
-    selective_merge_forward(device, g, x_memory.data(), logits_memory.data(), y_memory.data());
-    selective_merge_backward(device, g, x_memory.data(), logits_memory.data(), dy_memory.data(), dx_memory.data(), mode,
-                             dlogits_memory.data(), mode);
+    auto y_memory = lab::on_device(device, std::vector<TestType>(dy.size()));
+    selective_merge_forward(device, g, x_memory.data() + shift, logits_memory.data(), y_memory.data() + shift);
+    selective_merge_backward(device, g, x_memory.data() + shift, logits_memory.data(), dy_memory.data() + shift,
+                             dx_memory.data() + shift, mode, dlogits_memory.data(), mode);
     CHECK(lab::difference(lab::from_device(device, y_memory), y) < lab::tolerance<TestType>);
     CHECK(lab::difference(lab::from_device(device, dx_memory), dx) < lab::tolerance<TestType>);
     CHECK(lab::difference(lab::from_device(device, dlogits_memory), dlogits) < 4 * lab::tolerance<float>);
+
+    // without the gradient of x, and without that of the logits
+    auto const found = lab::from_device(device, dlogits_memory);
+    auto again = lab::on_device(device, old_logits);
+    TestType* const no_maps = nullptr;
+    float* const no_logits = nullptr;
+    selective_merge_backward(device, g, x_memory.data() + shift, logits_memory.data(), dy_memory.data() + shift, no_maps,
+                             mode, again.data(), mode);
+    CHECK(lab::from_device(device, again) == found);
+    auto maps = lab::on_device(device, old);
+    selective_merge_backward(device, g, x_memory.data() + shift, logits_memory.data(), dy_memory.data() + shift,
+                             maps.data() + shift, mode, no_logits, mode);
+    CHECK(lab::from_device(device, maps) == lab::from_device(device, dx_memory));
 }

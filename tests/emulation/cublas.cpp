@@ -45,6 +45,8 @@ matrix read(cudaDataType_t type, void const* data, int rows, int columns, int st
     return {};
 }
 
+std::ptrdiff_t bytes_of(cudaDataType_t type) { return type == CUDA_R_32F ? 4 : 2; }
+
 template <class T>
 void write(void* data, matrix const& values, int stride) {
     for (int j = 0; j < values.cols(); ++j)
@@ -124,5 +126,21 @@ cublasStatus_t cublasGemmEx(cublasHandle_t handle, cublasOperation_t transa, cub
                               case CUDA_R_16BF: write<tempera::bf16>(c, product, ldc); break;
                           }
                       });
+    return CUBLAS_STATUS_SUCCESS;
+}
+
+cublasStatus_t cublasGemmStridedBatchedEx(cublasHandle_t handle, cublasOperation_t transa, cublasOperation_t transb,
+                                          int m, int n, int k, void const* alpha, void const* a, cudaDataType_t a_type,
+                                          int lda, long long a_stride, void const* b, cudaDataType_t b_type, int ldb,
+                                          long long b_stride, void const* beta, void* c, cudaDataType_t c_type, int ldc,
+                                          long long c_stride, int count, cublasComputeType_t compute,
+                                          cublasGemmAlgo_t algorithm) {
+    for (std::ptrdiff_t i = 0; i < count; ++i) {
+        auto const status = cublasGemmEx(
+            handle, transa, transb, m, n, k, alpha, static_cast<char const*>(a) + i * a_stride * bytes_of(a_type), a_type,
+            lda, static_cast<char const*>(b) + i * b_stride * bytes_of(b_type), b_type, ldb, beta,
+            static_cast<char*>(c) + i * c_stride * bytes_of(c_type), c_type, ldc, compute, algorithm);
+        if (status != CUBLAS_STATUS_SUCCESS) return status;
+    }
     return CUBLAS_STATUS_SUCCESS;
 }

@@ -25,3 +25,9 @@ cublasStatus_t cublasGemmEx(cublasHandle_t handle, cublasOperation_t transa, cub
                             int k, void const* alpha, void const* a, cudaDataType_t a_type, int lda, void const* b,
                             cudaDataType_t b_type, int ldb, void const* beta, void* c, cudaDataType_t c_type, int ldc,
                             cublasComputeType_t compute, cublasGemmAlgo_t algorithm);
+cublasStatus_t cublasGemmStridedBatchedEx(cublasHandle_t handle, cublasOperation_t transa, cublasOperation_t transb,
+                                          int m, int n, int k, void const* alpha, void const* a, cudaDataType_t a_type,
+                                          int lda, long long a_stride, void const* b, cudaDataType_t b_type, int ldb,
+                                          long long b_stride, void const* beta, void* c, cudaDataType_t c_type, int ldc,
+                                          long long c_stride, int count, cublasComputeType_t compute,
+                                          cublasGemmAlgo_t algorithm);

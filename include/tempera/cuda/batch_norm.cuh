@@ -81,9 +81,6 @@ struct normalisation {
     __device__ float operator()(int k, float x) const { return fmaf(gain.at[k], x - mean.at[k], offset.at[k]); }
 };
 
-/// NaN stays.
-__device__ inline float rectified(float x) { return x > 0 || x != x ? x : 0; }
-
 template <class T, bool Residual>
 struct batch_norm_apply_work {
     static constexpr int ahead = Residual ? 2 : 4;

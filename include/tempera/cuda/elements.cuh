@@ -40,6 +40,9 @@ __device__ void put(T& target, float x, store mode) {
     put(target, mode == store::accumulate ? as_float(target) + x : x);
 }
 
+/// ReLU; NaN stays.
+__device__ inline float rectified(float x) { return x > 0 || x != x ? x : 0; }
+
 /// Neighbouring elements that are loaded and stored at once.
 template <class T, int Width>
 struct alignas(sizeof(T) * Width) pack {

@@ -30,7 +30,7 @@ template <class T>
 __device__ T finished(convolution_epilogue<T> const& e, float sum, float bias, T residual) {
     float const v = sum + bias + as_float(residual);
     T y;
-    put(y, !e.relu || v > 0 || v != v ? v : 0);
+    put(y, e.relu ? rectified(v) : v);
     return y;
 }
 

@@ -36,10 +36,11 @@ template auto tensor_launchers_for<half>();
 /// Launchers of float32 alone.
 auto launchers_for_float32() {
     return std::make_tuple(&drop_block_mask, &batch_norm_moving, &softmax_cross_entropy, &distillation_term,
-                           &count_correct, &find_not_finite, &contrastive_rows, &contrastive_weights, &sum_row_terms,
-                           &apply_lars, &apply_sgd, &apply_adam, &apply_ema, &add_to_tally,
-                           &store_value<replay_numbers>, &store_value<loss_tally>, &store_value<scale_numbers>,
-                           &scale_by, &note_not_finite, &adjust_scale, &distort);
+                           &count_correct, &find_not_finite, &split_embeddings, &contrastive_rows, &contrastive_weights,
+                           &contrastive_split_weights, &contrastive_gradient, &sum_row_terms, &apply_lars, &apply_sgd,
+                           &apply_adam, &apply_ema, &add_to_tally, &store_value<replay_numbers>,
+                           &store_value<loss_tally>, &store_value<scale_numbers>, &scale_by, &note_not_finite,
+                           &adjust_scale, &distort);
 }
 
 }  // namespace tempera::cuda_kernels

@@ -43,6 +43,34 @@ inline std::int64_t column_floats(std::int64_t rows, int channels, int count) {
     return column_splits(rows, channels) * channels * count;
 }
 
+/// How blocks share {batch, positions, channels}, `width` elements to a pack.
+inline constexpr int position_threads = 256;
+struct position_splits {
+    int across;              ///< threads of a block along the channels
+    int down;                ///< and along the positions
+    std::int64_t positions;  ///< of a split
+    int count;
+
+    position_splits(int batch, std::int64_t all, int channels, int width) {
+        constexpr std::int64_t enough_blocks = 2048;
+        constexpr int fewest_rounds = 4;
+        int const packs = channels % width == 0 ? channels / width : channels;
+        across = std::clamp(packs, 1, 32);
+        down = position_threads / across;
+        std::int64_t const blocks = std::max<std::int64_t>(1, std::int64_t{batch} * ((packs + across - 1) / across));
+        std::int64_t const most =
+            std::max<std::int64_t>(1, std::min((enough_blocks + blocks - 1) / blocks, all / (fewest_rounds * down)));
+        positions = std::max<std::int64_t>(1, (all + most - 1) / most);
+        count = static_cast<int>(std::max<std::int64_t>(1, (all + positions - 1) / positions));
+    }
+};
+/// Sums over positions of maps of T.
+template <class T>
+std::int64_t position_floats(int batch, std::int64_t positions, int channels) {
+    return std::int64_t{1} * position_splits(batch, positions, channels, 16 / static_cast<int>(sizeof(T))).count *
+           batch * channels;
+}
+
 // --- pointwise.cuh -----------------------------------------------------------------------------------------------------
 template <class T>
 void relu_forward(cudaStream_t stream, std::int64_t n, T const* x, T* y);
@@ -68,9 +96,10 @@ template <class T>
 void copy_channels(cudaStream_t stream, channel_copy const& c, T const* x, T* y, store mode);
 template <class T>
 void gate_forward(cudaStream_t stream, gate_geometry const& g, T const* x, float const* gate, T* y);
+/// scratch: position_floats<T>(g.batch, g.positions, g.channels), where dgate is wanted
 template <class T>
 void gate_backward(cudaStream_t stream, gate_geometry const& g, T const* x, float const* gate, T const* dy, T* dx,
-                   store dx_store, float* dgate, store dgate_store);
+                   store dx_store, float* dgate, store dgate_store, float* scratch);
 template <class T>
 void mask_elements(cudaStream_t stream, std::int64_t n, float const* mask, T const* x, T* y, store mode);
 
@@ -232,9 +261,10 @@ void global_average_pool_backward(cudaStream_t stream, int batch, std::int64_t p
 // --- selective.cuh -----------------------------------------------------------------------------------------------------
 template <class T>
 void selective_merge_forward(cudaStream_t stream, selective_geometry const& g, T const* x, float const* logits, T* y);
+/// scratch: position_floats<T>(g.batch, g.positions, g.filters)
 template <class T>
 void selective_merge_backward(cudaStream_t stream, selective_geometry const& g, T const* x, float const* logits,
-                              T const* dy, T* dx, store dx_store, float* dlogits, store dlogits_store);
+                              T const* dy, T* dx, store dx_store, float* dlogits, store dlogits_store, float* scratch);
 
 // --- losses.cuh, contrastive.cuh -----------------------------------------------------------------------------------------
 /// What a loss tells the host: sums over rows in row order.
@@ -259,13 +289,24 @@ void count_correct(cudaStream_t stream, int rows, int classes, float const* logi
 inline constexpr int finite_blocks = 256;
 void find_not_finite(cudaStream_t stream, std::int64_t n, float const* x, float* scratch);
 
-/// similarity[i - first, j] holds u_i . u_j for rows first .. first + count - 1 of 2 * pairs. Per row: the log-sum-exp
-/// over j != i, pull = P_i,pos - 1, and the terms of loss_sums (5 per row).
-void contrastive_rows(cudaStream_t stream, contrastive_geometry const& g, int first, int count, float const* similarity,
+/// Embeddings and weights of NT-Xent as halves, see contrastive.cuh.
+inline constexpr int split_parts = 4;  // of a row of embeddings
+inline constexpr float split_scale = 16384;
+/// halves = the rows of h, normalised, scaled and split
+void split_embeddings(cudaStream_t stream, int rows, int channels, float const* h, half* halves, float* inverse_norm);
+/// logits[i - first, j] holds u_i . u_j / temperature for rows first .. first + count - 1 of 2 * pairs. Per row: the
+/// log-sum-exp over j != i, pull = P_i,pos - 1, and the terms of loss_sums (5 per row).
+void contrastive_rows(cudaStream_t stream, contrastive_geometry const& g, int first, int count, float const* logits,
                       float* log_sum_exp, float* pull, float* row_terms);
-/// similarity becomes factor (P - Y + transpose(P - Y)), 0 on the diagonal.
-void contrastive_weights(cudaStream_t stream, contrastive_geometry const& g, int first, int count, float factor,
-                         float const* log_sum_exp, float const* pull, float* similarity);
+/// logits become P - Y + transpose(P - Y), 0 on the diagonal.
+void contrastive_weights(cudaStream_t stream, contrastive_geometry const& g, int first, int count,
+                         float const* log_sum_exp, float const* pull, float* logits);
+/// The same, scaled, each as the two halves (hi, lo / 2).
+void contrastive_split_weights(cudaStream_t stream, contrastive_geometry const& g, int first, int count,
+                               float const* log_sum_exp, float const* pull, float* logits);
+/// The gradient of rows first .. first + count - 1 of h; products[parts][count][2 channels] is overwritten.
+void contrastive_gradient(cudaStream_t stream, contrastive_geometry const& g, int first, int count, int parts,
+                          float* products, half const* halves, float const* inverse_norm, float* dh, store mode);
 /// sums[5] = the terms added up in row order.
 void sum_row_terms(cudaStream_t stream, int rows, float const* row_terms, float* sums);
 

@@ -22,7 +22,8 @@ struct softmax_row {
 
     __device__ softmax_row(float const* z, int classes, float temperature_) : temperature(temperature_) {
         largest = -INFINITY;
-        for (int c = thread_index(); c < classes; c += row_threads) largest = larger_float{}(largest, z[c] / temperature);
+        for (int c = thread_index(); c < classes; c += row_threads)
+            largest = larger_float{}(largest, z[c] / temperature);
         largest = block_max(largest);
         sum = 0;
         for (int c = thread_index(); c < classes; c += row_threads) sum += expf(above(z[c]));
@@ -87,18 +88,16 @@ static __global__ void cross_entropy_gradient(int classes, float const* logits, 
     }
 }
 
-/// sums[k] = sum over rows of terms[row][k], one block.
+/// sums[k] = sum over rows of terms[row][k], a block each.
 static __global__ void sum_row_terms_kernel(int rows, float const* terms, float* sums) {
-    for (int k = 0; k < terms_per_row; ++k) {
-        float sum = 0;
-        for (int row = thread_index(); row < rows; row += row_threads)
-            sum += terms[std::int64_t{row} * terms_per_row + k];
-        sum = block_sum(sum);
-        if (threadIdx.x == 0) sums[k] = sum;
-    }
+    auto const k = static_cast<int>(blockIdx.x);
+    float sum = 0;
+    for (int row = thread_index(); row < rows; row += row_threads) sum += terms[std::int64_t{row} * terms_per_row + k];
+    sum = block_sum(sum);
+    if (threadIdx.x == 0) sums[k] = sum;
 }
 inline void sum_row_terms(cudaStream_t stream, int rows, float const* row_terms, float* sums) {
-    launch(sum_row_terms_kernel, dim3(1), dim3(row_threads), stream, rows, row_terms, sums);
+    launch(sum_row_terms_kernel, dim3(terms_per_row), dim3(row_threads), stream, rows, row_terms, sums);
 }
 
 inline void softmax_cross_entropy(cudaStream_t stream, int rows, int classes, float const* logits,
@@ -126,8 +125,7 @@ static __global__ void distillation_rows(distillation_geometry g, float const* s
         float const p_t = row_t.probability(t[c]);
         cross += p_t * row_s.above(s[c]);
         if (t[c] / g.temperature >= row_t.largest) favourite = fminf(favourite, static_cast<float>(c));
-        if (dstudent != nullptr)
-            put(dstudent[std::int64_t{blockIdx.x} * g.classes + c], factor * (p_s - p_t), mode);
+        if (dstudent != nullptr) put(dstudent[std::int64_t{blockIdx.x} * g.classes + c], factor * (p_s - p_t), mode);
     }
     cross = block_sum(cross);
     float const entropy = row_s.entropy(s, g.classes);

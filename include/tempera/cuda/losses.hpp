@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-// Catalogue: the losses on the device (formulas in device/losses.hpp). Values come back to the host: these functions
-// wait for the stream, but not in a captured step, whose losses add to its tally.
+// Catalogue: the losses on the device (formulas in device/losses.hpp), NT-Xent in contrastive.hpp. Values come back to
+// the host: these functions wait for the stream, but not in a captured step, whose losses add to its tally.
 
-#include <algorithm>
 #include <cstdint>
 
+#include <tempera/cuda/gpu.hpp>
 #include <tempera/cuda/launch.hpp>
-#include <tempera/cuda/matmul.hpp>
 
 namespace tempera::cuda_kernels {
 
@@ -72,60 +71,6 @@ inline loss_value distillation_cross_entropy(gpu& device, distillation_geometry 
         value.loss += (1 - g.alpha) * labeled.loss;
     }
     return value;
-}
-
-/// Needs scratch memory for two copies of h and a tile of rows of 2N similarities (context.tile_bytes, at least one row).
-inline loss_value contrastive_cross_entropy(gpu& device, contrastive_geometry const& g, float const* h, float weight,
-                                            float* dh, store mode) {
-    if (g.pairs == 0) return {};
-    int const rows = 2 * g.pairs;
-    std::int64_t const row_bytes = std::int64_t{4} * rows;
-    auto const tile_rows = static_cast<int>(std::clamp<std::int64_t>(device.context.tile_bytes / row_bytes, 1, rows));
-    std::int64_t const size = std::int64_t{rows} * g.channels;
-
-    float* const scratch = device.context.float_scratch(cuda_kernels::loss_floats(rows) + 3 * rows + 2 * size +
-                                                        std::int64_t{tile_rows} * rows);
-    float* const terms = scratch + 8;
-    float* const log_sums = terms + std::int64_t{5} * rows;
-    float* const pull = log_sums + rows;
-    float* const inverse = pull + rows;
-    float* const normalized = inverse + rows;
-    float* const du = normalized + size;
-    float* const tile = du + size;
-
-    cudaStream_t const stream = device.context.stream();
-    float const* u = h;
-    if (g.normalize) {
-        cuda_kernels::l2_normalize_forward(stream, rows, g.channels, h, normalized, inverse);
-        u = normalized;
-    }
-    auto const each_tile = [&](auto const& function) {
-        for (int first = 0; first < rows; first += tile_rows) {
-            int const count = std::min(tile_rows, rows - first);
-            matmul_geometry const tile_product{.m = count, .n = rows, .k = g.channels, .transpose_b = true};
-            cuda_kernels::multiply_matrices(device, tile_product, u + std::int64_t{first} * g.channels, u, tile,
-                                            store::write, cuda_kernels::product::exact);
-            function(first, count);
-        }
-    };
-    each_tile([&](int first, int count) {
-        cuda_kernels::contrastive_rows(stream, g, first, count, tile, log_sums, pull, terms);
-    });
-    cuda_kernels::sum_row_terms(stream, rows, terms, scratch);
-    if (dh != nullptr) {
-        float const factor = weight / (static_cast<float>(g.pairs) * g.temperature);
-        each_tile([&](int first, int count) {
-            cuda_kernels::contrastive_weights(stream, g, first, count, factor, log_sums, pull, tile);
-            matmul_geometry const tile_product{.m = count, .n = g.channels, .k = rows};
-            float* const to = (g.normalize ? du : dh) + std::int64_t{first} * g.channels;
-            cuda_kernels::multiply_matrices(device, tile_product, static_cast<float const*>(tile), u, to,
-                                            g.normalize ? store::write : mode, cuda_kernels::product::exact);
-        });
-        if (g.normalize)
-            cuda_kernels::l2_normalize_backward(stream, rows, g.channels, u, inverse, static_cast<float const*>(du), dh,
-                                                mode);
-    }
-    return cuda_kernels::deliver(device, "contrastive_cross_entropy", 0, scratch, static_cast<float>(g.pairs), weight);
 }
 
 inline std::int64_t count_correct(gpu& device, int rows, int classes, float const* logits, std::int32_t const* labels,

@@ -1,206 +1,187 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-// Kernels of device/pointwise.hpp: one thread per element, or per channel of a sample where a map is summed.
+// Kernels of device/pointwise.hpp: element by element, or by the channels of a sample.
 
-#include <tempera/cuda/each.cuh>
+#include <tempera/cuda/along_positions.cuh>
+#include <tempera/cuda/elementwise.cuh>
 #include <tempera/cuda/launch.hpp>
 
 namespace tempera::cuda_kernels {
 
-template <class T>
-struct relu_forward_at {
-    T const* x;
-    T* y;
-    __device__ void operator()(std::int64_t i) const {
-        float const v = as_float(x[i]);
-        put(y[i], v > 0 || v != v ? v : 0);
-    }
+struct rectify {
+    __device__ float operator()(float x) const { return rectified(x); }
 };
 template <class T>
 void relu_forward(cudaStream_t stream, std::int64_t n, T const* x, T* y) {
-    each(stream, n, relu_forward_at<T>{x, y});
+    elementwise(stream, n, rectify{}, store::write, y, x);
 }
-
-template <class T>
-struct relu_backward_at {
-    T const* y;
-    T const* dy;
-    T* dx;
-    store mode;
-    __device__ void operator()(std::int64_t i) const { put(dx[i], as_float(y[i]) > 0 ? as_float(dy[i]) : 0, mode); }
+struct where_positive {
+    __device__ float operator()(float y, float dy) const { return y > 0 ? dy : 0; }
 };
 template <class T>
 void relu_backward(cudaStream_t stream, std::int64_t n, T const* y, T const* dy, T* dx, store mode) {
-    each(stream, n, relu_backward_at<T>{y, dy, dx, mode});
+    elementwise(stream, n, where_positive{}, mode, dx, y, dy);
 }
 
-template <class T>
-struct sigmoid_forward_at {
-    T const* x;
-    T* y;
-    __device__ void operator()(std::int64_t i) const { put(y[i], 1 / (1 + expf(-as_float(x[i])))); }
+struct logistic {
+    __device__ float operator()(float x) const { return 1 / (1 + expf(-x)); }
 };
 template <class T>
 void sigmoid_forward(cudaStream_t stream, std::int64_t n, T const* x, T* y) {
-    each(stream, n, sigmoid_forward_at<T>{x, y});
+    elementwise(stream, n, logistic{}, store::write, y, x);
 }
-
-template <class T>
-struct sigmoid_backward_at {
-    T const* y;
-    T const* dy;
-    T* dx;
-    store mode;
-    __device__ void operator()(std::int64_t i) const {
-        float const v = as_float(y[i]);
-        put(dx[i], as_float(dy[i]) * v * (1 - v), mode);
-    }
+struct logistic_gradient {
+    __device__ float operator()(float y, float dy) const { return dy * y * (1 - y); }
 };
 template <class T>
 void sigmoid_backward(cudaStream_t stream, std::int64_t n, T const* y, T const* dy, T* dx, store mode) {
-    each(stream, n, sigmoid_backward_at<T>{y, dy, dx, mode});
+    elementwise(stream, n, logistic_gradient{}, mode, dx, y, dy);
 }
 
-template <class T>
-struct add_at {
-    T const* a;
-    T const* b;
-    T* y;
-    __device__ void operator()(std::int64_t i) const { put(y[i], as_float(a[i]) + as_float(b[i])); }
+struct sum_of_two {
+    __device__ float operator()(float a, float b) const { return a + b; }
 };
 template <class T>
 void add_forward(cudaStream_t stream, std::int64_t n, T const* a, T const* b, T* y) {
-    each(stream, n, add_at<T>{a, b, y});
+    elementwise(stream, n, sum_of_two{}, store::write, y, a, b);
 }
 
-template <class T>
-struct multiply_at {
-    T const* a;
-    T const* b;
-    T* y;
-    store mode;
-    __device__ void operator()(std::int64_t i) const { put(y[i], as_float(a[i]) * as_float(b[i]), mode); }
+struct product_of_two {
+    __device__ float operator()(float a, float b) const { return a * b; }
 };
 template <class T>
 void multiply(cudaStream_t stream, std::int64_t n, T const* a, T const* b, T* y, store mode) {
-    each(stream, n, multiply_at<T>{a, b, y, mode});
+    elementwise(stream, n, product_of_two{}, mode, y, a, b);
+}
+template <class T>
+void mask_elements(cudaStream_t stream, std::int64_t n, float const* mask, T const* x, T* y, store mode) {
+    elementwise(stream, n, product_of_two{}, mode, y, mask, x);
 }
 
-template <class T>
-struct copy_at {
-    T const* x;
-    T* y;
-    store mode;
-    __device__ void operator()(std::int64_t i) const { put(y[i], as_float(x[i]), mode); }
+struct same {
+    __device__ float operator()(float x) const { return x; }
 };
 template <class T>
 void copy(cudaStream_t stream, std::int64_t n, T const* x, T* y, store mode) {
-    each(stream, n, copy_at<T>{x, y, mode});
+    elementwise(stream, n, same{}, mode, y, x);
+}
+template <class From, class To>
+void convert(cudaStream_t stream, std::int64_t n, From const* x, To* y) {
+    elementwise(stream, n, same{}, store::write, y, x);
 }
 
-template <class T>
-struct fill_at {
+struct constant {
     float value;
-    T* y;
-    __device__ void operator()(std::int64_t i) const { put(y[i], value); }
+    __device__ float operator()() const { return value; }
 };
 template <class T>
 void fill(cudaStream_t stream, std::int64_t n, float value, T* y) {
-    each(stream, n, fill_at<T>{value, y});
+    elementwise(stream, n, constant{value}, store::write, y);
 }
 
-template <class T>
-struct scale_at {
+struct multiple {
     float factor;
-    T* y;
-    __device__ void operator()(std::int64_t i) const { put(y[i], factor * as_float(y[i])); }
+    __device__ float operator()(float x) const { return factor * x; }
 };
 template <class T>
 void scale(cudaStream_t stream, std::int64_t n, float factor, T* y) {
-    each(stream, n, scale_at<T>{factor, y});
+    elementwise(stream, n, multiple{factor}, store::write, y, static_cast<T const*>(y));
 }
 
-template <class From, class To>
-struct convert_at {
-    From const* x;
-    To* y;
-    __device__ void operator()(std::int64_t i) const { put(y[i], as_float(x[i])); }
-};
-template <class From, class To>
-void convert(cudaStream_t stream, std::int64_t n, From const* x, To* y) {
-    each(stream, n, convert_at<From, To>{x, y});
-}
-
+/// x and y begin with the first channel that is copied.
 template <class T>
-struct copy_channels_at {
-    channel_copy c;
+struct copy_channels_work {
+    static constexpr bool sums = false;
+    int source_channels;
+    int target_channels;
     T const* x;
     T* y;
     store mode;
-    __device__ void operator()(std::int64_t i) const {
-        std::int64_t const row = i / c.count;
-        std::int64_t const k = i % c.count;
-        put(y[row * c.target_channels + c.target_begin + k],
-            as_float(x[row * c.source_channels + c.source_begin + k]), mode);
+
+    struct none {};
+    template <int Width>
+    __device__ none factors(int, int) const {
+        return {};
+    }
+    template <int Width>
+    __device__ void operator()(std::int64_t row, int c, none, float (&)[Width]) const {
+        put_pack<same, T, Width, T>(same{}, mode, y + row * target_channels + c,
+                                    load_pack<Width>(x + row * source_channels + c));
     }
 };
 template <class T>
 void copy_channels(cudaStream_t stream, channel_copy const& c, T const* x, T* y, store mode) {
-    each(stream, c.rows * c.count, copy_channels_at<T>{c, x, y, mode});
+    x += c.source_begin;
+    y += c.target_begin;
+    // where the second rows begin: packs need every row aligned
+    along_positions<T>(stream, 1, c.rows, c.count,
+                       copy_channels_work<T>{c.source_channels, c.target_channels, x, y, mode},
+                       {x, y, x + c.source_channels, y + c.target_channels});
 }
 
+/// y (+)= x gate.
 template <class T>
-struct gate_forward_at {
-    gate_geometry g;
+struct gate_forward_work {
+    static constexpr bool sums = false;
+    int channels;
     T const* x;
     float const* gate;
     T* y;
     store mode;
-    __device__ void operator()(std::int64_t i) const {
-        std::int64_t const sample = i / (g.positions * g.channels);
-        put(y[i], as_float(x[i]) * gate[sample * g.channels + i % g.channels], mode);
+
+    template <int Width>
+    __device__ pack<float, Width> factors(int sample, int c) const {
+        pack<float, Width> of_channels;
+        for (int k = 0; k < Width; ++k) of_channels.at[k] = gate[std::int64_t{sample} * channels + c + k];
+        return of_channels;
+    }
+    template <int Width>
+    __device__ void operator()(std::int64_t row, int c, pack<float, Width> const& factors, float (&)[Width]) const {
+        std::int64_t const i = row * channels + c;
+        put_pack<product_of_two, T, Width, float, T>(product_of_two{}, mode, y + i, factors, load_pack<Width>(x + i));
     }
 };
 template <class T>
 void gate_forward(cudaStream_t stream, gate_geometry const& g, T const* x, float const* gate, T* y) {
-    each(stream, g.batch * g.positions * g.channels, gate_forward_at<T>{g, x, gate, y, store::write});
+    along_positions<T>(stream, g.batch, g.positions, g.channels,
+                       gate_forward_work<T>{g.channels, x, gate, y, store::write}, {x, y});
 }
 
+/// The gradient of x where it is wanted, and the sums of x dy.
 template <class T>
-struct gate_gradient_at {
-    gate_geometry g;
+struct gate_backward_work {
+    static constexpr bool sums = true;
+    gate_forward_work<T> of_dy;
     T const* x;
-    T const* dy;
+
+    template <int Width>
+    __device__ pack<float, Width> factors(int sample, int c) const {
+        return of_dy.template factors<Width>(sample, c);
+    }
+    template <int Width>
+    __device__ void operator()(std::int64_t row, int c, pack<float, Width> const& factors, float (&sum)[Width]) const {
+        std::int64_t const i = row * of_dy.channels + c;
+        auto const in = load_pack<Width>(x + i);
+        auto const gradient = load_pack<Width>(of_dy.x + i);
+        for (int k = 0; k < Width; ++k) sum[k] += as_float(in.at[k]) * as_float(gradient.at[k]);
+        if (of_dy.y != nullptr) of_dy(row, c, factors, sum);
+    }
+};
+struct finish_gate_sums {
     float* dgate;
     store mode;
-    __device__ void operator()(std::int64_t i) const {
-        T const* const xs = x + (i / g.channels) * g.positions * g.channels + i % g.channels;
-        T const* const dys = dy + (xs - x);
-        float sum = 0;
-        for (std::int64_t p = 0; p < g.positions; ++p) sum += as_float(xs[p * g.channels]) * as_float(dys[p * g.channels]);
-        put(dgate[i], sum, mode);
-    }
+    __device__ void operator()(std::int64_t i, float sum) const { put(dgate[i], sum, mode); }
 };
 template <class T>
 void gate_backward(cudaStream_t stream, gate_geometry const& g, T const* x, float const* gate, T const* dy, T* dx,
-                   store dx_store, float* dgate, store dgate_store) {
-    if (dgate != nullptr)
-        each(stream, std::int64_t{g.batch} * g.channels, gate_gradient_at<T>{g, x, dy, dgate, dgate_store});
-    if (dx != nullptr)
-        each(stream, g.batch * g.positions * g.channels, gate_forward_at<T>{g, dy, gate, dx, dx_store});
-}
-
-template <class T>
-struct mask_at {
-    float const* mask;
-    T const* x;
-    T* y;
-    store mode;
-    __device__ void operator()(std::int64_t i) const { put(y[i], mask[i] * as_float(x[i]), mode); }
-};
-template <class T>
-void mask_elements(cudaStream_t stream, std::int64_t n, float const* mask, T const* x, T* y, store mode) {
-    each(stream, n, mask_at<T>{mask, x, y, mode});
+                   store dx_store, float* dgate, store dgate_store, float* scratch) {
+    gate_forward_work<T> const of_dy{g.channels, dy, gate, dx, dx_store};
+    if (dgate == nullptr) {
+        if (dx != nullptr) along_positions<T>(stream, g.batch, g.positions, g.channels, of_dy, {dy, dx});
+        return;
+    }
+    along_positions<T>(stream, g.batch, g.positions, g.channels, gate_backward_work<T>{of_dy, x}, {x, dy, dx}, scratch);
+    add_position_splits<T>(stream, g.batch, g.positions, g.channels, finish_gate_sums{dgate, dgate_store}, scratch);
 }
 
 }  // namespace tempera::cuda_kernels

@@ -74,7 +74,10 @@ void gate_forward(gpu& device, gate_geometry const& g, T const* x, float const* 
 template <gpu_element T>
 void gate_backward(gpu& device, gate_geometry const& g, T const* x, float const* gate, T const* dy,
                    std::type_identity_t<T>* dx, store dx_store, float* dgate, store dgate_store) {
-    cuda_kernels::gate_backward(device.context.stream(), g, x, gate, dy, dx, dx_store, dgate, dgate_store);
+    std::int64_t const sums =
+        dgate == nullptr ? 0 : cuda_kernels::position_floats<T>(g.batch, g.positions, g.channels);
+    float* const scratch = device.context.float_scratch(sums);
+    cuda_kernels::gate_backward(device.context.stream(), g, x, gate, dy, dx, dx_store, dgate, dgate_store, scratch);
 }
 
 /// Throws error unless 0 <= rate < 1.

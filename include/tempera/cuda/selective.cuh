@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 // Kernels of device/selective.hpp: y = a x0 + (1 - a) x1 with a = 1 / (1 + exp(l1 - l0)).
-// Backward: dx0 = a dy, dx1 = (1 - a) dy, dl0 = a (1 - a) sum dy (x0 - x1), dl1 = -dl0.
+// Backward, in one pass over the maps: dx0 = a dy, dx1 = (1 - a) dy, dl0 = a (1 - a) sum dy (x0 - x1), dl1 = -dl0.
 
-#include <tempera/cuda/each.cuh>
+#include <tempera/cuda/along_positions.cuh>
 #include <tempera/cuda/launch.hpp>
 
 namespace tempera::cuda_kernels {
@@ -13,75 +13,103 @@ __device__ inline float first_weight(float const* logits, std::int64_t sample, i
     float const* const row = logits + sample * 2 * filters;
     return 1 / (1 + expf(row[filters + f] - row[f]));
 }
+template <int Width>
+__device__ pack<float, Width> first_weights(float const* logits, std::int64_t sample, int filters, int f) {
+    pack<float, Width> a;
+    for (int k = 0; k < Width; ++k) a.at[k] = first_weight(logits, sample, filters, f + k);
+    return a;
+}
 
 template <class T>
-struct selective_forward_at {
-    selective_geometry g;
+struct selective_forward_work {
+    static constexpr bool sums = false;
+    int filters;
     T const* x;
     float const* logits;
     T* y;
-    __device__ void operator()(std::int64_t i) const {
-        auto const f = static_cast<int>(i % g.filters);
-        std::int64_t const row = i / g.filters;
-        T const* const pair = x + row * 2 * g.filters + f;
-        float const a = first_weight(logits, row / g.positions, g.filters, f);
-        put(y[i], a * as_float(pair[0]) + (1 - a) * as_float(pair[g.filters]));
+
+    template <int Width>
+    __device__ pack<float, Width> factors(int sample, int f) const {
+        return first_weights<Width>(logits, sample, filters, f);
+    }
+    template <int Width>
+    __device__ void operator()(std::int64_t row, int f, pack<float, Width> const& a, float (&)[Width]) const {
+        T const* const pair = x + row * 2 * filters + f;
+        auto const first = load_pack<Width>(pair);
+        auto const second = load_pack<Width>(pair + filters);
+        pack<T, Width> out;
+        for (int k = 0; k < Width; ++k)
+            put(out.at[k], a.at[k] * as_float(first.at[k]) + (1 - a.at[k]) * as_float(second.at[k]));
+        store_pack(y + row * filters + f, out);
     }
 };
 template <class T>
 void selective_merge_forward(cudaStream_t stream, selective_geometry const& g, T const* x, float const* logits, T* y) {
-    each(stream, g.batch * g.positions * g.filters, selective_forward_at<T>{g, x, logits, y});
+    along_positions<T>(stream, g.batch, g.positions, g.filters, selective_forward_work<T>{g.filters, x, logits, y},
+                       {x, y});
 }
 
+/// Adds up dy (x0 - x1).
 template <class T>
-struct selective_dx_at {
-    selective_geometry g;
+struct selective_backward_work {
+    static constexpr bool sums = true;
+    int filters;
+    T const* x;
     float const* logits;
     T const* dy;
     T* dx;
     store mode;
-    __device__ void operator()(std::int64_t i) const {
-        auto const f = static_cast<int>(i % g.filters);
-        std::int64_t const row = i / g.filters;
-        T* const pair = dx + row * 2 * g.filters + f;
-        float const a = first_weight(logits, row / g.positions, g.filters, f);
-        float const gradient = as_float(dy[i]);
-        put(pair[0], a * gradient, mode);
-        put(pair[g.filters], (1 - a) * gradient, mode);
+
+    template <int Width>
+    __device__ pack<float, Width> factors(int sample, int f) const {
+        return first_weights<Width>(logits, sample, filters, f);
+    }
+    template <int Width>
+    __device__ void operator()(std::int64_t row, int f, pack<float, Width> const& a, float (&sum)[Width]) const {
+        std::int64_t const pair = row * 2 * filters + f;
+        auto const gradient = load_pack<Width>(dy + row * filters + f);
+        auto const first = load_pack<Width>(x + pair);
+        auto const second = load_pack<Width>(x + pair + filters);
+        for (int k = 0; k < Width; ++k)
+            sum[k] += as_float(gradient.at[k]) * (as_float(first.at[k]) - as_float(second.at[k]));
+        if (dx == nullptr) return;
+        pack<T, Width> dfirst = {};
+        pack<T, Width> dsecond = {};
+        if (mode == store::accumulate) {
+            dfirst = load_pack<Width>(dx + pair);
+            dsecond = load_pack<Width>(dx + pair + filters);
+        }
+        for (int k = 0; k < Width; ++k) {
+            put(dfirst.at[k], a.at[k] * as_float(gradient.at[k]), mode);
+            put(dsecond.at[k], (1 - a.at[k]) * as_float(gradient.at[k]), mode);
+        }
+        store_pack(dx + pair, dfirst);
+        store_pack(dx + pair + filters, dsecond);
     }
 };
-template <class T>
-struct selective_dlogits_at {
-    selective_geometry g;
-    T const* x;
+struct finish_selective_sums {
+    int filters;
     float const* logits;
-    T const* dy;
     float* dlogits;
     store mode;
-    __device__ void operator()(std::int64_t i) const {
-        auto const f = static_cast<int>(i % g.filters);
-        std::int64_t const sample = i / g.filters;
-        float sum = 0;
-        for (std::int64_t p = 0; p < g.positions; ++p) {
-            std::int64_t const row = sample * g.positions + p;
-            T const* const pair = x + row * 2 * g.filters + f;
-            sum += as_float(dy[row * g.filters + f]) * (as_float(pair[0]) - as_float(pair[g.filters]));
-        }
-        float const a = first_weight(logits, sample, g.filters, f);
+    __device__ void operator()(std::int64_t i, float sum) const {
+        auto const f = static_cast<int>(i % filters);
+        std::int64_t const sample = i / filters;
+        float const a = first_weight(logits, sample, filters, f);
         float const gradient = a * (1 - a) * sum;
-        float* const pair = dlogits + sample * 2 * g.filters + f;
+        float* const pair = dlogits + sample * 2 * filters + f;
         put(pair[0], gradient, mode);
-        put(pair[g.filters], -gradient, mode);
+        put(pair[filters], -gradient, mode);
     }
 };
 template <class T>
 void selective_merge_backward(cudaStream_t stream, selective_geometry const& g, T const* x, float const* logits,
-                              T const* dy, T* dx, store dx_store, float* dlogits, store dlogits_store) {
+                              T const* dy, T* dx, store dx_store, float* dlogits, store dlogits_store, float* scratch) {
+    along_positions<T>(stream, g.batch, g.positions, g.filters,
+                       selective_backward_work<T>{g.filters, x, logits, dy, dx, dx_store}, {x, dy, dx}, scratch);
     if (dlogits != nullptr)
-        each(stream, std::int64_t{g.batch} * g.filters,
-             selective_dlogits_at<T>{g, x, logits, dy, dlogits, dlogits_store});
-    if (dx != nullptr)
-        each(stream, g.batch * g.positions * g.filters, selective_dx_at<T>{g, logits, dy, dx, dx_store});
+        add_position_splits<T>(stream, g.batch, g.positions, g.filters,
+                               finish_selective_sums{g.filters, logits, dlogits, dlogits_store}, scratch);
 }
 
 }  // namespace tempera::cuda_kernels

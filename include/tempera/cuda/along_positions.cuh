@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+// Work on every element of {batch, positions, channels} that depends on its sample and channel, and sums over positions:
+// a thread keeps its channels of one sample and goes down the positions in packs of 16 bytes.
+
+#include <algorithm>
+#include <cstdint>
+#include <initializer_list>
+
+#include <tempera/cuda/each.cuh>
+#include <tempera/cuda/launch.hpp>
+
+namespace tempera::cuda_kernels {
+
+/// Sums of a block over its threads of the same channels, in order, to partial[0 .. blockDim.x * Width - 1].
+template <int Width>
+__device__ void store_block_sums(float const (&sum)[Width], int channels, float* partial) {
+    alignas(16) __shared__ float of_thread[position_threads * Width];
+    int const columns = static_cast<int>(blockDim.x) * Width;
+    int const thread = static_cast<int>(threadIdx.y * blockDim.x + threadIdx.x);
+    for (int k = 0; k < Width; ++k) of_thread[thread * Width + k] = sum[k];
+    __syncthreads();
+    if (thread >= columns || thread >= channels) return;
+    float total = 0;
+    for (unsigned y = 0; y < blockDim.y; ++y) total += of_thread[static_cast<int>(y) * columns + thread];
+    partial[thread] = total;
+}
+
+/// Grid: (tiles of channels x samples) x splits of positions.
+template <int Width, class Work>
+__global__ void along_positions_kernel(std::int64_t positions, int channels, int tiles, position_splits splits,
+                                       Work work, float* partial) {
+    int const sample = static_cast<int>(blockIdx.x) / tiles;
+    int const tile = static_cast<int>(blockIdx.x) % tiles * static_cast<int>(blockDim.x) * Width;
+    int const c = tile + static_cast<int>(threadIdx.x) * Width;
+    float sum[Width] = {};
+    if (c < channels) {
+        auto const factors = work.template factors<Width>(sample, c);
+        std::int64_t const first = blockIdx.y * splits.positions;
+        std::int64_t const last = first + splits.positions < positions ? first + splits.positions : positions;
+        for (std::int64_t p = first + threadIdx.y; p < last; p += blockDim.y)
+            work(sample * positions + p, c, factors, sum);
+    }
+    if constexpr (Work::sums) {
+        std::int64_t const samples = gridDim.x / static_cast<unsigned>(tiles);
+        store_block_sums<Width>(sum, channels - tile, partial + (blockIdx.y * samples + sample) * channels + tile);
+    }
+}
+
+/// work(row, c, work.factors<Width>(sample, c), sum) for all rows sample * positions + p and channels c .. c + Width - 1.
+/// What work adds to sum is added up over positions to partial[split][sample][channel] where Work::sums says so. Packs are
+/// of one element where channels are no multiple of 16 bytes, or one of the arrays is not aligned to them.
+template <class T, class Work>
+void along_positions(cudaStream_t stream, int batch, std::int64_t positions, int channels, Work work,
+                     std::initializer_list<void const*> arrays, float* partial = nullptr) {
+    if (batch <= 0 || channels <= 0) return;
+    constexpr int width = 16 / static_cast<int>(sizeof(T));
+    position_splits const splits(batch, positions, channels, width);
+    auto const start = [&](auto kernel, int of_pack) {
+        int const of_tile = splits.across * of_pack;
+        int const tiles = (channels + of_tile - 1) / of_tile;
+        launch(kernel, dim3(static_cast<unsigned>(tiles * batch), static_cast<unsigned>(splits.count)),
+               dim3(static_cast<unsigned>(splits.across), static_cast<unsigned>(splits.down)), stream, positions,
+               channels, tiles, splits, work, partial);
+    };
+    if (channels % width == 0 && std::all_of(arrays.begin(), arrays.end(), aligned_to_packs))
+        start(along_positions_kernel<width, Work>, width);
+    else start(along_positions_kernel<1, Work>, 1);
+}
+
+/// finish(i, the sum over positions) for every i = sample * channels + channel.
+template <class Finish>
+struct finish_positions {
+    Finish finish;
+    int splits;
+    std::int64_t sums;  ///< of a split
+    float const* partial;
+
+    __device__ void operator()(std::int64_t i) const {
+        float total = 0;
+        for (int split = 0; split < splits; ++split) total += partial[split * sums + i];
+        finish(i, total);
+    }
+};
+template <class T, class Finish>
+void add_position_splits(cudaStream_t stream, int batch, std::int64_t positions, int channels, Finish finish,
+                         float const* partial) {
+    position_splits const splits(batch, positions, channels, 16 / static_cast<int>(sizeof(T)));
+    std::int64_t const sums = std::int64_t{batch} * channels;
+    each(stream, sums, finish_positions<Finish>{finish, splits.count, sums, partial});
+}
+
+}  // namespace tempera::cuda_kernels
