@@ -73,6 +73,10 @@ set_up() {
     started=$(date +%s)
     mkdir -p build || exit 1
     use_deps
+    if [ "$portable" = yes ]; then
+        needed="$(packages_needed gpu) $(packages_needed bench)" wanted=
+        bring_without_root "$1"
+    fi
     needed=$(absent $(packages_needed "$1"))
     wanted=$(absent $(packages_wanted "$1"))
     if [ -n "$needed$wanted" ]; then bring "$1"; fi
@@ -122,7 +126,7 @@ bring_by_apt() {
 # A compiler cannot be had so.
 bring_without_root() {
     mkdir -p "$deps/debs"
-    case " $needed " in *" cmake "* | *" ninja-build "*)
+    case "$portable $needed " in no*" cmake "* | no*" ninja-build "*)
         run python3 -m venv "$deps/venv" && run "$deps/venv/bin/pip" install -q cmake ninja
         ;;
     esac

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 // Moments of columns that a product's block takes of what it writes, part by part of its rows, and their merging into
-// batch-norm statistics (columns.cuh). No part's values are read twice from device memory, and nothing cancels: deviations
-// are from the mean of a few values, and moments of more are merged.
+// batch-norm statistics (columns.cuh). No part's values are read twice from device memory, and little cancels: a part's
+// deviations are taken from one of its values, and turned to its mean.
 //
 //   part_moments[0][part][c] = mean_p   part_moments[1][part][c] = sum over the n_p rows of the part of (x - mean_p)^2
 
@@ -11,53 +11,54 @@
 
 namespace tempera::cuda_kernels {
 
-/// The moments of a part whose values this block's threads hold, the first `rows` rows of it in use, behind which no
-/// row lies (they may be more than the part's); its columns are
-/// channels first_channel .. and its number `part`. memory: what the staged tile no longer needs.
+/// The moments of a part whose values this block's threads hold, the first `rows` rows of it in use, behind which no row lies
+/// (they may be more than the part's); its columns are channels first_channel .. and its number `part`. The memory of the
+/// tile is taken.
 template <class T, int Columns>
-__device__ void write_moments(pack<T, chunk_elements> const (&values)[staged_tile<T, Columns>::rows_of_thread], int rows,
-                              int part, int first_channel, int channels, void* memory, float* part_moments) {
-    using tile = staged_tile<T, Columns>;
-    struct group_moments {
-        float mean[tile::groups][Columns];
-        float squares[tile::groups][Columns];
+__device__ void write_moments(staged_tile<T, Columns>& tile,
+                              pack<T, chunk_elements> const (&values)[staged_tile<T, Columns>::rows_of_thread], int rows,
+                              int part, int first_channel, int channels, float* part_moments) {
+    using staged = staged_tile<T, Columns>;
+    constexpr int warps = product_threads / warp_size;
+    struct warp_sums {
+        float deviations[warps][Columns];
+        float squares[warps][Columns];
     };
-    auto& of_group = *static_cast<group_moments*>(memory);
-    auto const rows_of = [rows](int group) {  // in use
-        int const count = (rows - group + tile::groups - 1) / tile::groups;
-        return static_cast<float>(count < 0 ? 0 : count < tile::rows_of_thread ? count : tile::rows_of_thread);
-    };
-    int const group = tile::row(0);
-    float const count = rows_of(group);
-    float const inverse = count > 0 ? 1 / count : 0;
-    pack<float, chunk_elements> mean = {}, squares = {};
-    for (int k = 0; k < chunk_elements; ++k) {
-        for (int i = 0; i < tile::rows_of_thread; ++i)
-            if (static_cast<float>(i) < count) mean.at[k] += as_float(values[i].at[k]);
-        mean.at[k] *= inverse;
-        for (int i = 0; i < tile::rows_of_thread; ++i) {
-            float const d = as_float(values[i].at[k]) - mean.at[k];
-            if (static_cast<float>(i) < count) squares.at[k] += d * d;
+    pack<float, chunk_elements> origin, deviations = {}, squares = {};
+    for (int k = 0; k < chunk_elements; ++k) origin.at[k] = as_float(tile.at(0, staged::column() + k));
+    for (int i = 0; i < staged::rows_of_thread; ++i) {
+        if (staged::row(i) >= rows) continue;
+        for (int k = 0; k < chunk_elements; ++k) {
+            float const d = as_float(values[i].at[k]) - origin.at[k];
+            deviations.at[k] += d;
+            squares.at[k] += d * d;
         }
     }
+    for (int lanes = staged::chunks; lanes < warp_size; lanes *= 2)  // the lanes with the same columns
+        for (int k = 0; k < chunk_elements; ++k) {
+            deviations.at[k] += of_lane_across(deviations.at[k], lanes);
+            squares.at[k] += of_lane_across(squares.at[k], lanes);
+        }
+    auto const thread = static_cast<int>(threadIdx.x);
+    float const start = thread < Columns ? as_float(tile.at(0, thread)) : 0;
     __syncthreads();  // the tile is read
-    store_pack(&of_group.mean[group][tile::column()], mean);
-    store_pack(&of_group.squares[group][tile::column()], squares);
-    __syncthreads();
-    auto const column = static_cast<int>(threadIdx.x);
-    if (column >= Columns || first_channel + column >= channels) return;
-    float of_all = 0;
-    for (int g = 0; g < tile::groups; ++g) of_all += rows_of(g) * of_group.mean[g][column];
-    of_all /= static_cast<float>(rows < product_rows ? rows : product_rows);
-    float sum = 0;
-    for (int g = 0; g < tile::groups; ++g) {
-        float const d = of_group.mean[g][column] - of_all;
-        sum += of_group.squares[g][column] + rows_of(g) * (d * d);
+    auto& sums = *static_cast<warp_sums*>(tile.memory());
+    if (thread % warp_size < staged::chunks) {
+        store_pack(&sums.deviations[thread / warp_size][staged::column()], deviations);
+        store_pack(&sums.squares[thread / warp_size][staged::column()], squares);
     }
+    __syncthreads();
+    if (thread >= Columns || first_channel + thread >= channels) return;
+    float deviation = 0, square = 0;
+    for (int warp = 0; warp < warps; ++warp) {
+        deviation += sums.deviations[warp][thread];
+        square += sums.squares[warp][thread];
+    }
+    float const shift = deviation / static_cast<float>(rows < product_rows ? rows : product_rows);
     int const parts = part + (rows + product_rows - 1) / product_rows;
-    float* const to = part_moments + std::int64_t{part} * channels + first_channel + column;
-    to[0] = of_all;
-    to[std::int64_t{parts} * channels] = sum;
+    float* const to = part_moments + std::int64_t{part} * channels + first_channel + thread;
+    to[0] = start + shift;
+    to[std::int64_t{parts} * channels] = fmaxf(square - deviation * shift, 0);
 }
 
 struct merge_work : any_channels {

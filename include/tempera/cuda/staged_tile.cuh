@@ -13,9 +13,9 @@ namespace tempera::cuda_kernels {
 template <class T, int Columns>
 class staged_tile {
     static constexpr int stride = Columns + chunk_elements;  ///< rows of a fragment lie in different banks
-    static constexpr int chunks = Columns / chunk_elements;
 
 public:
+    static constexpr int chunks = Columns / chunk_elements;
     static constexpr int groups = product_threads / chunks;      ///< of threads with the same columns
     static constexpr int rows_of_thread = product_rows / groups;
     static constexpr std::size_t bytes = sizeof(T) * product_rows * stride;
@@ -37,6 +37,9 @@ public:
     __device__ pack<T, chunk_elements> chunk(int i) const {
         return load_pack<chunk_elements>(memory_ + row(i) * stride + column());
     }
+
+    __device__ void* memory() { return memory_; }
+    __device__ T const& at(int row, int column) const { return memory_[row * stride + column]; }
 
 private:
     T* memory_;

@@ -161,8 +161,7 @@ __global__ void __launch_bounds__(Product::available ? product_threads : 1, Prod
         }
         each_row([&](int i, std::int64_t at) { store_pack(out + at, values[i]); });
         if (moments != nullptr)
-            write_moments<T, Product::columns>(values, sum.rows() - first_row, part, first_column, sum.out_channels,
-                                               &memory, moments);
+            write_moments(tile, values, sum.rows() - first_row, part, first_column, sum.out_channels, moments);
     }
 }
 
