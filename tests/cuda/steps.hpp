@@ -27,6 +27,7 @@ struct step_task {
 struct step_result {
     std::vector<tempera::loss_value> values;  ///< of every step
     std::vector<float> gradients;             ///< of the first step
+    std::vector<std::vector<float>> after;    ///< the parameters after every step
     std::vector<float> parameters;            ///< after the last step
     std::vector<float> statistics;
     tempera::manifest entries;
@@ -40,10 +41,11 @@ std::vector<float> host_gradients(Device& device, auto& model) {
     return host;
 }
 
-/// `teacher`: a network whose logits the loss may compare with.
+/// `teacher`: a network whose logits the loss may compare with. `other`: a run on another device, whose parameters each step
+/// but the first starts from: where rounding opens a ReLU that was closed there, all that follows is another training.
 template <tempera::precision P, class Device>
 step_result train(Device& device, auto const& network, auto const& teacher, step_task const& task, auto const& loss,
-                  auto const& optimizer) {
+                  auto const& optimizer, step_result const* other = nullptr) {
     using namespace tempera;
     model_options const options{.max_batch = task.batch, .seed = task.seed};
     dynamic_model<Device, P> m(device, network, task.image, options);
@@ -66,8 +68,10 @@ step_result train(Device& device, auto const& network, auto const& teacher, step
         m.backward(m.output_gradients());
         if (step == 0) out.gradients = host_gradients(device, m);
         state.update(task.learning_rate);
+        out.after.push_back(m.host_parameters());
+        if (other != nullptr) m.write_parameters(other->after[static_cast<std::size_t>(step)].data());
     }
-    out.parameters = m.host_parameters();
+    out.parameters = out.after.back();
     out.statistics = m.host_statistics();
     out.entries = m.manifest();
     return out;
@@ -124,9 +128,11 @@ inline void compare(step_result const& found, step_result const& expected, step_
     double const gradient = worst_tensor(expected.entries, false, found.gradients, expected.gradients, name);
     CAPTURE(gradient, name);
     CHECK(gradient <= t.gradient);
-    double const parameter = worst_tensor(expected.entries, false, found.parameters, expected.parameters, name);
-    CAPTURE(parameter, name);
-    CHECK(parameter <= t.parameter);
+    for (std::size_t i = 0; i < found.after.size(); ++i) {
+        double const parameter = worst_tensor(expected.entries, false, found.after[i], expected.after[i], name);
+        CAPTURE(i, parameter, name);
+        CHECK(parameter <= t.parameter);
+    }
     double const statistic = worst_tensor(expected.entries, true, found.statistics, expected.statistics, name);
     CAPTURE(statistic, name);
     CHECK(statistic <= t.parameter);

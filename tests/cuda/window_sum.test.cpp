@@ -56,6 +56,19 @@ consteval bool counts_on() {
 }
 static_assert(counts_on());
 
+consteval bool divides(int d) {
+    divisor const by(d);
+    constexpr std::int64_t most = 0x7fffffff;
+    for (std::int64_t q = 0; q < 20; ++q)
+        for (std::int64_t n = q * d; n < q * d + d && n < q * d + 40 && n <= most; ++n)
+            if (by.of(static_cast<int>(n)) != q) return false;
+    for (int n = most; n > most - 60; --n)
+        if (by.of(n) != n / d || by.of(n / d * d) != n / d || (n >= d && by.of(n / d * d - 1) != n / d - 1)) return false;
+    return true;
+}
+static_assert(divides(1) && divides(2) && divides(3) && divides(7) && divides(8) && divides(56) && divides(147) &&
+              divides(641) && divides(1 << 20) && divides((1 << 30) + 1) && divides(0x7fffffff));
+
 /// (position of x, of w, of y) on one axis.
 using hit = std::array<int, 3>;
 
@@ -131,7 +144,8 @@ TEST_CASE("gpu window sums: tiles of 64 and of 128 columns, of warps and of warp
         auto y = lab::on_device(device, old);
         unsigned const columns = Product::columns;
         launch_with(Product::launched_bytes, window_sum_kernel<bf16, Product>, dim3(2 * ((136 + columns - 1) / columns)),
-                    dim3(product_threads), device.context.stream(), forward_sum(g), x.data(), w.data(),
+                    dim3(product_threads), device.context.stream(), forward_sum(g), window_divisors(forward_sum(g)),
+                    x.data(), w.data(),
                     convolution_epilogue<bf16>{.bias = bias.data(), .residual = y.data()}, y.data(),
                     static_cast<float*>(nullptr), forward_sum(g).depth(), static_cast<float*>(nullptr));
         return lab::from_device(device, y);

@@ -3,6 +3,7 @@
 #include "traced.hpp"
 
 #include "../catch.hpp"
+#include "../refusal.hpp"
 
 using namespace tempera;
 using strings = std::vector<std::string>;
@@ -137,6 +138,6 @@ TEST_CASE("a network returns a value, called \"output\", or its own list", "[tra
 }
 
 TEST_CASE("a name that does not fit is refused, never cut", "[trace]") {
-    CHECK_THROWS_WITH(named("a_name_of_more_than_24_letters", relu),
-                      Catch::Contains("at most 24 characters") && Catch::Contains("a_name_of_more_than_24_letters"));
+    CHECK(says(refusal([] { return named("a_name_of_more_than_24_letters", relu); }),
+               {"at most 24 characters", "a_name_of_more_than_24_letters"}));
 }

@@ -31,6 +31,7 @@ public:
     static constexpr int depth = 32;  ///< of a tile
     static constexpr int stages = Columns == 128 ? 3 : 4;
     static constexpr int a_elements = product_rows * depth;
+    static constexpr int a_line = product_rows, b_line = Columns;  ///< elements from line to line of outer tiles
 
     struct alignas(128) memory {
         T tiles[stages][a_elements + Columns * depth];
@@ -73,8 +74,11 @@ public:
     /// use(row, column, sums of that column and the next) for all that this thread holds.
     template <class Use>
     __device__ void each_pair(Use use) const {
+        TEMPERA_UNROLL
         for (int m = 0; m < warp_rows / 16; ++m)
+            TEMPERA_UNROLL
             for (int n = 0; n < 4; ++n)
+                TEMPERA_UNROLL
                 for (int i = 0; i < 4; i += 2) {
                     matrix_place const at = d_place(lane(), i);
                     use(warp_row() + 16 * m + at.row, warp_column() + 8 * n + at.column, sum_[m][n][i],

@@ -13,6 +13,13 @@
 #include <tempera/core/precision.hpp>
 #include <tempera/device/store.hpp>
 
+/// Before loops over what lies in registers, which an index known at run time alone would move to memory.
+#ifdef __CUDACC__
+#define TEMPERA_UNROLL _Pragma("unroll")
+#else
+#define TEMPERA_UNROLL
+#endif
+
 namespace tempera::cuda_kernels {
 
 #ifdef __CUDACC__
@@ -39,9 +46,6 @@ template <class T>
 __device__ void put(T& target, float x, store mode) {
     put(target, mode == store::accumulate ? as_float(target) + x : x);
 }
-
-/// ReLU; NaN stays.
-__device__ inline float rectified(float x) { return x > 0 || x != x ? x : 0; }
 
 /// Neighbouring elements that are loaded and stored at once.
 template <class T, int Width>
@@ -81,5 +85,35 @@ __device__ pack<float, Width> load_floats(float const* from, int c, float otherw
     }
     return values;
 }
+
+/// ReLU; NaN stays.
+__device__ inline float rectified(float x) { return x > 0 || x != x ? x : 0; }
+
+/// Both rounded to T, which devices do at once.
+template <class T>
+__device__ pack<T, 2> rounded_pair(float first, float second) {
+    pack<T, 2> pair;
+    put(pair.at[0], first);
+    put(pair.at[1], second);
+    return pair;
+}
+#ifdef __CUDACC__
+template <>
+__device__ inline pack<bf16, 2> rounded_pair<bf16>(float first, float second) {
+    __nv_bfloat162 const rounded = __floats2bfloat162_rn(first, second);
+    pack<bf16, 2> pair;
+    pair.at[0].bits = __bfloat16_as_ushort(rounded.x);
+    pair.at[1].bits = __bfloat16_as_ushort(rounded.y);
+    return pair;
+}
+template <>
+__device__ inline pack<half, 2> rounded_pair<half>(float first, float second) {
+    __half2 const rounded = __floats2half2_rn(first, second);
+    pack<half, 2> pair;
+    pair.at[0].bits = __half_as_ushort(rounded.x);
+    pair.at[1].bits = __half_as_ushort(rounded.y);
+    return pair;
+}
+#endif
 
 }  // namespace tempera::cuda_kernels

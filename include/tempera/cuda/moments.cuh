@@ -26,8 +26,10 @@ __device__ void write_moments(staged_tile<T, Columns>& tile,
     };
     pack<float, chunk_elements> origin, deviations = {}, squares = {};
     for (int k = 0; k < chunk_elements; ++k) origin.at[k] = as_float(tile.at(0, staged::column() + k));
+    TEMPERA_UNROLL
     for (int i = 0; i < staged::rows_of_thread; ++i) {
         if (staged::row(i) >= rows) continue;
+        TEMPERA_UNROLL
         for (int k = 0; k < chunk_elements; ++k) {
             float const d = as_float(values[i].at[k]) - origin.at[k];
             deviations.at[k] += d;

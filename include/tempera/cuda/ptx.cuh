@@ -94,7 +94,7 @@ __device__ inline void multiply_add<half>(float (&d)[4], std::uint32_t const (&a
 }
 
 /// Starts a copy of 16 bytes to shared memory; both addresses are multiples of 16. Zeros where not `wanted`: the source
-/// is not read then.
+/// is not read then, and may lie anywhere.
 __device__ inline void copy_chunk(void* shared, void const* global, bool wanted) {
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared_address(shared)), "l"(global),
                  "r"(wanted ? chunk_bytes : 0)

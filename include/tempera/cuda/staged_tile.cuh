@@ -25,10 +25,7 @@ public:
 
     /// The sums of two neighbouring columns.
     __device__ void put_pair(int row, int column, float first, float second) {
-        pack<T, 2> pair;
-        put(pair.at[0], first);
-        put(pair.at[1], second);
-        store_pack(memory_ + row * stride + column, pair);
+        store_pack(memory_ + row * stride + column, rounded_pair<T>(first, second));
     }
 
     __device__ static int column() { return static_cast<int>(threadIdx.x) % chunks * chunk_elements; }

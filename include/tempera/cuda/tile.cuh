@@ -4,6 +4,8 @@
 // a warp loads at once, and eight that lie side by side, which it stores at once, are in eight different groups of
 // banks: the column of a chunk is swizzled by its row.
 
+#include <cstdint>
+
 #include <tempera/cuda/ptx.cuh>
 
 namespace tempera::cuda_kernels {
@@ -23,6 +25,25 @@ __host__ __device__ constexpr int chunk_place(int row, int column) {
     return row * Chunks + (column ^ (row / rows_at_once % columns_at_once));
 }
 
+/// Division by a number that the host knows: a product and a shift (Granlund and Montgomery 1994) for 0 <= n < 2^31.
+struct divisor {
+    unsigned multiplier = 0;  ///< 0: division by 1
+    int shift = 0;
+
+    divisor() = default;
+    constexpr explicit divisor(int d) {
+        if (d <= 1) return;
+        while ((std::int64_t{2} << shift) < d) ++shift;  // 2^shift < d <= 2^(shift + 1)
+        auto const size = static_cast<std::uint64_t>(d);
+        multiplier = static_cast<unsigned>(((std::uint64_t{1} << (32 + shift)) + size - 1) / size);
+    }
+    constexpr __host__ __device__ int of(int n) const {
+        if (multiplier == 0) return n;
+        auto const high = static_cast<std::uint64_t>(static_cast<unsigned>(n)) * multiplier >> 32;
+        return static_cast<int>(static_cast<unsigned>(high) >> shift);
+    }
+};
+
 /// A number written with three digits: number = (high * middles + middle) * lows + low.
 struct odometer {
     int high, middle, low;
@@ -30,6 +51,13 @@ struct odometer {
     odometer() = default;
     constexpr __host__ __device__ odometer(int number, int middles, int lows)
         : high(number / lows / middles), middle(number / lows % middles), low(number % lows) {}
+    constexpr __host__ __device__ odometer(int number, int middles, divisor const& by_middles, int lows,
+                                           divisor const& by_lows) {
+        int const rest = by_lows.of(number);
+        low = number - rest * lows;
+        high = by_middles.of(rest);
+        middle = rest - high * middles;
+    }
 
     /// The sum of two numbers in the same digits, without divisions.
     __host__ __device__ constexpr void add(odometer const& step, int middles, int lows) {

@@ -20,6 +20,7 @@ public:
     static constexpr int depth = tile_depth;
     static constexpr int stages = Columns == 128 ? 3 : 4;
     static constexpr int a_elements = product_rows * depth;
+    static constexpr int a_line = line_bytes / 2, b_line = a_line;
 
     struct alignas(line_group_bytes) memory {
         T tiles[stages][a_elements + Columns * depth];
@@ -58,7 +59,9 @@ public:
     template <class Use>
     __device__ void each_pair(Use use) const {
         int const first = static_cast<int>(threadIdx.x) / warp_size * 16;
+        TEMPERA_UNROLL
         for (int n = 0; n < Columns / 8; ++n)
+            TEMPERA_UNROLL
             for (int i = 0; i < 4; i += 2) {
                 matrix_place const at = d_place(static_cast<int>(threadIdx.x) % warp_size, i);
                 use(first + at.row, 8 * n + at.column, sum_[n][i], sum_[n][i + 1]);

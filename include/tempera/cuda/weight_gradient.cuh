@@ -26,57 +26,58 @@ public:
     __device__ gradient_loader(convolution_geometry const& g, T const* x, T const* dy, int first, int last,
                                int first_row, int first_column)
         : g_(g),
-          x_(x),
-          dy_(dy),
-          last_(last),
           step_(Product::depth, g.out_height, g.out_width),
-          a_row_(thread() / a_chunks),
-          b_row_(thread() / b_chunks),
-          position_(first),
-          channel_(first_column + thread() % b_chunks * chunk_elements) {
+          left_over_(last - first - a_row()),
+          dy_left_over_(last - first - b_row()) {
+        TEMPERA_UNROLL
         for (int i = 0; i < a_rows; ++i)
-            at_[i] = odometer(first + a_row_ + i * a_rows_at_once, g.out_height, g.out_width);
+            at_[i] = odometer(first + a_row() + i * a_rows_at_once, g.out_height, g.out_width);
         odometer const tap(first_row + thread() % a_chunks * chunk_elements, g.kernel, g.in_channels);
         top_ = tap.high - g.pad_top;
         left_ = tap.middle - g.pad_left;
-        source_channel_ = tap.low;
+        x_ = x + tap.low;
+        int const channel = first_column + thread() % b_chunks * chunk_elements;
+        // columns behind the last are computed of something, and not written
+        dy_ = dy + std::int64_t{first + b_row()} * g.out_channels + (channel < g.out_channels ? channel : 0);
     }
 
     __device__ void operator()(T* a, T* b) {
+        a += Product::a_place(a_row(), thread() % a_chunks) * chunk_elements;
+        TEMPERA_UNROLL
         for (int i = 0; i < a_rows; ++i) {
             int const row = at_[i].middle * g_.stride + top_;
             int const column = at_[i].low * g_.stride + left_;
-            bool const inside = position_ + a_row_ + i * a_rows_at_once < last_ && row >= 0 && row < g_.in_height &&
-                                column >= 0 && column < g_.in_width;
-            std::int64_t const from = (std::int64_t{at_[i].high} * g_.in_height + row) * g_.in_width + column;
-            int const place = Product::a_place(a_row_ + i * a_rows_at_once, thread() % a_chunks);
-            copy_chunk(a + place * chunk_elements, inside ? x_ + from * g_.in_channels + source_channel_ : x_, inside);
+            bool const inside = i * a_rows_at_once < left_over_ &&
+                                static_cast<unsigned>(row) < static_cast<unsigned>(g_.in_height) &&
+                                static_cast<unsigned>(column) < static_cast<unsigned>(g_.in_width);
+            int const position = (at_[i].high * g_.in_height + row) * g_.in_width + column;
+            copy_chunk(a + i * a_rows_at_once * Product::a_line, x_ + std::int64_t{position} * g_.in_channels, inside);
             at_[i].add(step_, g_.out_height, g_.out_width);
         }
-        for (int i = 0; i < b_rows; ++i) {
-            int const row = b_row_ + i * b_rows_at_once;
-            bool const inside = position_ + row < last_ && channel_ < g_.out_channels;
-            std::int64_t const from = std::int64_t{position_ + row} * g_.out_channels + channel_;
-            copy_chunk(b + Product::b_place(row, thread() % b_chunks) * chunk_elements, inside ? dy_ + from : dy_,
-                       inside);
-        }
-        position_ += Product::depth;
+        b += Product::b_place(b_row(), thread() % b_chunks) * chunk_elements;
+        TEMPERA_UNROLL
+        for (int i = 0; i < b_rows; ++i)
+            copy_chunk(b + i * b_rows_at_once * Product::b_line, dy_ + i * b_rows_at_once * g_.out_channels,
+                       i * b_rows_at_once < dy_left_over_);
+        dy_ += Product::depth * g_.out_channels;
+        left_over_ -= Product::depth;
+        dy_left_over_ -= Product::depth;
     }
 
 private:
+    static_assert(a_rows_at_once % bank_groups == 0 && b_rows_at_once % bank_groups == 0, "places repeat");
+
     __device__ static int thread() { return static_cast<int>(threadIdx.x); }
+    __device__ static int a_row() { return thread() / a_chunks; }
+    __device__ static int b_row() { return thread() / b_chunks; }
 
     convolution_geometry const& g_;
-    T const* x_;
-    T const* dy_;
-    int last_;
+    T const* x_;   ///< the channels of this thread's chunk
+    T const* dy_;  ///< its first chunk of the next tile
     odometer step_;
-    int a_row_, b_row_;
-    int position_;         ///< of y, the first of the next tile
-    int channel_;          ///< of dy
-    odometer at_[a_rows];  ///< (sample, row, column) of this thread's positions
-    int top_, left_;       ///< of this thread's window position in x, for the first position of y
-    int source_channel_;   ///< of x
+    int left_over_, dy_left_over_;  ///< positions from this thread's first on
+    odometer at_[a_rows];           ///< (sample, row, column) of this thread's positions
+    int top_, left_;                ///< of this thread's window position in x, for the first position of y
 };
 
 /// partial[split][o][row of dw'], as dw lies; rows and columns past the end are computed from whatever lies there, and not

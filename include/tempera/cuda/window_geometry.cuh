@@ -13,8 +13,7 @@
 
 #include <cstdint>
 
-#include <cuda_runtime.h>
-
+#include <tempera/cuda/tile.cuh>
 #include <tempera/device/convolution.hpp>
 
 namespace tempera::cuda_kernels {
@@ -42,6 +41,14 @@ struct window_sum {
         return std::int64_t{1} * batch * down.out_size * across.out_size * out_channels;
     }
     __host__ __device__ constexpr int depth() const { return down.taps * across.taps * in_channels; }
+};
+
+/// What a window sum's kernel divides by.
+struct window_divisors {
+    divisor down_count, across_count, taps, channels;
+
+    constexpr explicit window_divisors(window_sum const& s)
+        : down_count(s.down.count), across_count(s.across.count), taps(s.across.taps), channels(s.in_channels) {}
 };
 
 constexpr window_sum forward_sum(convolution_geometry const& g) {

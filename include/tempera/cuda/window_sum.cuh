@@ -22,7 +22,8 @@
 
 namespace tempera::cuda_kernels {
 
-/// Fills the tiles of a Product of major::depth.
+/// Fills the tiles of a Product of major::depth. What it does in every step decides how fast the product is: all else is
+/// found out before the first.
 template <class T, class Product>
 class window_loader {
     static constexpr int chunks = Product::depth / chunk_elements;
@@ -31,69 +32,73 @@ class window_loader {
     static constexpr int b_rows = Product::columns / rows_at_once;
 
 public:
-    __device__ window_loader(window_sum const& sum, T const* in, T const* filters, int first_row, int first_column,
-                             int first_depth)
+    __device__ window_loader(window_sum const& sum, window_divisors const& by, T const* in, T const* filters, int first_row,
+                             int first_column, int first_depth)
         : sum_(sum),
-          in_(in),
           filters_(filters),
-          step_(Product::depth, sum.across.taps, sum.in_channels),
-          tap_(first_depth + static_cast<int>(threadIdx.x) % chunks * chunk_elements, sum.across.taps, sum.in_channels),
-          row_(static_cast<int>(threadIdx.x) / chunks),
-          channel_(first_column + row_) {
+          step_(Product::depth, sum.across.taps, by.taps, sum.in_channels, by.channels),
+          tap_(first_depth + chunk() * chunk_elements, sum.across.taps, by.taps, sum.in_channels, by.channels) {
+        TEMPERA_UNROLL
         for (int i = 0; i < a_rows; ++i) {
-            int const number = first_row + row_ + i * rows_at_once;
-            odometer const at(number, sum.down.count, sum.across.count);
-            image_[i] = in + std::int64_t{at.high} * sum.down.in_size * sum.across.in_size * sum.in_channels;
+            int const number = first_row + row() + i * rows_at_once;
+            odometer const at(number, sum.down.count, by.down_count, sum.across.count, by.across_count);
             top_[i] = number < sum.rows() ? sum.down.in_first + at.middle * sum.in_step : nowhere;
             left_[i] = sum.across.in_first + at.low * sum.in_step;
+            std::int64_t const line =
+                std::int64_t{at.high} * sum.down.in_size + sum.down.in_first + at.middle * sum.in_step;
+            start_[i] = in + (line * sum.across.in_size + left_[i]) * sum.in_channels;
+        }
+        TEMPERA_UNROLL
+        for (int i = 0; i < b_rows; ++i) {
+            int const channel = first_column + row() + i * rows_at_once;
+            // columns behind the last are computed of something, and not written
+            filter_[i] = (channel < sum.out_channels ? channel : 0) * sum.kernel * sum.kernel * sum.in_channels;
         }
     }
 
     __device__ void operator()(T* a, T* b) {
         bool const within = tap_.high < sum_.down.taps;
+        int const down = tap_.high * sum_.tap_step;
+        int const across = tap_.middle * sum_.tap_step;
+        int const from_start = (down * sum_.across.in_size + across) * sum_.in_channels + tap_.low;
+        a += Product::a_place(row(), chunk()) * chunk_elements;
+        TEMPERA_UNROLL
         for (int i = 0; i < a_rows; ++i) {
-            int const row = top_[i] + tap_.high * sum_.tap_step;
-            int const column = left_[i] + tap_.middle * sum_.tap_step;
-            bool const inside =
-                within && row >= 0 && row < sum_.down.in_size && column >= 0 && column < sum_.across.in_size;
-            int const offset = inside ? (row * sum_.across.in_size + column) * sum_.in_channels + tap_.low : 0;
-            copy_chunk(a + Product::a_place(row_of(i), chunk()) * chunk_elements, inside ? image_[i] + offset : in_,
-                       inside);
+            // below 0 is above every size
+            bool const inside = within && static_cast<unsigned>(top_[i] + down) < static_cast<unsigned>(sum_.down.in_size) &&
+                                static_cast<unsigned>(left_[i] + across) < static_cast<unsigned>(sum_.across.in_size);
+            copy_chunk(a + i * rows_at_once * Product::depth, start_[i] + from_start, inside);
         }
-        int const window_row = sum_.down.w_first + tap_.high * sum_.w_step;
-        int const window_column = sum_.across.w_first + tap_.middle * sum_.w_step;
-        for (int i = 0; i < b_rows; ++i) {
-            int const channel = channel_ + i * rows_at_once;
-            bool const inside = within && channel < sum_.out_channels;
-            int const window = (channel * sum_.kernel + window_row) * sum_.kernel + window_column;
-            copy_chunk(b + Product::b_place(row_of(i), chunk()) * chunk_elements,
-                       inside ? filters_ + std::int64_t{window} * sum_.in_channels + tap_.low : filters_, inside);
-        }
+        int const window = (sum_.down.w_first + tap_.high * sum_.w_step) * sum_.kernel + sum_.across.w_first +
+                           tap_.middle * sum_.w_step;
+        T const* const from = filters_ + (window * sum_.in_channels + tap_.low);
+        b += Product::b_place(row(), chunk()) * chunk_elements;
+        TEMPERA_UNROLL
+        for (int i = 0; i < b_rows; ++i)
+            copy_chunk(b + i * rows_at_once * Product::depth, from + filter_[i], within);
         tap_.add(step_, sum_.across.taps, sum_.in_channels);
     }
 
 private:
     static constexpr int nowhere = -(1 << 30);  ///< a row that no tap brings into the map
+    static_assert(rows_at_once % bank_groups == 0, "places repeat");
 
     __device__ static int chunk() { return static_cast<int>(threadIdx.x) % chunks; }
-    __device__ int row_of(int i) const { return row_ + i * rows_at_once; }
+    __device__ static int row() { return static_cast<int>(threadIdx.x) / chunks; }
 
     window_sum const& sum_;
-    T const* in_;
     T const* filters_;
     odometer step_;
-    odometer tap_;  ///< (row of the window, column, channel) of this thread's chunk
-    int row_;
-    int channel_;
-    T const* image_[a_rows];
-    int top_[a_rows];
-    int left_[a_rows];
+    odometer tap_;              ///< (row of the window, column, channel) of this thread's chunk
+    T const* start_[a_rows];    ///< the first tap's place in `in`, were it there
+    int top_[a_rows], left_[a_rows];
+    int filter_[b_rows];        ///< where its filter begins
 };
 
 /// Position of `out` that row `number` of the sum is.
-__device__ inline std::int64_t position_of(window_sum const& sum, int number) {
+__device__ inline std::int64_t position_of(window_sum const& sum, window_divisors const& by, int number) {
     if (sum.dense()) return number;
-    odometer const at(number, sum.down.count, sum.across.count);
+    odometer const at(number, sum.down.count, by.down_count, sum.across.count, by.across_count);
     int const row = sum.down.out_first + at.middle * sum.out_step;
     int const column = sum.across.out_first + at.low * sum.out_step;
     return (std::int64_t{at.high} * sum.down.out_size + row) * sum.across.out_size + column;
@@ -104,8 +109,8 @@ __device__ inline std::int64_t position_of(window_sum const& sum, int number) {
 /// sum. partial, unless null: takes the sums instead of `out`, those of each split (blockIdx.y) in a map of its own.
 template <class T, class Product>
 __global__ void __launch_bounds__(Product::available ? product_threads : 1, Product::available ? 2 : 1)
-    window_sum_kernel(window_sum sum, T const* in, T const* filters, convolution_epilogue<T> epilogue, T* out,
-                      float* moments, int split_depth, float* partial) {
+    window_sum_kernel(window_sum sum, window_divisors by, T const* in, T const* filters, convolution_epilogue<T> epilogue,
+                      T* out, float* moments, int split_depth, float* partial) {
     if constexpr (Product::available) {
         auto& memory = Product::shared();
         int const column_tiles = (sum.out_channels + Product::columns - 1) / Product::columns;
@@ -116,11 +121,11 @@ __global__ void __launch_bounds__(Product::available ? product_threads : 1, Prod
         int const depth = sum.depth() - first_depth < split_depth ? sum.depth() - first_depth : split_depth;
         Product product(memory);
         product.run((depth + Product::depth - 1) / Product::depth,
-                    window_loader<T, Product>(sum, in, filters, first_row, first_column, first_depth));
+                    window_loader<T, Product>(sum, by, in, filters, first_row, first_column, first_depth));
         if (partial != nullptr) {
             product.each_pair([&](int row, int column, float first, float second) {
                 if (first_row + row >= sum.rows() || first_column + column >= sum.out_channels) return;
-                std::int64_t const position = position_of(sum, first_row + row);
+                std::int64_t const position = position_of(sum, by, first_row + row);
                 float* const to = partial + blockIdx.y * sum.out_size() + position * sum.out_channels;
                 store_pack(to + first_column + column, pack<float, 2>{first, second});
             });
@@ -130,35 +135,40 @@ __global__ void __launch_bounds__(Product::available ? product_threads : 1, Prod
         static_assert(staged::bytes <= sizeof(memory));
         staged tile(&memory);
         __syncthreads();  // the tiles are read
-        product.each_pair([&](int row, int column, float first, float second) {
-            int const channel = first_column + column;
-            if (epilogue.bias != nullptr && channel < sum.out_channels) {
-                first += epilogue.bias[channel];
-                second += epilogue.bias[channel + 1];
-            }
-            tile.put_pair(row, column, first, second);
-        });
+        if (epilogue.bias == nullptr)
+            product.each_pair([&](int row, int column, float first, float second) {
+                tile.put_pair(row, column, first, second);
+            });
+        else
+            product.each_pair([&](int row, int column, float first, float second) {
+                int const channel = first_column + column;
+                auto const bias = channel < sum.out_channels ? load_pack<2>(epilogue.bias + channel) : pack<float, 2>{};
+                tile.put_pair(row, column, first + bias.at[0], second + bias.at[1]);
+            });
         int const channel = first_column + staged::column();
         auto const each_row = [&](auto use) {
+            TEMPERA_UNROLL
             for (int i = 0; i < staged::rows_of_thread; ++i) {
                 int const number = first_row + staged::row(i);
                 if (number < sum.rows() && channel < sum.out_channels)
-                    use(i, position_of(sum, number) * sum.out_channels + channel);
+                    use(i, position_of(sum, by, number) * sum.out_channels + channel);
             }
         };
-        pack<T, chunk_elements> added[staged::rows_of_thread] = {};
-        if (epilogue.residual != nullptr)
-            each_row([&](int i, std::int64_t at) { added[i] = load_pack<chunk_elements>(epilogue.residual + at); });
         __syncthreads();
         pack<T, chunk_elements> values[staged::rows_of_thread];
-        for (int i = 0; i < staged::rows_of_thread; ++i) {
-            values[i] = tile.chunk(i);
-            for (int k = 0; k < chunk_elements; ++k) {
-                T& v = values[i].at[k];
-                if (epilogue.residual != nullptr) put(v, as_float(v) + as_float(added[i].at[k]));
-                if (epilogue.relu && as_float(v) <= 0) v = T{};  // no number stays what it is
-            }
-        }
+        TEMPERA_UNROLL
+        for (int i = 0; i < staged::rows_of_thread; ++i) values[i] = tile.chunk(i);
+        if (epilogue.residual != nullptr)
+            each_row([&](int i, std::int64_t at) {
+                auto const added = load_pack<chunk_elements>(epilogue.residual + at);
+                for (int k = 0; k < chunk_elements; ++k)
+                    put(values[i].at[k], as_float(values[i].at[k]) + as_float(added.at[k]));
+            });
+        if (epilogue.relu)
+            TEMPERA_UNROLL
+            for (int i = 0; i < staged::rows_of_thread; ++i)
+                TEMPERA_UNROLL
+                for (int k = 0; k < chunk_elements; ++k) put(values[i].at[k], rectified(as_float(values[i].at[k])));
         each_row([&](int i, std::int64_t at) { store_pack(out + at, values[i]); });
         if (moments != nullptr)
             write_moments(tile, values, sum.rows() - first_row, part, first_column, sum.out_channels, moments);
@@ -183,7 +193,7 @@ void add_window_sum(cudaStream_t stream, window_sum const& sum, T const* in, T c
                            ((sum.out_channels + Product::columns - 1) / Product::columns);
         launch_with(Product::launched_bytes, window_sum_kernel<T, Product>,
                     dim3(static_cast<unsigned>(blocks), static_cast<unsigned>(splits.count)), dim3(product_threads), stream,
-                    sum, in, filters, epilogue, out, moments, splits.depth, partial);
+                    sum, window_divisors(sum), in, filters, epilogue, out, moments, splits.depth, partial);
     };
     auto const with_columns = [&]<int Columns>() {
         using warpgroups = warpgroup_product<T, Columns, major::depth>;
