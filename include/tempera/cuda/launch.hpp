@@ -12,11 +12,11 @@
 #include <cuda_runtime_api.h>
 
 #include <tempera/cuda/running_step.hpp>
+#include <tempera/cuda/update_pieces.hpp>
 #include <tempera/device/batch_norm.hpp>
 #include <tempera/device/convolution.hpp>
 #include <tempera/device/distortion.hpp>
 #include <tempera/device/losses.hpp>
-#include <tempera/device/optimizers.hpp>
 #include <tempera/device/pointwise.hpp>
 #include <tempera/device/pooling.hpp>
 #include <tempera/device/selective.hpp>
@@ -350,16 +350,16 @@ struct distortion_scratch {
 void distort(cudaStream_t stream, distortion_geometry const& g, distortion_work const& work, std::uint8_t const* images,
              drawn_view const* drawn, float* views, float* scratch);
 
-// --- optimizers.cuh: `ranges` is device memory ---------------------------------------------------------------------------
-inline constexpr int norm_splits = 64;
-inline std::int64_t lars_floats(int ranges) { return std::int64_t{2} * norm_splits * ranges; }
-void apply_lars(cudaStream_t stream, lars_update const& u, update_memory const& memory, int count,
-                update_range const* ranges, float* w, float const* g, float* momentum, float* scratch);
-void apply_sgd(cudaStream_t stream, sgd_update const& u, update_memory const& memory, int count,
-               update_range const* ranges, float* w, float const* g, float* momentum);
+// --- optimizers.cuh ------------------------------------------------------------------------------------------------------
+/// scratch: lars_floats(pieces)
+void apply_lars(cudaStream_t stream, lars_update const& u, update_memory const& memory, update_pieces const& pieces,
+                float* w, float const* g, float* momentum, float* scratch);
+inline std::int64_t lars_floats(update_pieces const& pieces) { return std::int64_t{2} * pieces.count; }
+void apply_sgd(cudaStream_t stream, sgd_update const& u, update_memory const& memory, update_pieces const& pieces,
+               float* w, float const* g, float* momentum);
 /// scratch: 1
-void apply_adam(cudaStream_t stream, adam_update const& u, update_memory const& memory, int count,
-                update_range const* ranges, float* w, float const* g, float* first, float* second, float* scratch);
+void apply_adam(cudaStream_t stream, adam_update const& u, update_memory const& memory, update_pieces const& pieces,
+                float* w, float const* g, float* first, float* second, float* scratch);
 void apply_ema(cudaStream_t stream, std::int64_t n, float decay, float const* w, float* average);
 
 }  // namespace tempera::cuda_kernels
