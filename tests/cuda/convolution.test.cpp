@@ -149,13 +149,21 @@ TEMPLATE_TEST_CASE("gpu convolution: forward with the statistics of what it writ
     buffer<TestType> twin_memory(device, g.out_size());
     buffer<float> mean_memory(device, g.out_channels);
     buffer<float> variance_memory(device, g.out_channels);
+    auto const channels = static_cast<std::size_t>(g.out_channels);
+    auto moving_mean = lab::on_device(device, std::vector<float>(channels, 100));
+    auto moving_variance = lab::on_device(device, std::vector<float>(channels, 1));
+    bool const moves = GENERATE(false, true);
     convolution_statistics(device, g, x_memory.data(), w_memory.data(), bias_memory.data(), y_memory.data(),
-                           mean_memory.data(), variance_memory.data());
+                           {.mean = mean_memory.data(),
+                            .variance = variance_memory.data(),
+                            .moving_mean = moves ? moving_mean.data() : nullptr,
+                            .moving_variance = moves ? moving_variance.data() : nullptr,
+                            .decay = 0.75F,
+                            .factor = 2});
     convolution_forward(device, g, x_memory.data(), w_memory.data(), bias_memory.data(), twin_memory.data());
     auto const y = lab::from_device(device, y_memory);
     CHECK(lab::difference(y, lab::exact(lab::from_device(device, twin_memory))) < lab::tolerance<TestType>);
 
-    auto const channels = static_cast<std::size_t>(g.out_channels);
     auto const rows = static_cast<double>(y.size() / channels);
     std::vector<double> mean(channels);
     std::vector<double> variance(channels);
@@ -165,6 +173,12 @@ TEMPLATE_TEST_CASE("gpu convolution: forward with the statistics of what it writ
         variance[i % channels] += (ys[i] - mean[i % channels]) * (ys[i] - mean[i % channels]) / rows;
     CHECK(lab::difference(lab::from_device(device, mean_memory), mean) < 1e-6);
     CHECK(lab::difference(lab::from_device(device, variance_memory), variance) < 1e-4);
+    for (std::size_t c = 0; c < channels; ++c) {
+        mean[c] = moves ? 75 + 0.25 * mean[c] : 100;
+        variance[c] = moves ? 0.75 + 0.5 * variance[c] : 1;
+    }
+    CHECK(lab::difference(lab::from_device(device, moving_mean), mean) < 1e-6);
+    CHECK(lab::difference(lab::from_device(device, moving_variance), variance) < 1e-4);
 }
 
 TEMPLATE_TEST_CASE("gpu convolution: backward to the data", "", float, bf16, tempera::half) {

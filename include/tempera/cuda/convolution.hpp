@@ -151,15 +151,15 @@ void convolution_forward(gpu& device, convolution_geometry const& g, T const* x,
 /// Tensor cores wherever they can, kernel 1 too: y is not read again for its statistics.
 template <gpu_element T>
 void convolution_statistics(gpu& device, convolution_geometry const& g, T const* x, float const* w, float const* bias,
-                            T* y, float* mean, float* variance) {
+                            T* y, batch_norm_statistics_target const& target) {
     if constexpr (cuda_kernels::tensor_element<T>) {
         if (cuda_kernels::suits_tensor_cores(g, y))
-            return cuda_kernels::tensor_convolution_statistics(device, g, x, w, bias, y, mean, variance);
+            return cuda_kernels::tensor_convolution_statistics(device, g, x, w, bias, y, target);
     }
     convolution_forward(device, g, x, w, bias, y);
     batch_norm_geometry const map{.rows = std::int64_t{1} * g.batch * g.out_height * g.out_width,
                                   .channels = g.out_channels};
-    batch_norm_statistics(device, map, static_cast<T const*>(y), mean, variance);
+    batch_norm_statistics(device, map, static_cast<T const*>(y), target);
 }
 
 template <gpu_element T>

@@ -123,8 +123,8 @@ inline std::int64_t batch_norm_floats(batch_norm_geometry const& g) {
     return column_floats(g.rows, g.channels, 3) + std::int64_t{2} * g.channels;
 }
 template <class T>
-void batch_norm_statistics(cudaStream_t stream, batch_norm_geometry const& g, T const* x, float* mean, float* variance,
-                           float* scratch);
+void batch_norm_statistics(cudaStream_t stream, batch_norm_geometry const& g, T const* x,
+                           batch_norm_statistics_target const& target, float* scratch);
 void batch_norm_moving(cudaStream_t stream, int channels, float decay, float factor, float const* mean,
                        float const* variance, float* moving_mean, float* moving_variance);
 template <class T>
@@ -203,11 +203,11 @@ void tensor_forward(cudaStream_t stream, convolution_geometry const& g, T const*
 /// The same, and the batch-norm statistics of y; scratch: moment_floats(g)
 template <class T>
 void tensor_forward_statistics(cudaStream_t stream, convolution_geometry const& g, T const* x, T const* w,
-                               float const* bias, T* y, float* mean, float* variance, float* scratch);
+                               float const* bias, T* y, batch_norm_statistics_target const& target, float* scratch);
 inline std::int64_t moment_floats(convolution_geometry const& g) {
     constexpr int part_rows = 128;
     std::int64_t const parts = (std::int64_t{1} * g.batch * g.out_height * g.out_width + part_rows - 1) / part_rows;
-    return 2 * parts * g.out_channels + column_floats(parts, g.out_channels, 3);
+    return 2 * parts * g.out_channels;
 }
 /// w_swapped: filters with their channels swapped, IHWO.
 template <class T>

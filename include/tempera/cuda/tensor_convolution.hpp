@@ -68,12 +68,12 @@ void tensor_convolution_forward(gpu& device, convolution_geometry const& g, T co
 
 template <tensor_element T>
 void tensor_convolution_statistics(gpu& device, convolution_geometry const& g, T const* x, float const* w,
-                                   float const* bias, T* y, float* mean, float* variance) {
+                                   float const* bias, T* y, batch_norm_statistics_target const& target) {
     tensor_scratch<T> const scratch(device, g, x, moment_floats(g));
     cudaStream_t const stream = device.context.stream();
     filters_in_whole_chunks(stream, g, w, scratch.filters);
     x = map_in_whole_chunks(stream, g, x, scratch.map);
-    tensor_forward_statistics<T>(stream, g, x, scratch.filters, bias, y, mean, variance, scratch.floats);
+    tensor_forward_statistics<T>(stream, g, x, scratch.filters, bias, y, target, scratch.floats);
 }
 
 template <tensor_element T>

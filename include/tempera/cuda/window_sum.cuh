@@ -91,7 +91,7 @@ private:
 };
 
 /// Position of `out` that row `number` of the sum is.
-__device__ inline std::int64_t position_of(window_sum const& sum, int number) {
+inline __device__ std::int64_t position_of(window_sum const& sum, int number) {
     if (sum.dense()) return number;
     odometer const at(number, sum.down.count, sum.across.count);
     int const row = sum.down.out_first + at.middle * sum.out_step;
@@ -183,8 +183,8 @@ void add_window_sum(cudaStream_t stream, window_sum const& sum, T const* in, T c
         int const blocks = (sum.rows() + product_rows - 1) / product_rows *
                            ((sum.out_channels + Product::columns - 1) / Product::columns);
         launch_with(Product::launched_bytes, window_sum_kernel<T, Product>,
-                    dim3(static_cast<unsigned>(blocks), static_cast<unsigned>(splits.count)), dim3(product_threads), stream,
-                    sum, in, filters, epilogue, out, moments, splits.depth, partial);
+                    dim3(static_cast<unsigned>(blocks), static_cast<unsigned>(splits.count)), dim3(product_threads),
+                    stream, sum, in, filters, epilogue, out, moments, splits.depth, partial);
     };
     auto const with_columns = [&]<int Columns>() {
         using warpgroups = warpgroup_product<T, Columns, major::depth>;
@@ -240,10 +240,10 @@ void tensor_forward(cudaStream_t stream, convolution_geometry const& g, T const*
 
 template <class T>
 void tensor_forward_statistics(cudaStream_t stream, convolution_geometry const& g, T const* x, T const* w,
-                               float const* bias, T* y, float* mean, float* variance, float* scratch) {
+                               float const* bias, T* y, batch_norm_statistics_target const& target, float* scratch) {
     window_sum const sum = forward_sum(in_whole_chunks(g));
     add_window_sum<T>(stream, sum, x, w, {.bias = bias}, y, scratch);
-    merge_moments(stream, sum.rows(), g.out_channels, scratch, mean, variance);
+    merge_moments(stream, sum.rows(), g.out_channels, scratch, target);
 }
 
 template <class T>
