@@ -48,10 +48,12 @@ void each_product(convolution_geometry const& g, auto const& f) {
 
 /// Then what the kernels for tensor cores take, output channels in chunks of 8: more rows, columns and depth than one tile
 /// holds, and fewer; windows that leave gaps; no padding before the map; positions for two splits, a depth for four; input
-/// channels that are no chunks.
+/// channels that are no chunks, and so few that positions come in blocks, padded by even and odd numbers.
 convolution_geometry any_geometry() {
     auto unpadded = geometry(1, 4, 7, 8, 16, 3, 2);
     unpadded.pad_top = 0;
+    auto uneven = geometry(2, 8, 7, 3, 16, 7, 2);
+    uneven.pad_top = 2;
     auto g =
         GENERATE_COPY(geometry(2, 5, 6, 3, 4, 3, 1), geometry(3, 7, 7, 2, 5, 3, 2), geometry(2, 4, 3, 6, 7, 1, 1),
                       geometry(2, 5, 5, 4, 3, 1, 2), geometry(1, 9, 8, 3, 2, 7, 2), geometry(4, 1, 1, 10, 3, 1, 1),
@@ -60,7 +62,8 @@ convolution_geometry any_geometry() {
                       geometry(1, 11, 9, 8, 8, 5, 3), geometry(1, 1, 1, 8, 16, 3, 1), geometry(2, 7, 5, 8, 8, 2, 3),
                       geometry(2, 23, 24, 8, 8, 2, 1), geometry(1, 3, 4, 136, 16, 3, 1), unpadded,
                       geometry(2, 9, 8, 3, 72, 7, 2), geometry(3, 6, 5, 12, 16, 3, 1), geometry(2, 7, 5, 1, 8, 2, 3),
-                      geometry(1, 5, 4, 20, 8, 1, 2));
+                      geometry(1, 5, 4, 20, 8, 1, 2), uneven, geometry(1, 6, 5, 4, 8, 2, 2),
+                      geometry(2, 5, 8, 2, 8, 5, 2), geometry(1, 2, 1, 3, 8, 3, 2));
     return g;
 }
 

@@ -127,14 +127,14 @@ void convolution_forward(gpu& device, convolution_geometry const& g, T const* x,
     cuda_kernels::forward_by<T>(cuda_kernels::method_of(g, y), device, g, x, w, nullptr, {.bias = bias}, y);
 }
 
-/// Filters as T, with channels in whole chunks, take half of their floats.
+/// Filters as T, with channels in whole chunks, in blocks of positions, take half of their floats.
 template <cuda_kernels::tensor_element T>
 std::int64_t packed_filters(gpu&, convolution_geometry const& g) {
-    return (cuda_kernels::in_whole_chunks(g).weight_size() + 1) / 2;
+    return (cuda_kernels::in_blocks(g).weight_size() + 1) / 2;
 }
 template <cuda_kernels::tensor_element T>
 void pack_filters(gpu& device, convolution_geometry const& g, float const* w, float* packed) {
-    cuda_kernels::filters_in_whole_chunks(device.context.stream(), g, w, reinterpret_cast<T*>(packed));
+    cuda_kernels::filters_in_blocks(device.context.stream(), g, w, reinterpret_cast<T*>(packed));
 }
 template <gpu_element T>
 void convolution_forward(gpu& device, convolution_geometry const& g, T const* x, float const* w, float const* packed,
