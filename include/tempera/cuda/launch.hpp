@@ -164,7 +164,6 @@ struct position_blocks {
     int size;                       ///< positions down and across
     int blank_rows, blank_columns;  ///< in the first blocks of a filter: padding fills whole blocks
 
-
     constexpr explicit position_blocks(convolution_geometry const& g)
         : size(g.stride == 2 && g.kernel > 1 && g.in_channels <= 4 ? 2 : 1),
           blank_rows(g.pad_top % size),
