@@ -48,10 +48,12 @@ void each_product(convolution_geometry const& g, auto const& f) {
 
 /// Then what the kernels for tensor cores take, output channels in chunks of 8: more rows, columns and depth than one tile
 /// holds, and fewer; windows that leave gaps; no padding before the map; positions for two splits, a depth for four; input
-/// channels that are no chunks.
+/// channels that are no chunks, and so few that positions come in blocks, padded by even and odd numbers.
 convolution_geometry any_geometry() {
     auto unpadded = geometry(1, 4, 7, 8, 16, 3, 2);
     unpadded.pad_top = 0;
+    auto uneven = geometry(2, 8, 7, 3, 16, 7, 2);
+    uneven.pad_top = 2;
     auto g =
         GENERATE_COPY(geometry(2, 5, 6, 3, 4, 3, 1), geometry(3, 7, 7, 2, 5, 3, 2), geometry(2, 4, 3, 6, 7, 1, 1),
                       geometry(2, 5, 5, 4, 3, 1, 2), geometry(1, 9, 8, 3, 2, 7, 2), geometry(4, 1, 1, 10, 3, 1, 1),
@@ -60,7 +62,8 @@ convolution_geometry any_geometry() {
                       geometry(1, 11, 9, 8, 8, 5, 3), geometry(1, 1, 1, 8, 16, 3, 1), geometry(2, 7, 5, 8, 8, 2, 3),
                       geometry(2, 23, 24, 8, 8, 2, 1), geometry(1, 3, 4, 136, 16, 3, 1), unpadded,
                       geometry(2, 9, 8, 3, 72, 7, 2), geometry(3, 6, 5, 12, 16, 3, 1), geometry(2, 7, 5, 1, 8, 2, 3),
-                      geometry(1, 5, 4, 20, 8, 1, 2));
+                      geometry(1, 5, 4, 20, 8, 1, 2), uneven, geometry(1, 6, 5, 4, 8, 2, 2),
+                      geometry(2, 5, 8, 2, 8, 5, 2), geometry(1, 2, 1, 3, 8, 3, 2));
     return g;
 }
 
@@ -149,13 +152,21 @@ TEMPLATE_TEST_CASE("gpu convolution: forward with the statistics of what it writ
     buffer<TestType> twin_memory(device, g.out_size());
     buffer<float> mean_memory(device, g.out_channels);
     buffer<float> variance_memory(device, g.out_channels);
+    auto const channels = static_cast<std::size_t>(g.out_channels);
+    auto moving_mean = lab::on_device(device, std::vector<float>(channels, 100));
+    auto moving_variance = lab::on_device(device, std::vector<float>(channels, 1));
+    bool const moves = GENERATE(false, true);
     convolution_statistics(device, g, x_memory.data(), w_memory.data(), bias_memory.data(), y_memory.data(),
-                           mean_memory.data(), variance_memory.data());
+                           {.mean = mean_memory.data(),
+                            .variance = variance_memory.data(),
+                            .moving_mean = moves ? moving_mean.data() : nullptr,
+                            .moving_variance = moves ? moving_variance.data() : nullptr,
+                            .decay = 0.75F,
+                            .factor = 2});
     convolution_forward(device, g, x_memory.data(), w_memory.data(), bias_memory.data(), twin_memory.data());
     auto const y = lab::from_device(device, y_memory);
     CHECK(lab::difference(y, lab::exact(lab::from_device(device, twin_memory))) < lab::tolerance<TestType>);
 
-    auto const channels = static_cast<std::size_t>(g.out_channels);
     auto const rows = static_cast<double>(y.size() / channels);
     std::vector<double> mean(channels);
     std::vector<double> variance(channels);
@@ -165,6 +176,12 @@ TEMPLATE_TEST_CASE("gpu convolution: forward with the statistics of what it writ
         variance[i % channels] += (ys[i] - mean[i % channels]) * (ys[i] - mean[i % channels]) / rows;
     CHECK(lab::difference(lab::from_device(device, mean_memory), mean) < 1e-6);
     CHECK(lab::difference(lab::from_device(device, variance_memory), variance) < 1e-4);
+    for (std::size_t c = 0; c < channels; ++c) {
+        mean[c] = moves ? 75 + 0.25 * mean[c] : 100;
+        variance[c] = moves ? 0.75 + 0.5 * variance[c] : 1;
+    }
+    CHECK(lab::difference(lab::from_device(device, moving_mean), mean) < 1e-6);
+    CHECK(lab::difference(lab::from_device(device, moving_variance), variance) < 1e-4);
 }
 
 TEMPLATE_TEST_CASE("gpu convolution: backward to the data", "", float, bf16, tempera::half) {

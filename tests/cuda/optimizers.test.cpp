@@ -134,10 +134,94 @@ TEST_CASE("gpu optimizers: LARS takes two launches for any number of tensors, an
     CHECK(lab::from_device(device, w) == after);
 }
 
+TEST_CASE("gpu optimizers: LARS and Adam over ranges of several pieces") {
+    emulation::with const machine(lab::any_order());
+    bool const classic = GENERATE(true, false);
+    int const start = GENERATE(0, 1);  // of the arrays, in packs or not
+    // one element, more pieces than a block has threads, a full piece, nothing, and a few elements
+    std::int64_t const counts[] = {1, 131 * piece_elements + 3, piece_elements, 0, 5};
+    std::vector<update_range> ranges;
+    std::int64_t size = 3;  // nobody updates the first; the second range can be in packs
+    for (std::int64_t const count : counts) {
+        ranges.push_back({.offset = size, .count = count, .weight_decay = 0.1F * static_cast<float>(ranges.size())});
+        size += count;
+    }
+    ranges.back().adapt = false;
+
+    gpu device;
+    auto const w = lab::random_values<float>(size, 1);
+    auto const g = lab::random_values<float>(size, 2);
+    auto const m = lab::random_values<float>(size, 3);
+    auto const shifted = [&](std::vector<float> const& values) {
+        std::vector<float> all(values.size() + static_cast<std::size_t>(start));
+        std::copy(values.begin(), values.end(), all.begin() + start);
+        return lab::on_device(device, all);
+    };
+    auto w_memory = shifted(w);
+    auto g_memory = shifted(g);
+    auto m_memory = shifted(m);
+    lars_update const u{.learning_rate = 0.5F, .eta = 0.01F, .nesterov = true, .classic_momentum = classic};
+    apply_lars(device, u, ranges, w_memory.data() + start, g_memory.data() + start, m_memory.data() + start);
+
+    auto expected_w = lab::exact(w);
+    auto expected_m = lab::exact(m);
+    for (update_range const& range : ranges) {
+        auto const each = [&](auto const& function) {
+            for (std::int64_t i = range.offset; i < range.offset + range.count; ++i) {
+                auto const k = static_cast<std::size_t>(i);
+                function(k, double{g[k]} + double{range.weight_decay} * double{w[k]});
+            }
+        };
+        double const beta = double{u.momentum};
+        double w_norm = 0;
+        double x_norm = 0;
+        each([&](std::size_t k, double gradient) {
+            double const x = classic ? gradient : beta * (beta * double{m[k]} + gradient) + gradient;
+            w_norm += double{w[k]} * double{w[k]};
+            x_norm += x * x;
+        });
+        double const trust = range.adapt ? double{u.eta} * std::sqrt(w_norm / x_norm) : 1;
+        double const rate = double{u.learning_rate} * trust;
+        each([&](std::size_t k, double gradient) {
+            double const step = classic ? rate * gradient : gradient;
+            expected_m[k] = beta * double{m[k]} + step;
+            expected_w[k] -= (classic ? 1 : rate) * (beta * expected_m[k] + step);
+        });
+    }
+    auto const without_start = [&](buffer<float>& memory) {
+        auto values = lab::from_device(device, memory);
+        values.erase(values.begin(), values.begin() + start);
+        return values;
+    };
+    CHECK(lab::difference(without_start(w_memory), expected_w) < 2e-6);
+    CHECK(lab::difference(without_start(m_memory), expected_m) < 2e-6);
+
+    auto first = shifted(m);
+    auto second = shifted(std::vector<float>(static_cast<std::size_t>(size), 1.0F));
+    adam_update const a{.learning_rate = 0.25F};
+    apply_adam(device, a, ranges, w_memory.data() + start, g_memory.data() + start, first.data() + start,
+               second.data() + start);
+    double const rate = double{a.learning_rate} * std::sqrt(1 - double{a.beta2}) / (1 - double{a.beta1});
+    for (update_range const& range : ranges)
+        for (std::int64_t i = range.offset; i < range.offset + range.count; ++i) {
+            auto const k = static_cast<std::size_t>(i);
+            double const gradient = double{g[k]} + double{range.weight_decay} * expected_w[k];
+            double const mean = double{a.beta1} * double{m[k]} + (1 - double{a.beta1}) * gradient;
+            double const square = double{a.beta2} + (1 - double{a.beta2}) * gradient * gradient;
+            expected_w[k] -= rate * mean / (std::sqrt(square) + double{a.epsilon});
+        }
+    CHECK(lab::difference(without_start(w_memory), expected_w) < 4e-6);
+}
+
 TEST_CASE("gpu optimizers: moving average of weights") {
     gpu device;
-    auto w = lab::on_device(device, std::vector<float>{1, 2});
-    auto average = lab::on_device(device, std::vector<float>{5, 10});
-    apply_ema(device, 2, 0.75F, w.data(), average.data());
-    CHECK(lab::from_device(device, average) == std::vector<float>{4, 8});
+    int const count = GENERATE(1, 2, 4097);
+    auto const w = lab::random_values<float>(count, 1);
+    auto const old = lab::random_values<float>(count, 2);
+    auto w_memory = lab::on_device(device, w);
+    auto average = lab::on_device(device, old);
+    apply_ema(device, count, 0.75F, w_memory.data(), average.data());
+    auto expected = lab::exact(old);
+    for (std::size_t i = 0; i < expected.size(); ++i) expected[i] = 0.75 * expected[i] + 0.25 * double{w[i]};
+    CHECK(lab::difference(lab::from_device(device, average), expected) < 1e-6);
 }

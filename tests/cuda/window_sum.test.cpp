@@ -214,3 +214,19 @@ TEST_CASE("gpu window sums: the depth is split where tiles are few and it is dee
     CHECK(splits(256, 7, 512, 512, 3) == 1);
     CHECK(splits(0, 7, 512, 512, 3) == 18);
 }
+
+TEST_CASE("gpu window sums: images come in blocks of positions where the stride is 2") {
+    convolution_geometry stem{.in_height = 224, .in_width = 225, .in_channels = 3, .kernel = 7, .stride = 2};
+    stem.pad_top = 2;
+    stem.pad_left = 3;
+    convolution_geometry const blocks = in_blocks(stem);
+    CHECK(blocks.stride == 1);
+    CHECK(blocks.in_height == 112);
+    CHECK(blocks.in_width == 113);
+    CHECK(blocks.pad_top == 1);
+    CHECK(blocks.pad_left == 2);
+    CHECK(forward_sum(blocks).depth() == 4 * 4 * 16);
+    CHECK(in_blocks(blocks) == blocks);
+    stem.stride = 1;
+    CHECK(in_blocks(stem) == in_whole_chunks(stem));
+}

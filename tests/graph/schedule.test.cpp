@@ -248,7 +248,11 @@ TEST_CASE("a convolution takes the statistics of its map where the device can an
             ++n;
             int const conv = s.plan.ops[static_cast<std::size_t>(t.op)].in0;
             for (int j = 0; j < i; ++j)
-                if (s.steps->steps[j].op == conv) CHECK(s.steps->steps[j].saved == t.saved);
+                if (schedule_step const& taken = s.steps->steps[j]; taken.op == conv) {
+                    CHECK(taken.saved == t.saved);
+                    CHECK(taken.statistics_of == t.op);
+                    CHECK(taken.mode == t.mode);
+                }
         }
         return n;
     };

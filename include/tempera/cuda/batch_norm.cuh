@@ -28,19 +28,26 @@ struct statistics_work : any_channels {
         for (int k = 0; k < Width; ++k) total[k].add(as_float(in.at[k]), share);
     }
 };
+/// moving = decay moving + (1 - decay) batch
+__device__ inline void follow(float& moving, float decay, float batch) {
+    moving = decay * moving + (1 - decay) * batch;
+}
+
 struct finish_statistics {
-    float* mean;
-    float* variance;
+    batch_norm_statistics_target to;
     __device__ void operator()(int c, moments const& total) const {
-        mean[c] = total.mean();
-        variance[c] = total.squares() / total.count();
+        float const variance = total.squares() / total.count();
+        to.mean[c] = total.mean();
+        to.variance[c] = variance;
+        if (to.moving_mean == nullptr) return;
+        follow(to.moving_mean[c], to.decay, total.mean());
+        follow(to.moving_variance[c], to.decay, to.factor * variance);
     }
 };
 template <class T>
-void batch_norm_statistics(cudaStream_t stream, batch_norm_geometry const& g, T const* x, float* mean, float* variance,
-                           float* scratch) {
-    columns<T, moments>(stream, g.rows, g.channels, statistics_work<T>{{}, x}, {x}, finish_statistics{mean, variance},
-                        scratch);
+void batch_norm_statistics(cudaStream_t stream, batch_norm_geometry const& g, T const* x,
+                           batch_norm_statistics_target const& target, float* scratch) {
+    columns<T, moments>(stream, g.rows, g.channels, statistics_work<T>{{}, x}, {x}, finish_statistics{target}, scratch);
 }
 
 struct moving_at {
@@ -51,8 +58,8 @@ struct moving_at {
     float* moving_mean;
     float* moving_variance;
     __device__ void operator()(std::int64_t c) const {
-        moving_mean[c] = decay * moving_mean[c] + (1 - decay) * mean[c];
-        moving_variance[c] = decay * moving_variance[c] + (1 - decay) * (factor * variance[c]);
+        follow(moving_mean[c], decay, mean[c]);
+        follow(moving_variance[c], decay, factor * variance[c]);
     }
 };
 inline void batch_norm_moving(cudaStream_t stream, int channels, float decay, float factor, float const* mean,

@@ -10,9 +10,14 @@
 namespace tempera {
 
 template <gpu_element T>
-void batch_norm_statistics(gpu& device, batch_norm_geometry const& g, T const* x, float* mean, float* variance) {
+void batch_norm_statistics(gpu& device, batch_norm_geometry const& g, T const* x,
+                           batch_norm_statistics_target const& target) {
     float* const scratch = device.context.float_scratch(cuda_kernels::batch_norm_floats(g));
-    cuda_kernels::batch_norm_statistics(device.context.stream(), g, x, mean, variance, scratch);
+    cuda_kernels::batch_norm_statistics(device.context.stream(), g, x, target, scratch);
+}
+template <gpu_element T>
+void batch_norm_statistics(gpu& device, batch_norm_geometry const& g, T const* x, float* mean, float* variance) {
+    batch_norm_statistics(device, g, x, {.mean = mean, .variance = variance});
 }
 
 inline void batch_norm_moving(gpu& device, int channels, float decay, float factor, float const* mean,

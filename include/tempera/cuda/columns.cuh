@@ -96,20 +96,35 @@ __global__ void __launch_bounds__(column_threads, 2)
             partial[(std::int64_t{blockIdx.y} * floats_of<Sum> + f) * channels + c + k] = total[k].at[f];
 }
 
-constexpr unsigned finish_width = 32;
-constexpr unsigned finish_height = 16;
+/// The totals of splits, as column_partials writes them.
+template <class Sum>
+struct partial_sums {
+    int channels;
+    float const* partial;
+
+    template <int>
+    __device__ Sum load(std::int64_t i) const {
+        Sum part;
+        for (int f = 0; f < floats_of<Sum>; ++f) part.at[f] = partial[i + f * channels];
+        return part;
+    }
+};
+
+constexpr int finish_width = 32;
+constexpr int finish_height = 32;
 
 template <class Sum, class Finish>
-__global__ void finish_columns(Finish finish, unsigned splits, int channels, float const* partial) {
+__global__ void __launch_bounds__(finish_width* finish_height)
+    finish_columns(Finish finish, int splits, int channels, float const* partial) {
+    constexpr int ahead = 4;
     auto const c = static_cast<int>(blockIdx.x * finish_width + threadIdx.x);
+    auto const split = static_cast<int>(threadIdx.y);
+    int const line = floats_of<Sum> * channels;
     Sum total[1] = {};
     if (c < channels)
-        for (unsigned split = threadIdx.y; split < splits; split += finish_height) {
-            Sum part;
-            for (int f = 0; f < floats_of<Sum>; ++f)
-                part.at[f] = partial[(std::int64_t{split} * floats_of<Sum> + f) * channels + c];
-            total[0].add(part);
-        }
+        down_rows<ahead, 1>(partial_sums<Sum>{channels, partial}, std::int64_t{split} * line + c, finish_height * line,
+                            (splits - split + finish_height - 1) / finish_height,
+                            [&](std::int64_t, Sum const& part) { total[0].add(part); });
     add_down_block<finish_width * finish_height>(total);
     if (threadIdx.y == 0 && c < channels) finish(c, total[0]);
 }
@@ -120,13 +135,14 @@ template <class T, class Sum, class Work, class Finish>
 void columns(cudaStream_t stream, std::int64_t rows, int channels, Work work, std::initializer_list<void const*> arrays,
              Finish finish, float* partial) {
     if (channels <= 0) return;
-    auto const splits = static_cast<unsigned>(column_splits(rows, channels));
+    auto const splits = static_cast<int>(column_splits(rows, channels));
     with_pack_width<T>(channels, arrays, [&](auto width) {
         channel_tiles const tiles(channels / width, column_threads);
-        launch(column_partials<width, Sum, Work>, dim3(static_cast<unsigned>(tiles.count), splits), tiles.block(),
-               stream, work, rows, channels, partial);
+        launch(column_partials<width, Sum, Work>,
+               dim3(static_cast<unsigned>(tiles.count), static_cast<unsigned>(splits)), tiles.block(), stream, work,
+               rows, channels, partial);
     });
-    launch(finish_columns<Sum, Finish>, dim3((static_cast<unsigned>(channels) + finish_width - 1) / finish_width),
+    launch(finish_columns<Sum, Finish>, dim3(static_cast<unsigned>((channels + finish_width - 1) / finish_width)),
            dim3(finish_width, finish_height), stream, finish, splits, channels, static_cast<float const*>(partial));
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 // What a gpu owns beside its number: a stream, a cuBLAS handle and its workspace, scratch memory, a mailbox for results,
-// and the tables of parameter ranges that optimizers read on the device. Nothing here is allocated in steady state.
+// and the pieces of parameter ranges that optimizers read on the device. Nothing here is allocated in steady state.
 
 #include <algorithm>
 #include <cstddef>
@@ -19,7 +19,7 @@
 #include <tempera/cuda/handles.hpp>
 #include <tempera/cuda/requirements.hpp>
 #include <tempera/cuda/running_step.hpp>
-#include <tempera/device/optimizers.hpp>
+#include <tempera/cuda/update_pieces.hpp>
 
 namespace tempera {
 
@@ -120,17 +120,20 @@ public:
         return value;
     }
 
-    /// The ranges in device memory, copied when they are first seen and kept: captured steps point to them.
-    update_range const* table(std::span<update_range const> ranges) {
-        for (range_table const& known : tables_)
-            if (equal(known.ranges, ranges)) return static_cast<update_range const*>(known.memory.get());
-        if (ranges.empty()) return nullptr;
-        tables_.push_back({{ranges.begin(), ranges.end()}, cuda_kernels::device_memory(allocate(ranges.size_bytes()))});
-        range_table const& added = tables_.back();
-        cuda_kernels::check(cudaMemcpyAsync(added.memory.get(), added.ranges.data(), ranges.size_bytes(),
-                                            cudaMemcpyHostToDevice, stream()),
-                            "cudaMemcpyAsync");
-        return static_cast<update_range const*>(added.memory.get());
+    /// The pieces of the ranges in device memory, copied when the ranges are first seen and kept: captured steps point to
+    /// them.
+    update_pieces pieces(std::span<update_range const> ranges) {
+        for (update_table const& known : tables_)
+            if (equal(known.ranges, ranges)) return known.on_device();
+        update_table table{.ranges = {ranges.begin(), ranges.end()}, .pieces = cut_into_pieces(ranges), .memory = nullptr};
+        if (table.pieces.empty()) return {};
+        std::size_t const bytes = table.pieces.size() * sizeof(update_piece);
+        table.memory.reset(allocate(bytes));
+        update_table const& added = tables_.emplace_back(std::move(table));
+        cuda_kernels::check(
+            cudaMemcpyAsync(added.memory.get(), added.pieces.data(), bytes, cudaMemcpyHostToDevice, stream()),
+            "cudaMemcpyAsync");
+        return added.on_device();
     }
 
     /// Where the step that is running keeps its numbers.
@@ -153,10 +156,15 @@ private:
     static constexpr std::size_t workspace_bytes = std::size_t{32}
                                                    << 20;  // what cuBLAS advises for compute capability 9
 
-    /// Ranges, and their copy in device memory.
-    struct range_table {
+    /// Ranges, and their pieces on both sides.
+    struct update_table {
         std::vector<update_range> ranges;
+        std::vector<update_piece> pieces;
         cuda_kernels::device_memory memory;
+
+        update_pieces on_device() const {
+            return {static_cast<update_piece const*>(memory.get()), static_cast<int>(pieces.size())};
+        }
     };
     static bool equal(std::span<update_range const> a, std::span<update_range const> b) {
         return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](update_range const& x, update_range const& y) {
@@ -172,7 +180,7 @@ private:
     cuda_kernels::device_memory workspace_;
     cuda_kernels::device_memory scratch_;
     std::size_t scratch_bytes_ = 0;
-    std::list<range_table> tables_;
+    std::list<update_table> tables_;
 };
 
 }  // namespace tempera

@@ -127,14 +127,14 @@ void convolution_forward(gpu& device, convolution_geometry const& g, T const* x,
     cuda_kernels::forward_by<T>(cuda_kernels::method_of(g, y), device, g, x, w, nullptr, {.bias = bias}, y);
 }
 
-/// Filters as T, with channels in whole chunks, take half of their floats.
+/// Filters as T, with channels in whole chunks, in blocks of positions, take half of their floats.
 template <cuda_kernels::tensor_element T>
 std::int64_t packed_filters(gpu&, convolution_geometry const& g) {
-    return (cuda_kernels::in_whole_chunks(g).weight_size() + 1) / 2;
+    return (cuda_kernels::in_blocks(g).weight_size() + 1) / 2;
 }
 template <cuda_kernels::tensor_element T>
 void pack_filters(gpu& device, convolution_geometry const& g, float const* w, float* packed) {
-    cuda_kernels::filters_in_whole_chunks(device.context.stream(), g, w, reinterpret_cast<T*>(packed));
+    cuda_kernels::filters_in_blocks(device.context.stream(), g, w, reinterpret_cast<T*>(packed));
 }
 template <gpu_element T>
 void convolution_forward(gpu& device, convolution_geometry const& g, T const* x, float const* w, float const* packed,
@@ -151,15 +151,15 @@ void convolution_forward(gpu& device, convolution_geometry const& g, T const* x,
 /// Tensor cores wherever they can, kernel 1 too: y is not read again for its statistics.
 template <gpu_element T>
 void convolution_statistics(gpu& device, convolution_geometry const& g, T const* x, float const* w, float const* bias,
-                            T* y, float* mean, float* variance) {
+                            T* y, batch_norm_statistics_target const& target) {
     if constexpr (cuda_kernels::tensor_element<T>) {
         if (cuda_kernels::suits_tensor_cores(g, y))
-            return cuda_kernels::tensor_convolution_statistics(device, g, x, w, bias, y, mean, variance);
+            return cuda_kernels::tensor_convolution_statistics(device, g, x, w, bias, y, target);
     }
     convolution_forward(device, g, x, w, bias, y);
     batch_norm_geometry const map{.rows = std::int64_t{1} * g.batch * g.out_height * g.out_width,
                                   .channels = g.out_channels};
-    batch_norm_statistics(device, map, static_cast<T const*>(y), mean, variance);
+    batch_norm_statistics(device, map, static_cast<T const*>(y), target);
 }
 
 template <gpu_element T>

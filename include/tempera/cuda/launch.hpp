@@ -12,11 +12,11 @@
 #include <cuda_runtime_api.h>
 
 #include <tempera/cuda/running_step.hpp>
+#include <tempera/cuda/update_pieces.hpp>
 #include <tempera/device/batch_norm.hpp>
 #include <tempera/device/convolution.hpp>
 #include <tempera/device/distortion.hpp>
 #include <tempera/device/losses.hpp>
-#include <tempera/device/optimizers.hpp>
 #include <tempera/device/pointwise.hpp>
 #include <tempera/device/pooling.hpp>
 #include <tempera/device/selective.hpp>
@@ -123,8 +123,8 @@ inline std::int64_t batch_norm_floats(batch_norm_geometry const& g) {
     return column_floats(g.rows, g.channels, 3) + std::int64_t{2} * g.channels;
 }
 template <class T>
-void batch_norm_statistics(cudaStream_t stream, batch_norm_geometry const& g, T const* x, float* mean, float* variance,
-                           float* scratch);
+void batch_norm_statistics(cudaStream_t stream, batch_norm_geometry const& g, T const* x,
+                           batch_norm_statistics_target const& target, float* scratch);
 void batch_norm_moving(cudaStream_t stream, int channels, float decay, float factor, float const* mean,
                        float const* variance, float* moving_mean, float* moving_variance);
 template <class T>
@@ -157,9 +157,33 @@ void apply_epilogue(cudaStream_t stream, std::int64_t rows, int channels, convol
 // --- whole_chunks.cuh, window_sum.cuh, weight_gradient.cuh: convolutions on tensor cores, for bf16 and half ----------------
 /// x, dx and filters come here with their input channels in whole chunks of 16 bytes, zeros behind those of g.
 constexpr int whole_chunks(int channels) { return (channels + 7) / 8 * 8; }
+/// With few channels, as an image has, most of a chunk would be zeros. Where the stride is 2, the channels of 2 x 2 positions
+/// come as those of one for y and dw, and a convolution of blocks, which has stride 1, takes sums of the same products:
+/// of 3 channels and kernel 7, 4 x 4 blocks in two chunks each, not 7 x 7 positions in one.
+struct position_blocks {
+    int size;                       ///< positions down and across
+    int blank_rows, blank_columns;  ///< in the first blocks of a filter: padding fills whole blocks
+
+    constexpr explicit position_blocks(convolution_geometry const& g)
+        : size(g.stride == 2 && g.kernel > 1 && g.in_channels <= 4 ? 2 : 1),
+          blank_rows(g.pad_top % size),
+          blank_columns(g.pad_left % size) {}
+    constexpr int needed(int positions) const { return (positions + size - 1) / size; }
+};
 constexpr convolution_geometry in_whole_chunks(convolution_geometry g) {
     g.in_channels = whole_chunks(g.in_channels);
     return g;
+}
+constexpr convolution_geometry in_blocks(convolution_geometry g) {
+    position_blocks const blocks(g);
+    g.in_height = blocks.needed(g.in_height);
+    g.in_width = blocks.needed(g.in_width);
+    g.in_channels *= blocks.size * blocks.size;
+    g.kernel = blocks.needed(g.kernel + std::max(blocks.blank_rows, blocks.blank_columns));
+    g.stride /= blocks.size;
+    g.pad_top = blocks.needed(g.pad_top);
+    g.pad_left = blocks.needed(g.pad_left);
+    return in_whole_chunks(g);
 }
 /// Output channels come in chunks too, and positions and offsets inside a sample are counted in int.
 constexpr bool fits_tensor_cores(convolution_geometry const& g) {
@@ -170,9 +194,14 @@ constexpr bool fits_tensor_cores(convolution_geometry const& g) {
            std::int64_t{1} * g.in_height * g.in_width * batch < most && whole.in_size() / batch < most &&
            std::int64_t{1} * g.out_height * g.out_width * batch < most && g.out_size() / batch < most;
 }
-/// from {rows, columns, channels} to {rows, columns, whole_chunks(channels)}
+/// to[n, i, j, (r, s, c)] = from[n, i*size + r - blank_rows, j*size + s - blank_columns, c], zero outside and behind.
+struct chunk_copy {
+    int samples, height, width, channels;
+    int to_height, to_width, to_channels;
+    position_blocks blocks;
+};
 template <class From, class T>
-void copy_in_whole_chunks(cudaStream_t stream, int rows, int columns, int channels, From const* from, T* to);
+void copy_in_whole_chunks(cudaStream_t stream, chunk_copy const& copy, From const* from, T* to);
 /// How the depth of a sum over windows is split among blocks.
 struct depth_splits {
     int depth = 1 << 30;  ///< of a split
@@ -183,7 +212,8 @@ struct depth_splits {
 inline depth_splits splits_of(convolution_geometry const& g) {
     constexpr std::int64_t enough_blocks = 128;
     constexpr int fewest_depth = 256;
-    int const depth = g.kernel * g.kernel * whole_chunks(g.in_channels);
+    convolution_geometry const whole = in_blocks(g);
+    int const depth = whole.kernel * whole.kernel * whole.in_channels;
     std::int64_t const rows = std::int64_t{1} * g.batch * g.out_height * g.out_width;
     std::int64_t const tiles = (rows + 127) / 128 * ((g.out_channels + 63) / 64);
     int const most = static_cast<int>(
@@ -203,27 +233,27 @@ void tensor_forward(cudaStream_t stream, convolution_geometry const& g, T const*
 /// The same, and the batch-norm statistics of y; scratch: moment_floats(g)
 template <class T>
 void tensor_forward_statistics(cudaStream_t stream, convolution_geometry const& g, T const* x, T const* w,
-                               float const* bias, T* y, float* mean, float* variance, float* scratch);
+                               float const* bias, T* y, batch_norm_statistics_target const& target, float* scratch);
 inline std::int64_t moment_floats(convolution_geometry const& g) {
     constexpr int part_rows = 128;
     std::int64_t const parts = (std::int64_t{1} * g.batch * g.out_height * g.out_width + part_rows - 1) / part_rows;
-    return 2 * parts * g.out_channels + column_floats(parts, g.out_channels, 3);
+    return 2 * parts * g.out_channels;
 }
 /// w_swapped: filters with their channels swapped, IHWO.
 template <class T>
 void tensor_backward_data(cudaStream_t stream, convolution_geometry const& g, T const* dy, T const* w_swapped, T* dx,
                           store mode);
-/// w: as the catalogue has it; swapped: IHWO in whole chunks.
+/// w: as the catalogue has it; swapped: IHWO in whole chunks, not in blocks, as is dx.
 template <class T>
 void swap_channels(cudaStream_t stream, convolution_geometry const& g, float const* w, T* swapped);
 /// How the positions of y are split among blocks: by sizes only, so that the order of summation is fixed.
 struct weight_gradient_splits {
-    int rows;       ///< weights of an output channel, in whole chunks
+    int rows;       ///< weights of an output channel
     int positions;  ///< of a split
     int count;
 
-    explicit weight_gradient_splits(convolution_geometry const& g)
-        : rows(g.kernel * g.kernel * whole_chunks(g.in_channels)) {
+    /// Of a convolution in blocks.
+    explicit weight_gradient_splits(convolution_geometry const& g) : rows(g.kernel * g.kernel * g.in_channels) {
         constexpr int enough_blocks = 512;
         constexpr int fewest_positions = 512;
         int const all = g.batch * g.out_height * g.out_width;
@@ -234,7 +264,8 @@ struct weight_gradient_splits {
     }
 };
 inline std::int64_t weight_gradient_floats(convolution_geometry const& g) {
-    return weight_gradient_splits(g).count * in_whole_chunks(g).weight_size();
+    convolution_geometry const whole = in_blocks(g);
+    return weight_gradient_splits(whole).count * whole.weight_size();
 }
 /// dw: as the catalogue has it; scratch: weight_gradient_floats(g)
 template <class T>
@@ -350,16 +381,16 @@ struct distortion_scratch {
 void distort(cudaStream_t stream, distortion_geometry const& g, distortion_work const& work, std::uint8_t const* images,
              drawn_view const* drawn, float* views, float* scratch);
 
-// --- optimizers.cuh: `ranges` is device memory ---------------------------------------------------------------------------
-inline constexpr int norm_splits = 64;
-inline std::int64_t lars_floats(int ranges) { return std::int64_t{2} * norm_splits * ranges; }
-void apply_lars(cudaStream_t stream, lars_update const& u, update_memory const& memory, int count,
-                update_range const* ranges, float* w, float const* g, float* momentum, float* scratch);
-void apply_sgd(cudaStream_t stream, sgd_update const& u, update_memory const& memory, int count,
-               update_range const* ranges, float* w, float const* g, float* momentum);
+// --- optimizers.cuh ------------------------------------------------------------------------------------------------------
+/// scratch: lars_floats(pieces)
+void apply_lars(cudaStream_t stream, lars_update const& u, update_memory const& memory, update_pieces const& pieces,
+                float* w, float const* g, float* momentum, float* scratch);
+inline std::int64_t lars_floats(update_pieces const& pieces) { return std::int64_t{2} * pieces.count; }
+void apply_sgd(cudaStream_t stream, sgd_update const& u, update_memory const& memory, update_pieces const& pieces,
+               float* w, float const* g, float* momentum);
 /// scratch: 1
-void apply_adam(cudaStream_t stream, adam_update const& u, update_memory const& memory, int count,
-                update_range const* ranges, float* w, float const* g, float* first, float* second, float* scratch);
+void apply_adam(cudaStream_t stream, adam_update const& u, update_memory const& memory, update_pieces const& pieces,
+                float* w, float const* g, float* first, float* second, float* scratch);
 void apply_ema(cudaStream_t stream, std::int64_t n, float decay, float const* w, float* average);
 
 }  // namespace tempera::cuda_kernels

@@ -63,7 +63,8 @@ __device__ void write_moments(staged_tile<T, Columns>& tile,
     to[std::int64_t{parts} * channels] = fmaxf(square - deviation * shift, 0);
 }
 
-struct merge_work : any_channels {
+/// The moments of the parts, as they are added up down their rows.
+struct merge_work {
     float const* mean;
     float const* squares;
     std::int64_t last;  ///< the first element of the last part
@@ -80,25 +81,41 @@ struct merge_work : any_channels {
         return {load_pack<Width>(mean + i), load_pack<Width>(squares + i)};
     }
     template <int Width>
-    __device__ void operator()(std::int64_t i, maps<Width> const& part, nothing<Width>, moments (&total)[Width]) const {
+    __device__ void add(std::int64_t i, maps<Width> const& part, moments (&total)[Width]) const {
         float const count = i < last ? rows : rows_of_last;
         for (int k = 0; k < Width; ++k) total[k].add(moments{{count, part.mean.at[k], part.squares.at[k]}});
     }
 };
-/// Scratch for the sums lies behind the parts' moments.
-inline void merge_moments(cudaStream_t stream, std::int64_t rows, int channels, float* part_moments,
-                          float* mean, float* variance) {
+
+constexpr int merge_threads = 512;
+constexpr int merge_packs = 2;  ///< of a row: a block reads whole sectors of 32 bytes
+static_assert(merge_packs * 4 == chunk_elements, "of which output channels are a multiple");
+
+/// One launch for all parts, as there are few: many for few channels, few for many.
+static __global__ void __launch_bounds__(merge_threads)
+    merge_moments_kernel(merge_work work, int parts, int channels, finish_statistics finish) {
+    constexpr int ahead = 4;
+    constexpr int width = 4;
+    int const c = channel_of_thread<width>();
+    auto const part = static_cast<int>(threadIdx.y);
+    auto const height = static_cast<int>(blockDim.y);
+    moments total[width] = {};
+    down_rows<ahead, width>(work, std::int64_t{part} * channels + c, height * channels,
+                            (parts - part + height - 1) / height,
+                            [&](std::int64_t i, auto const& loaded) { work.add(i, loaded, total); });
+    add_down_block<merge_threads>(total);
+    if (part != 0) return;
+    for (int k = 0; k < width; ++k) finish(c + k, total[k]);
+}
+inline void merge_moments(cudaStream_t stream, std::int64_t rows, int channels, float const* part_moments,
+                          batch_norm_statistics_target const& target) {
     std::int64_t const parts = (rows + product_rows - 1) / product_rows;
     std::int64_t const last = (parts - 1) * channels;
-    float const* const squares = part_moments + parts * channels;
-    merge_work const work{{},
-                          part_moments,
-                          squares,
-                          last,
-                          static_cast<float>(product_rows),
+    merge_work const work{part_moments, part_moments + parts * channels, last, static_cast<float>(product_rows),
                           static_cast<float>(rows - (parts - 1) * product_rows)};
-    columns<float, moments>(stream, parts, channels, work, {part_moments, squares}, finish_statistics{mean, variance},
-                            part_moments + 2 * parts * channels);
+    launch(merge_moments_kernel, dim3(static_cast<unsigned>(channels / chunk_elements)),
+           dim3(merge_packs, merge_threads / merge_packs), stream, work, static_cast<int>(parts), channels,
+           finish_statistics{target});
 }
 
 }  // namespace tempera::cuda_kernels

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-// Kernels of device/optimizers.hpp over all ranges at once: block (range, split), whatever the number of tensors. LARS
-// takes two launches, one for the norms' partial sums, one for the update; Adam one for its rate, one for the update.
+// Kernels of device/optimizers.hpp over all pieces of all ranges at once (update_pieces.hpp), a block for each, in packs of
+// 16 bytes. LARS takes two launches, one for the squares of the pieces, one for the update; Adam one for its rate, one
+// for the update. An update begins with the last piece: LARS has read that one last, and finds it in the second-level cache.
 
 #include <cmath>
 
+#include <tempera/cuda/channel_tiles.cuh>
+#include <tempera/cuda/elementwise.cuh>
 #include <tempera/cuda/launch.hpp>
 #include <tempera/cuda/rows.cuh>
 
@@ -23,20 +26,29 @@ __device__ inline float unscale(update_memory const& memory) {
 __device__ inline bool skips(update_memory const& memory) {
     return memory.scaling != nullptr && memory.scaling->not_finite > 0;
 }
-
-/// The blocks that a range needs; those of its norm_splits beyond have nothing to do.
-__device__ inline unsigned splits_of(update_range const& range) {
-    std::int64_t const needed = (range.count + row_threads - 1) / row_threads;
-    return static_cast<unsigned>(needed < norm_splits ? needed : norm_splits);
+inline __device__ update_piece from_the_last(update_pieces const& pieces) {
+    return pieces.at[pieces.count - 1 - static_cast<int>(blockIdx.x)];
 }
 
-/// function(i) for every element of this block's part of its range.
-template <class Function>
-__device__ void each_of_range(update_range const& range, Function const& function) {
-    std::int64_t const step = std::int64_t{gridDim.y} * row_threads;
-    for (std::int64_t i = std::int64_t{blockIdx.y} * row_threads + threadIdx.x; i < range.count; i += step)
-        function(range.offset + i);
+/// work(i, work.load<Width>(i)) for all elements of a piece, by the threads of a block: in packs where the arrays are
+/// aligned to them there, one by one behind the last pack.
+template <class Work, class... Arrays>
+__device__ void over_piece(update_piece const& piece, Work const& work, Arrays const*... arrays) {
+    constexpr int ahead = 2;
+    constexpr int width = 4;
+    auto const aligned = [&](auto const* array) {
+        return reinterpret_cast<std::uintptr_t>(array + piece.offset) % (width * sizeof(float)) == 0;
+    };
+    int const packs = (aligned(arrays) && ...) ? piece.count / width : 0;
+    int const done = packs * width;
+    auto const thread = static_cast<int>(threadIdx.x);
+    auto const of_thread = [thread](int all) { return (all - thread + row_threads - 1) / row_threads; };
+    auto const use = [&](std::int64_t i, auto const& loaded) { work(i, loaded); };
+    down_rows<ahead, width>(work, piece.offset + thread * width, row_threads * width, of_thread(packs), use);
+    down_rows<ahead, 1>(work, piece.offset + done + thread, row_threads, of_thread(piece.count - done), use);
 }
+
+// --- LARS and SGD --------------------------------------------------------------------------------------------------------
 
 /// Momentum with a trust ratio, see device/optimizers.hpp. sgd is the case trust = 1.
 struct momentum_step {
@@ -47,90 +59,119 @@ struct momentum_step {
     float weight_decay;
     float factor;  ///< of the gradient
 
-    __device__ float gradient(std::int64_t i) const { return factor * g[i] + weight_decay * w[i]; }
-    /// What the trust ratio compares |w| with: the gradient, or the update made of it. Writes nothing.
-    __device__ float measured(std::int64_t i) const {
-        float const gradient_i = gradient(i);
-        if (u.classic_momentum) return gradient_i;
-        float const v = u.momentum * momentum[i] + gradient_i;
-        return u.nesterov ? u.momentum * v + gradient_i : v;
-    }
-    __device__ void apply(std::int64_t i, float trust) const {
-        float const rate = u.learning_rate * trust;
-        float const step = u.classic_momentum ? rate * gradient(i) : gradient(i);
-        float const v = u.momentum * momentum[i] + step;
-        float const update = u.nesterov ? u.momentum * v + step : v;
-        momentum[i] = v;
-        w[i] -= u.classic_momentum ? update : rate * update;
-    }
+    template <int Width>
+    struct values {
+        pack<float, Width> w;
+        pack<float, Width> g;
+        pack<float, Width> momentum;
+
+        __device__ float gradient(momentum_step const& step, int k) const {
+            return step.factor * g.at[k] + step.weight_decay * w.at[k];
+        }
+    };
+    /// What the momentum becomes, and the update made of it.
+    struct moved {
+        float momentum;
+        float update;
+
+        __device__ moved(lars_update const& u, float before, float step)
+            : momentum(u.momentum * before + step), update(u.nesterov ? u.momentum * momentum + step : momentum) {}
+    };
 };
 
-struct square_sums {
-    momentum_step step;
-    float* total;  ///< |w|^2, |measured|^2 of one thread
-    __device__ void operator()(std::int64_t i) const {
-        float const m = step.measured(i);
-        total[0] += step.w[i] * step.w[i];
-        total[1] += m * m;
+/// Sums of |w|^2 and of the square of what the trust ratio compares it with: the gradient, or the update made of it.
+struct momentum_squares : momentum_step {
+    float* total;
+
+    template <int Width>
+    __device__ values<Width> load(std::int64_t i) const {
+        values<Width> v = {load_pack<Width>(w + i), load_pack<Width>(g + i), {}};
+        if (!u.classic_momentum) v.momentum = load_pack<Width>(momentum + i);
+        return v;
+    }
+    template <int Width>
+    __device__ void operator()(std::int64_t, values<Width> const& v) const {
+        for (int k = 0; k < Width; ++k) {
+            float const gradient = v.gradient(*this, k);
+            float const x = u.classic_momentum ? gradient : moved(u, v.momentum.at[k], gradient).update;
+            total[0] += v.w.at[k] * v.w.at[k];
+            total[1] += x * x;
+        }
     }
 };
-static __global__ void lars_norms(lars_update u, update_memory memory, update_range const* ranges, float* w,
-                                  float const* g, float* momentum, float* partial) {
-    update_range const range = ranges[blockIdx.x];
-    if (blockIdx.y >= splits_of(range)) return;
+static __global__ void lars_squares(lars_update u, update_memory memory, update_pieces pieces, float* w, float const* g,
+                                    float* momentum, float* partial) {
+    update_piece const piece = pieces.at[blockIdx.x];
+    if (!piece.adapt) return;
     float total[2] = {0, 0};
-    each_of_range(range, square_sums{{u, w, g, momentum, range.weight_decay, unscale(memory)}, total});
+    over_piece(piece, momentum_squares{{u, w, g, momentum, piece.weight_decay, unscale(memory)}, total}, w, g,
+               momentum);
     float const w_sum = block_sum(total[0]);
-    float const m_sum = block_sum(total[1]);
+    float const x_sum = block_sum(total[1]);
     if (threadIdx.x != 0) return;
-    float* const out = partial + (std::int64_t{blockIdx.x} * norm_splits + blockIdx.y) * 2;
-    out[0] = w_sum;
-    out[1] = m_sum;
+    partial[2 * blockIdx.x] = w_sum;
+    partial[2 * blockIdx.x + 1] = x_sum;
 }
 
-struct momentum_at {
-    momentum_step step;
-    float trust;
-    __device__ void operator()(std::int64_t i) const { step.apply(i, trust); }
+/// Of the piece's range, from the sums of its pieces.
+__device__ inline float trust_of(update_piece const& piece, float eta, float const* partial) {
+    float w_sum = 0;
+    float x_sum = 0;
+    for (int i = static_cast<int>(threadIdx.x); i < piece.pieces_of_range; i += row_threads) {
+        w_sum += partial[2 * (piece.first_of_range + i)];
+        x_sum += partial[2 * (piece.first_of_range + i) + 1];
+    }
+    w_sum = block_sum(w_sum);
+    x_sum = block_sum(x_sum);
+    return w_sum > 0 && x_sum > 0 ? eta * sqrtf(w_sum) / sqrtf(x_sum) : 1;
+}
+struct momentum_move : momentum_step {
+    float rate;  ///< learning rate times trust
+
+    template <int Width>
+    __device__ values<Width> load(std::int64_t i) const {
+        return {load_pack<Width>(w + i), load_pack<Width>(g + i), load_pack<Width>(momentum + i)};
+    }
+    template <int Width>
+    __device__ void operator()(std::int64_t i, values<Width> v) const {
+        for (int k = 0; k < Width; ++k) {
+            float const gradient = v.gradient(*this, k);
+            moved const to(u, v.momentum.at[k], u.classic_momentum ? rate * gradient : gradient);
+            v.momentum.at[k] = to.momentum;
+            v.w.at[k] -= u.classic_momentum ? to.update : rate * to.update;
+        }
+        store_pack(momentum + i, v.momentum);
+        store_pack(w + i, v.w);
+    }
 };
 /// partial null: trust = 1.
-static __global__ void momentum_kernel(lars_update u, update_memory memory, update_range const* ranges, float* w,
+static __global__ void momentum_kernel(lars_update u, update_memory memory, update_pieces pieces, float* w,
                                        float const* g, float* momentum, float const* partial) {
     if (skips(memory)) return;
-    update_range const range = ranges[blockIdx.x];
-    float trust = 1;
-    if (partial != nullptr && range.adapt) {
-        float w_sum = 0;
-        float m_sum = 0;
-        for (unsigned split = 0; split < splits_of(range); ++split) {
-            w_sum += partial[(std::int64_t{blockIdx.x} * norm_splits + split) * 2];
-            m_sum += partial[(std::int64_t{blockIdx.x} * norm_splits + split) * 2 + 1];
-        }
-        if (w_sum > 0 && m_sum > 0) trust = u.eta * sqrtf(w_sum) / sqrtf(m_sum);
-    }
-    each_of_range(range, momentum_at{{now(u, memory), w, g, momentum, range.weight_decay, unscale(memory)}, trust});
+    update_piece const piece = from_the_last(pieces);
+    float const trust = partial != nullptr && piece.adapt ? trust_of(piece, u.eta, partial) : 1;
+    float const rate = now(u, memory).learning_rate * trust;
+    over_piece(piece, momentum_move{{u, w, g, momentum, piece.weight_decay, unscale(memory)}, rate}, w, g, momentum);
 }
 
-inline void apply_lars(cudaStream_t stream, lars_update const& u, update_memory const& memory, int count,
-                       update_range const* ranges, float* w, float const* g, float* momentum, float* scratch) {
-    if (count == 0) return;
-    dim3 const grid(static_cast<unsigned>(count), norm_splits);
-    launch(lars_norms, grid, dim3(row_threads), stream, u, memory, ranges, w, g, momentum, scratch);
-    launch(momentum_kernel, grid, dim3(row_threads), stream, u, memory, ranges, w, g, momentum, scratch);
+inline void apply_lars(cudaStream_t stream, lars_update const& u, update_memory const& memory,
+                       update_pieces const& pieces, float* w, float const* g, float* momentum, float* scratch) {
+    launch_rows(lars_squares, pieces.count, stream, u, memory, pieces, w, g, momentum, scratch);
+    launch_rows(momentum_kernel, pieces.count, stream, u, memory, pieces, w, g, momentum, scratch);
 }
 
-inline void apply_sgd(cudaStream_t stream, sgd_update const& u, update_memory const& memory, int count,
-                      update_range const* ranges, float* w, float const* g, float* momentum) {
-    if (count == 0) return;
+inline void apply_sgd(cudaStream_t stream, sgd_update const& u, update_memory const& memory,
+                      update_pieces const& pieces, float* w, float const* g, float* momentum) {
     lars_update plain;
     plain.learning_rate = u.learning_rate;
     plain.momentum = u.momentum;
     plain.nesterov = u.nesterov;
     plain.classic_momentum = u.classic_momentum;
-    float const* const no_norms = nullptr;
-    launch(momentum_kernel, dim3(static_cast<unsigned>(count), norm_splits), dim3(row_threads), stream, plain, memory,
-           ranges, w, g, momentum, no_norms);
+    float const* const no_squares = nullptr;
+    launch_rows(momentum_kernel, pieces.count, stream, plain, memory, pieces, w, g, momentum, no_squares);
 }
+
+// --- Adam ----------------------------------------------------------------------------------------------------------------
 
 /// rate = lr sqrt(1 - beta2^step) / (1 - beta1^step), by one thread: powers in double are slow.
 static __global__ void adam_rate_kernel(adam_update u, update_memory memory, float* rate) {
@@ -139,7 +180,7 @@ static __global__ void adam_rate_kernel(adam_update u, update_memory memory, flo
     *rate = static_cast<float>(learning_rate * sqrt(1 - pow(double{u.beta2}, step)) / (1 - pow(double{u.beta1}, step)));
 }
 
-struct adam_at {
+struct adam_move {
     adam_update u;
     float weight_decay;
     float factor;  ///< of the gradient
@@ -148,36 +189,55 @@ struct adam_at {
     float const* g;
     float* first;
     float* second;
-    __device__ void operator()(std::int64_t i) const {
-        float const gradient = factor * g[i] + weight_decay * w[i];
-        first[i] = u.beta1 * first[i] + (1 - u.beta1) * gradient;
-        second[i] = u.beta2 * second[i] + (1 - u.beta2) * (gradient * gradient);
-        w[i] -= rate * first[i] / (sqrtf(second[i]) + u.epsilon);
+
+    template <int Width>
+    struct values {
+        pack<float, Width> w;
+        pack<float, Width> g;
+        pack<float, Width> first;
+        pack<float, Width> second;
+    };
+    template <int Width>
+    __device__ values<Width> load(std::int64_t i) const {
+        return {load_pack<Width>(w + i), load_pack<Width>(g + i), load_pack<Width>(first + i),
+                load_pack<Width>(second + i)};
+    }
+    template <int Width>
+    __device__ void operator()(std::int64_t i, values<Width> v) const {
+        for (int k = 0; k < Width; ++k) {
+            float const gradient = factor * v.g.at[k] + weight_decay * v.w.at[k];
+            v.first.at[k] = u.beta1 * v.first.at[k] + (1 - u.beta1) * gradient;
+            v.second.at[k] = u.beta2 * v.second.at[k] + (1 - u.beta2) * (gradient * gradient);
+            v.w.at[k] -= rate * v.first.at[k] / (sqrtf(v.second.at[k]) + u.epsilon);
+        }
+        store_pack(first + i, v.first);
+        store_pack(second + i, v.second);
+        store_pack(w + i, v.w);
     }
 };
-static __global__ void adam_kernel(adam_update u, update_memory memory, float const* rate, update_range const* ranges,
+static __global__ void adam_kernel(adam_update u, update_memory memory, float const* rate, update_pieces pieces,
                                    float* w, float const* g, float* first, float* second) {
     if (skips(memory)) return;
-    update_range const range = ranges[blockIdx.x];
-    each_of_range(range, adam_at{u, range.weight_decay, unscale(memory), *rate, w, g, first, second});
+    update_piece const piece = from_the_last(pieces);
+    over_piece(piece, adam_move{u, piece.weight_decay, unscale(memory), *rate, w, g, first, second}, w, g, first,
+               second);
 }
-inline void apply_adam(cudaStream_t stream, adam_update const& u, update_memory const& memory, int count,
-                       update_range const* ranges, float* w, float const* g, float* first, float* second,
+inline void apply_adam(cudaStream_t stream, adam_update const& u, update_memory const& memory,
+                       update_pieces const& pieces, float* w, float const* g, float* first, float* second,
                        float* scratch) {
-    if (count == 0) return;
+    if (pieces.count == 0) return;
     launch(adam_rate_kernel, dim3(1), dim3(1), stream, u, memory, scratch);
-    launch(adam_kernel, dim3(static_cast<unsigned>(count), norm_splits), dim3(row_threads), stream, u, memory, scratch,
-           ranges, w, g, first, second);
+    launch_rows(adam_kernel, pieces.count, stream, u, memory, scratch, pieces, w, g, first, second);
 }
 
-struct ema_at {
+// --- EMA -----------------------------------------------------------------------------------------------------------------
+
+struct moving_average {
     float decay;
-    float const* w;
-    float* average;
-    __device__ void operator()(std::int64_t i) const { average[i] = decay * average[i] + (1 - decay) * w[i]; }
+    __device__ float operator()(float average, float w) const { return decay * average + (1 - decay) * w; }
 };
 inline void apply_ema(cudaStream_t stream, std::int64_t n, float decay, float const* w, float* average) {
-    each(stream, n, ema_at{decay, w, average});
+    elementwise(stream, n, moving_average{decay}, store::write, average, static_cast<float const*>(average), w);
 }
 
 }  // namespace tempera::cuda_kernels

@@ -4,8 +4,8 @@
 // positions of y, which are split among blocks. Each split writes a product of its own; they are added in an order that
 // depends on their number only.
 
+#include <tempera/cuda/along_rows.cuh>
 #include <tempera/cuda/block_product.cuh>
-#include <tempera/cuda/each.cuh>
 #include <tempera/cuda/launch.hpp>
 #include <tempera/cuda/warpgroup_product.cuh>
 
@@ -105,32 +105,48 @@ __global__ void __launch_bounds__(Product::available ? product_threads : 1, Prod
     }
 }
 
-/// Adds the splits in order, without the channels that fill up the last chunk.
-struct add_splits_at {
-    int in_channels, whole_channels;
+/// Adds the splits in order, from the blocks of positions in which they lie. Rows: (o, r) of dw.
+struct add_splits_work {
+    static constexpr int ahead = 8;
+    int kernel, in_channels;
+    int whole_kernel, whole_channels;  ///< in blocks
+    position_blocks blocks;
     std::int64_t size;  ///< of a split
     int splits;
     float const* partial;
     float* dw;
     store mode;
-    __device__ void operator()(std::int64_t at) const {
-        std::int64_t const from = at / in_channels * whole_channels + at % in_channels;
-        float sum = 0;
-        for (int split = 0; split < splits; ++split) sum += partial[split * size + from];
-        put(dw[at], sum, mode);
+
+    template <int Width>
+    __device__ void operator()(row_place<Width> const& at) const {
+        int const row = at.row % kernel + blocks.blank_rows;
+        int const column = at.column + blocks.blank_columns;
+        int const in_block = (row % blocks.size * blocks.size + column % blocks.size) * in_channels + at.channel;
+        std::int64_t const line = std::int64_t{at.row / kernel} * whole_kernel + row / blocks.size;
+        float const* const from = partial + (line * whole_kernel + column / blocks.size) * whole_channels + in_block;
+        float sum[Width] = {};
+        for (int split = 0; split < splits; split += ahead) {
+            pack<float, Width> part[ahead] = {};
+            for (int i = 0; i < ahead; ++i)
+                if (split + i < splits) part[i] = load_pack<Width>(from + (split + i) * size);
+            for (int i = 0; i < ahead; ++i)
+                for (int k = 0; k < Width; ++k) sum[k] += part[i].at[k];
+        }
+        store_pack(dw + (std::int64_t{at.row} * kernel + at.column) * in_channels + at.channel, sum, mode);
     }
 };
 
 template <class T>
 void tensor_backward_weights(cudaStream_t stream, convolution_geometry const& g, T const* x, T const* dy, float* dw,
                              store mode, float* scratch) {
-    weight_gradient_splits const splits(g);
+    convolution_geometry const whole = in_blocks(g);
+    weight_gradient_splits const splits(whole);
     auto const start = [&]<class Product>() {
         dim3 const grid(static_cast<unsigned>((splits.rows + product_rows - 1) / product_rows),
                         static_cast<unsigned>((g.out_channels + Product::columns - 1) / Product::columns),
                         static_cast<unsigned>(splits.count));
         launch_with(Product::launched_bytes, weight_gradient_kernel<T, Product>, grid, dim3(product_threads), stream,
-                    in_whole_chunks(g), splits.positions, x, dy, scratch);
+                    whole, splits.positions, x, dy, scratch);
     };
     auto const with_columns = [&]<int Columns>() {
         using warpgroups = warpgroup_product<T, Columns, major::outer>;
@@ -139,8 +155,17 @@ void tensor_backward_weights(cudaStream_t stream, convolution_geometry const& g,
     };
     if (g.out_channels % 128 == 0 || g.out_channels % 128 > 64) with_columns.template operator()<128>();
     else with_columns.template operator()<64>();
-    each(stream, g.weight_size(), add_splits_at{g.in_channels, whole_chunks(g.in_channels),
-                                                in_whole_chunks(g).weight_size(), splits.count, scratch, dw, mode});
+    add_splits_work const add{g.kernel,
+                              g.in_channels,
+                              whole.kernel,
+                              whole.in_channels,
+                              position_blocks(g),
+                              whole.weight_size(),
+                              splits.count,
+                              scratch,
+                              dw,
+                              mode};
+    along_rows<float>(stream, std::int64_t{g.out_channels} * g.kernel, g.kernel, g.in_channels, add, {dw});
 }
 
 }  // namespace tempera::cuda_kernels

@@ -240,7 +240,7 @@ void tensor_forward(cudaStream_t stream, convolution_geometry const& g, T const*
                     convolution_epilogue<T> const& epilogue, T* y, float* scratch) {
     depth_splits const splits = splits_of(g);
     float* const partial = splits.count > 1 ? scratch : nullptr;
-    add_window_sum(stream, forward_sum(in_whole_chunks(g)), x, w, epilogue, y, nullptr, splits, partial);
+    add_window_sum(stream, forward_sum(in_blocks(g)), x, w, epilogue, y, nullptr, splits, partial);
     if (splits.count > 1)
         along_channels<T>(stream, g.out_size() / g.out_channels, g.out_channels,
                           add_depth_splits_work<T>{epilogue, splits.count, g.out_size(), scratch, y},
@@ -249,10 +249,10 @@ void tensor_forward(cudaStream_t stream, convolution_geometry const& g, T const*
 
 template <class T>
 void tensor_forward_statistics(cudaStream_t stream, convolution_geometry const& g, T const* x, T const* w,
-                               float const* bias, T* y, float* mean, float* variance, float* scratch) {
-    window_sum const sum = forward_sum(in_whole_chunks(g));
+                               float const* bias, T* y, batch_norm_statistics_target const& target, float* scratch) {
+    window_sum const sum = forward_sum(in_blocks(g));
     add_window_sum<T>(stream, sum, x, w, {.bias = bias}, y, scratch);
-    merge_moments(stream, sum.rows(), g.out_channels, scratch, mean, variance);
+    merge_moments(stream, sum.rows(), g.out_channels, scratch, target);
 }
 
 template <class T>

@@ -30,6 +30,16 @@ struct batch_norm_state {
     float const* offset = nullptr;
 };
 
+/// Where the statistics of a batch go, and the moving ones that follow them (batch_norm_moving) where these are not null.
+struct batch_norm_statistics_target {
+    float* mean = nullptr;
+    float* variance = nullptr;
+    float* moving_mean = nullptr;
+    float* moving_variance = nullptr;
+    float decay = 0;
+    float factor = 1;
+};
+
 /// Where the backward pass writes, each pointer null where nothing is wanted, and what it need not read.
 template <class T>
 struct batch_norm_gradients {
@@ -57,6 +67,14 @@ concept provides_batch_norm =
         batch_norm_moving(device, 1, 0.9F, 1.0F, batch, batch, moving, moving);
         batch_norm_apply(device, g, s, x, x, true, y);
         batch_norm_backward(device, g, s, true, x, x, x, out);
+    };
+
+/// A device may also let the moving statistics follow where it writes those of the batch.
+/// batch_norm_statistics(device, g, x, target)
+template <class D, class T>
+concept moves_batch_norm_statistics =
+    requires(D& device, batch_norm_geometry const& g, T const* x, batch_norm_statistics_target const& target) {
+        batch_norm_statistics(device, g, x, target);
     };
 
 }  // namespace tempera

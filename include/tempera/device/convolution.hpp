@@ -8,6 +8,7 @@
 
 #include <cstdint>
 
+#include <tempera/device/batch_norm.hpp>
 #include <tempera/device/store.hpp>
 
 namespace tempera {
@@ -70,11 +71,11 @@ concept takes_convolution_epilogue = requires(D& device, convolution_geometry co
 
 /// A device may also take the statistics of y (device/batch_norm.hpp) while it writes y; schedules ask for that where
 /// convolutions_take_statistics says so.
-/// convolution_statistics(device, g, x, w, bias, y, mean, variance)
+/// convolution_statistics(device, g, x, w, bias, y, target)
 template <class D, class T>
 concept takes_convolution_statistics = requires(D& device, convolution_geometry const& g, T const* in, T* out,
-                                                float const* w, float* mean) {
-    convolution_statistics(device, g, in, w, w, out, mean, mean);
+                                                float const* w, batch_norm_statistics_target const& target) {
+    convolution_statistics(device, g, in, w, w, out, target);
 };
 
 }  // namespace tempera

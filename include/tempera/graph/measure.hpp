@@ -21,6 +21,8 @@ constexpr void measure(plan_view const& p, schedule_options const& options, sche
         if (!of_maps || conv.saved != no_slot)
             continue;  // vectors are float32; another reader's statistics lie elsewhere
         conv.saved = t.saved;
+        conv.mode = t.mode;
+        conv.statistics_of = t.op;
         t.measured = true;
     }
 }

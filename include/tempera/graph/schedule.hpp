@@ -59,7 +59,8 @@ struct schedule_step {
     bool relu = false;      ///< a ReLU is fused (fuse.hpp); in1 is then the residual, if any
     bool residual = false;  ///< batch_norm: there is one; backward, where in1 is not read
     bool trained = false;   ///< its parameters take gradients
-    bn mode = bn::moving;   ///< batch_norm
+    bn mode = bn::moving;   ///< batch_norm, and a convolution that takes its statistics
+    int statistics_of = 0;  ///< convolution with `saved`: the batch_norm whose statistics it takes
     bool measured = false;  ///< batch_norm: the convolution before it has filled `saved`
 };
 

@@ -31,21 +31,35 @@ inline batch_norm_state state_of(binding const& b, op const& o, schedule_step co
             .offset = o.flag2 ? b.tensor_of(o, o.flag ? 1 : 0) : nullptr};
 }
 
+/// Where the batch statistics of a batch_norm go that a step keeps in `saved`: its own, or the one it takes them for.
+inline batch_norm_statistics_target statistics_target(binding const& b, op const& o, schedule_step const& s) {
+    batch_norm_geometry const g = batch_norm_of(b.plan, o, b.batch);
+    require_rows(b.plan, o, g);
+    float* const kept = b.at<float>(s.saved);
+    batch_norm_statistics_target target{.mean = kept, .variance = kept + g.channels};
+    if (s.mode != bn::batch) return target;
+    int const first = (o.flag ? 1 : 0) + (o.flag2 ? 1 : 0);
+    target.moving_mean = b.tensor_of(o, first);
+    target.moving_variance = b.tensor_of(o, first + 1);
+    target.decay = o.number2;
+    if (b.unbiased_variance) target.factor = static_cast<float>(g.rows) / static_cast<float>(g.rows - 1);
+    return target;
+}
+
 template <class E, class Device>
 void forward_batch_norm(Device& device, binding const& b, schedule_step const& s, op const& o) {
     batch_norm_geometry const g = batch_norm_of(b.plan, o, b.batch);
     E const* const x = b.at<E>(s.in0);
-    if (s.mode != bn::moving && s.kind == step_kind::forward) {
-        require_rows(b.plan, o, g);
-        float* const mean = b.at<float>(s.saved);
-        float* const variance = mean + g.channels;
-        if (!s.measured) batch_norm_statistics(device, g, x, mean, variance);
-        int const first = (o.flag ? 1 : 0) + (o.flag2 ? 1 : 0);
-        float const factor =
-            b.unbiased_variance ? static_cast<float>(g.rows) / static_cast<float>(g.rows - 1) : 1.0F;
-        if (s.mode == bn::batch)
-            batch_norm_moving(device, g.channels, o.number2, factor, mean, variance, b.tensor_of(o, first),
-                              b.tensor_of(o, first + 1));
+    if (s.mode != bn::moving && s.kind == step_kind::forward && !s.measured) {
+        batch_norm_statistics_target const to = statistics_target(b, o, s);
+        if constexpr (moves_batch_norm_statistics<Device, E>) {
+            batch_norm_statistics(device, g, x, to);
+        } else {
+            batch_norm_statistics(device, g, x, to.mean, to.variance);
+            if (to.moving_mean != nullptr)
+                batch_norm_moving(device, g.channels, to.decay, to.factor, to.mean, to.variance, to.moving_mean,
+                                  to.moving_variance);
+        }
     }
     batch_norm_apply(device, g, state_of(b, o, s), x, b.at<E>(s.in1), s.relu, b.at<E>(s.out));
 }
@@ -70,8 +84,7 @@ void forward_convolution(Device& device, binding const& b, schedule_step const& 
     }
     if constexpr (takes_convolution_statistics<Device, E>) {
         if (s.saved != no_slot) {
-            float* const mean = b.at<float>(s.saved);
-            convolution_statistics(device, g, x, w, bias, y, mean, mean + g.out_channels);
+            convolution_statistics(device, g, x, w, bias, y, statistics_target(b, b.plan.ops[s.statistics_of], s));
             return;
         }
     }
