@@ -28,10 +28,7 @@ struct statistics_work : any_channels {
         for (int k = 0; k < Width; ++k) total[k].add(as_float(in.at[k]), share);
     }
 };
-/// moving = decay moving + (1 - decay) batch
-__device__ inline void follow(float& moving, float decay, float batch) {
-    moving = decay * moving + (1 - decay) * batch;
-}
+__device__ inline float moved(float moving, float decay, float batch) { return decay * moving + (1 - decay) * batch; }
 
 struct finish_statistics {
     batch_norm_statistics_target to;
@@ -40,8 +37,10 @@ struct finish_statistics {
         to.mean[c] = total.mean();
         to.variance[c] = variance;
         if (to.moving_mean == nullptr) return;
-        follow(to.moving_mean[c], to.decay, total.mean());
-        follow(to.moving_variance[c], to.decay, to.factor * variance);
+        float const moving_mean = moved(to.moving_mean[c], to.decay, total.mean());
+        float const moving_variance = moved(to.moving_variance[c], to.decay, to.factor * variance);
+        to.moving_mean[c] = moving_mean;
+        to.moving_variance[c] = moving_variance;
     }
 };
 template <class T>
@@ -58,8 +57,8 @@ struct moving_at {
     float* moving_mean;
     float* moving_variance;
     __device__ void operator()(std::int64_t c) const {
-        follow(moving_mean[c], decay, mean[c]);
-        follow(moving_variance[c], decay, factor * variance[c]);
+        moving_mean[c] = moved(moving_mean[c], decay, mean[c]);
+        moving_variance[c] = moved(moving_variance[c], decay, factor * variance[c]);
     }
 };
 inline void batch_norm_moving(cudaStream_t stream, int channels, float decay, float factor, float const* mean,

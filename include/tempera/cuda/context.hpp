@@ -125,7 +125,8 @@ public:
     update_pieces pieces(std::span<update_range const> ranges) {
         for (update_table const& known : tables_)
             if (equal(known.ranges, ranges)) return known.on_device();
-        update_table table{.ranges = {ranges.begin(), ranges.end()}, .pieces = cut_into_pieces(ranges), .memory = nullptr};
+        update_table table{
+            .ranges = {ranges.begin(), ranges.end()}, .pieces = cut_into_pieces(ranges), .memory = nullptr};
         if (table.pieces.empty()) return {};
         std::size_t const bytes = table.pieces.size() * sizeof(update_piece);
         table.memory.reset(allocate(bytes));

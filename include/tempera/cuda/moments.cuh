@@ -104,8 +104,13 @@ static __global__ void __launch_bounds__(merge_threads)
                             (parts - part + height - 1) / height,
                             [&](std::int64_t i, auto const& loaded) { work.add(i, loaded, total); });
     add_down_block<merge_threads>(total);
-    if (part != 0) return;
-    for (int k = 0; k < width; ++k) finish(c + k, total[k]);
+    __shared__ moments of_channel[chunk_elements];
+    if (part == 0)
+        for (int k = 0; k < width; ++k) of_channel[threadIdx.x * width + k] = total[k];
+    __syncthreads();
+    // a thread for each channel, so that nobody waits for moving statistics more than once
+    int const channel = part * merge_packs + static_cast<int>(threadIdx.x);
+    if (channel < chunk_elements) finish(static_cast<int>(blockIdx.x) * chunk_elements + channel, of_channel[channel]);
 }
 inline void merge_moments(cudaStream_t stream, std::int64_t rows, int channels, float const* part_moments,
                           batch_norm_statistics_target const& target) {

@@ -23,7 +23,7 @@ struct whole_chunks_work {
         int const first_column = at.column * b.size - b.blank_columns;
         From const* const sample =
             from + std::int64_t{at.row / copy.to_height} * copy.height * copy.width * copy.channels;
-        constexpr odometer one(1, 2, 2);  // in these digits, too: add carries
+        constexpr odometer one(1, 2, 2);
         odometer in_block(at.channel, b.size, copy.channels);  // (row, column, channel)
         pack<T, Width> values = {};
         for (int k = 0; k < Width; ++k) {
