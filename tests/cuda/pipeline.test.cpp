@@ -1,8 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// The three stages of SimCLRv2 as the demo calls them, on the emulated GPU and on the CPU.
+// The three stages of SimCLRv2 as the demo calls them, on the emulated GPU and on the CPU: what they compute, how often the
+// host waits, and what stops them.
+
+#include <functional>
+#include <limits>
+#include <string>
 
 #include "../pipeline/tiny.hpp"
-#include "lab.hpp"
+#include "../refusal.hpp"
+#include "../scratch_folder.hpp"
+#include "steps.hpp"
 
 using namespace tempera;
 
@@ -44,6 +51,43 @@ staged run(Device& device) {
     return out;
 }
 
+using tiny_model = dynamic_model<gpu>;
+
+/// How often the host waits in an epoch of a stage whose steps are captured.
+long waits_of(std::function<void(train_options const&)> const& stage) {
+    auto const waits = [&](int epochs) {
+        auto const before = emulation::counts().synchronizations;
+        stage({.epochs = epochs, .batch = 10});
+        return emulation::counts().synchronizations - before;
+    };
+    long const three = waits(3);
+    long const more = waits(7) - three;
+    CHECK(more % 4 == 0);
+    return more / 4;
+}
+
+void poison(tiny_model& m) {
+    m.write_parameters(
+        std::vector<float>(static_cast<std::size_t>(m.plan().parameters), std::numeric_limits<float>::quiet_NaN())
+            .data());
+}
+
+/// How the first convolution's weights move in an epoch in which most gradients lie below float16's smallest number.
+template <precision P>
+std::vector<float> faintly_trained() {
+    gpu device{.index = 0};
+    dynamic_model<gpu, P> m(device, tiny::student, tiny::image, {.max_batch = 10});
+    train_supervised(m, tiny::images(20), sgd{.momentum = 0, .weight_decay = 0},
+                     {.epochs = 1, .batch = 10, .learning_rate = 1e5F, .augment = crop_and_flip{.area_min = 0.5F}},
+                     1e-6F * cross_entropy{});
+    auto moved = m.host_parameters();
+    m.reset(1);
+    auto const start = m.host_parameters();
+    moved.resize(static_cast<std::size_t>(m.manifest()[0].count));
+    for (std::size_t i = 0; i < moved.size(); ++i) moved[i] -= start[i];
+    return moved;
+}
+
 }  // namespace
 
 TEST_CASE("gpu pipeline: pretraining, linear evaluation, fine-tuning and distillation, as on the CPU", "[steps]") {
@@ -60,4 +104,92 @@ TEST_CASE("gpu pipeline: pretraining, linear evaluation, fine-tuning and distill
     CHECK(std::abs(found.linear - expected.linear) <= an_image);
     CHECK(std::abs(found.tuned - expected.tuned) <= an_image);
     CHECK(std::abs(found.student - expected.student) <= an_image);
+}
+
+TEST_CASE("gpu pipeline: captured stages have the bits of stages that are not captured", "[steps][emulated]") {
+    emulation::defer_new_streams(GENERATE(false, true));  // a device that lags behind the host
+    gpu device{.index = 0};
+    staged const found = run(device);
+    emulation::defer_new_streams(false);
+    emulation::machine m;
+    m.refuse_capture = true;
+    emulation::with const machine(m);
+    staged const expected = run(device);
+    CHECK(found.parameters == expected.parameters);
+    REQUIRE(found.losses.size() == expected.losses.size());
+    for (std::size_t i = 0; i < found.losses.size(); ++i)
+        CHECK(found.losses[i] == Approx(expected.losses[i]).epsilon(1e-6));
+    CHECK(found.probe == expected.probe);
+    CHECK(found.linear == expected.linear);
+    CHECK(found.tuned == expected.tuned);
+    CHECK(found.student == expected.student);
+}
+
+TEST_CASE("gpu pipeline: the host waits once an epoch, and once for the probe", "[steps][emulated]") {
+    gpu device{.index = 0};
+    image_set const images = tiny::images(40);
+    tiny_model encoder(device, tiny::contrastive, tiny::image, {.max_batch = 20});
+    tiny_model teacher(device, tiny::tuned, tiny::image, {.max_batch = 20});
+    tiny_model student(device, tiny::student, tiny::image, {.max_batch = 20});
+    CHECK(waits_of([&](train_options const& o) { pretrain(encoder, images, nt_xent{}, sgd{}, o); }) == 2);
+    CHECK(waits_of([&](train_options const& o) { pretrain(encoder, unlabeled(images), nt_xent{}, sgd{}, o); }) == 1);
+    CHECK(waits_of([&](train_options const& o) { linear_evaluation(encoder, images, sgd{}, o); }) == 1);
+    CHECK(waits_of([&](train_options const& o) { train_supervised(teacher, images, sgd{}, o); }) == 1);
+    CHECK(waits_of([&](train_options const& o) { distill(student, teacher, images, distillation{}, sgd{}, o); }) == 1);
+}
+
+TEST_CASE("gpu pipeline: the probe's accuracy is that of the labeled rows, however many a batch has",
+          "[steps][emulated]") {
+    image_set const images = tiny::images(40);
+    std::vector<std::int32_t> some(images.labels().begin(), images.labels().end());
+    for (std::size_t i = 0; i < some.size(); ++i)
+        if (i % 5 < 3) some[i] = no_label;
+    auto const accuracies = [&](auto& device) {
+        dynamic_model<std::remove_reference_t<decltype(device)>> m(device, tiny::contrastive, tiny::image,
+                                                                   {.max_batch = 20});
+        std::vector<float> out;
+        auto const history = pretrain(m, images.with_labels(some), nt_xent{}, sgd{},
+                                      {.epochs = 4, .batch = 10, .learning_rate = 0, .augment = crop_and_flip{}});
+        for (history_point const& p : history.points) out.push_back(p.probe_accuracy);
+        return out;
+    };
+    cpu host{.threads = 1};
+    gpu device{.index = 0};
+    CHECK(accuracies(device) == accuracies(host));
+}
+
+TEST_CASE("gpu pipeline: a loss that is no number stops a stage, and the last checkpoint stays", "[steps]") {
+    scratch_folder const folder;
+    std::string const path = folder / "student";
+    gpu device{.index = 0};
+    tiny_model teacher(device, tiny::tuned, tiny::image, {.max_batch = 10});
+    tiny_model student(device, tiny::student, tiny::image, {.max_batch = 10});
+    std::vector<float> saved;
+    train_options o{.epochs = 4, .batch = 10, .checkpoint = path};
+    o.progress = [&](progress_event const& e) {
+        if (e.step != 8) return;
+        saved = student.host_parameters();
+        poison(teacher);
+    };
+    std::string const text = refusal([&] { distill(student, teacher, tiny::images(40), distillation{}, sgd{}, o); });
+    INFO(text);
+    CHECK(says(text, {"distill, step ", "expected a finite loss, found ", "nan", "it came with",
+                      "lower the learning rate, the last epoch is kept in " + path}));
+    tiny_model kept(device, tiny::student, tiny::image, {.max_batch = 1, .seed = 2});
+    kept.load(path);
+    CHECK(kept.host_parameters() == saved);
+}
+
+TEST_CASE("gpu pipeline: a long epoch is not finished where the loss is no number", "[steps]") {
+    gpu device{.index = 0};
+    tiny_model teacher(device, tiny::tuned, tiny::image, {.max_batch = 2});
+    tiny_model student(device, tiny::student, tiny::image, {.max_batch = 2});
+    poison(teacher);
+    CHECK(says(
+        refusal([&] { distill(student, teacher, tiny::images(200), distillation{}, sgd{}, {.batch = 2}); }),
+        {"distill, step 63: expected a finite loss", "it came within the last 64 steps; lower the learning rate"}));
+}
+
+TEST_CASE("gpu pipeline: float16 stages scale their loss", "[steps]") {
+    CHECK(lab::distance(faintly_trained<precision::float16>(), faintly_trained<precision::float32>()) < 0.05);
 }

@@ -136,6 +136,20 @@ TEST_CASE("progress: a meter counts steps, time and images", "[pipeline]") {
     CHECK(tempera::seconds_left(last) == 0);
 }
 
+TEST_CASE("progress: a meter asks for the first step, and then a few times a second, if anybody listens",
+          "[pipeline]") {
+    progress_event last;
+    tempera::progress_meter meter([&](progress_event const& e) { last = e; }, "distill", 100);
+    CHECK(meter.due());
+    meter.step({}, 64);
+    CHECK_FALSE(meter.due());
+    std::this_thread::sleep_for(std::chrono::milliseconds(110));
+    CHECK(meter.due());
+    meter.step({}, 5 * 64, 5);
+    CHECK(last.step == 6);
+    CHECK_FALSE(tempera::progress_meter({}, "none", 1).due());
+}
+
 TEST_CASE("progress: silent is a sink", "[pipeline]") {
     tempera::progress_sink const sink = tempera::silent;
     sink(event_at(1, 2, 1));

@@ -44,13 +44,13 @@ public:
     }
 
     /// One step on device memory. A graph belongs to the memory of its batch: pass the same few views again and again, as
-    /// double_buffer gives them.
-    void operator()(view<float const> images, targets const& target, float learning_rate) {
+    /// double_buffer gives them. `weight`: by how much its loss counts in the means.
+    void operator()(view<float const> images, targets const& target, float learning_rate, float weight = 1) {
         recording& r = recordings_.at({images, target});
         if (recordings_.wants_capture(r)) capture(r);
-        if (r.graph) replay(r, learning_rate);
-        else run_uncaptured(r, learning_rate);
-        ++steps_;
+        if (r.graph) replay(r, learning_rate, weight);
+        else run_uncaptured(r, learning_rate, weight);
+        weights_ += static_cast<double>(weight);
     }
 
     /// Means over the steps since the last call, after waiting for them. Throws error where a label was out of range.
@@ -64,10 +64,10 @@ public:
             sum.accuracy += more.accuracy;
             sum.entropy += more.entropy;
         }
-        auto const steps = static_cast<double>(std::exchange(steps_, 0));
-        if (steps < 1) return {};
-        return {static_cast<float>(sum.loss / steps), static_cast<float>(sum.accuracy / steps),
-                static_cast<float>(sum.entropy / steps)};
+        double const weights = std::exchange(weights_, 0);
+        if (!(weights > 0)) return {};
+        return {static_cast<float>(sum.loss / weights), static_cast<float>(sum.accuracy / weights),
+                static_cast<float>(sum.entropy / weights)};
     }
 
     /// The loss scale and the steps that were skipped, after waiting for the device; scale 1 where nothing is scaled.
@@ -127,16 +127,16 @@ private:
         f();
     }
 
-    void run_uncaptured(recording& r, float learning_rate) {
+    void run_uncaptured(recording& r, float learning_rate, double weight) {
         recordings_.drop_graphs();  // memory that they point to may move
         bool const first = !std::exchange(compared_, true);
         loss_value value;
         with_step({.tally = first ? tally_.data() : nullptr}, [&] { value = run(r.place, learning_rate); });
         if (first) compare_with_tally(value);
         r.ran = true;
-        on_host_.loss += static_cast<double>(value.loss);
-        on_host_.accuracy += static_cast<double>(value.accuracy);
-        on_host_.entropy += static_cast<double>(value.entropy);
+        on_host_.loss += weight * static_cast<double>(value.loss);
+        on_host_.accuracy += weight * static_cast<double>(value.accuracy);
+        on_host_.entropy += weight * static_cast<double>(value.entropy);
     }
 
     /// The tally must say what the loss says, or take() would be wrong in captured steps.
@@ -158,11 +158,12 @@ private:
         optimizer_->set_steps(update);
     }
 
-    void replay(recording const& r, float learning_rate) {
+    void replay(recording const& r, float learning_rate, float weight) {
         model_->set_passes(model_->passes() + 1);
         replay_numbers const numbers{.learning_rate = learning_rate,
                                      .changed_pass = model_->passes() ^ r.numbers.pass,
-                                     .later_updates = optimizer_->steps() - r.numbers.update};
+                                     .later_updates = optimizer_->steps() - r.numbers.update,
+                                     .weight = weight};
         cuda_kernels::store_value(device().context.stream(), numbers, numbers_.data());
         r.graph->launch(device());
         optimizer_->set_steps(optimizer_->steps() + 1);
@@ -178,7 +179,7 @@ private:
     std::optional<loss_scale> scale_;
     recordings<batch_memory, capture_numbers> recordings_;
     loss_tally on_host_;
-    std::int64_t steps_ = 0;
+    double weights_ = 0;
     bool replayed_ = false;
     bool compared_ = false;
 };

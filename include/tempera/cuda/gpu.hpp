@@ -19,6 +19,8 @@ namespace tempera {
 template <class T>
 class double_buffer;
 class image_memory;
+template <class Model, class Loss, class State>
+class captured_step;
 template <class Place, class Numbers = std::monostate>
 class recordings;
 
@@ -36,6 +38,9 @@ struct gpu {
     /// How work on the same few pieces of memory is done again.
     template <class Place>
     using repeats = recordings<Place>;
+    /// How training steps are done.
+    template <class Model, class Loss, class State>
+    using steps = captured_step<Model, Loss, State>;
     /// Where images lie that it makes views of.
     using images = image_memory;
 

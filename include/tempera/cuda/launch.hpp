@@ -347,7 +347,8 @@ template <class T>
 void store_value(cudaStream_t stream, T const& value, T* to);
 /// The loss of these sums, the mean over `rows` rows (0: over the labeled ones) times a factor; `first`: with accuracy
 /// and entropy.
-void add_to_tally(cudaStream_t stream, loss_sums const* sums, float rows, float factor, bool first, loss_tally* tally);
+void add_to_tally(cudaStream_t stream, loss_sums const* sums, float rows, float factor, bool first,
+                  replay_numbers const* replay, loss_tally* tally);
 /// y *= the loss scale
 void scale_by(cudaStream_t stream, std::int64_t n, scale_numbers const* scaling, float* y);
 /// Notes whether find_not_finite found something.

@@ -32,7 +32,7 @@ inline loss_value deliver(gpu& device, char const* where, int classes, float con
     running_step& step = device.context.step;
     if (step.tally != nullptr)
         add_to_tally(device.context.stream(), reinterpret_cast<loss_sums const*>(scratch), rows, factor,
-                     step.losses++ == 0, step.tally);
+                     step.losses++ == 0, step.replay, step.tally);
     if (device.context.capturing) return {};
     auto const sums = fetch_sums(device, scratch);
     require_labels(sums, where, classes);

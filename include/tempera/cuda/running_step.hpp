@@ -12,9 +12,11 @@ struct replay_numbers {
     float learning_rate = 0;
     std::uint32_t changed_pass = 0;  ///< bits in which the number of the training pass differs from the captured one
     std::int64_t later_updates = 0;  ///< updates since the captured one
+    float weight = 1;                ///< of the step's losses in the tally
 };
 
-/// Sums of the losses of all steps since it was cleared; accuracy and entropy are those of a step's first loss.
+/// Sums of the losses of all steps since it was cleared, each with its weight; accuracy and entropy are those of a step's
+/// first loss.
 struct loss_tally {
     double loss = 0;
     double accuracy = 0;

@@ -19,18 +19,19 @@ void store_value(cudaStream_t stream, T const& value, T* to) {
 }
 
 static __global__ void add_to_tally_kernel(loss_sums const* sums, float rows, float factor, bool first,
-                                           loss_tally* tally) {
+                                           replay_numbers const* replay, loss_tally* tally) {
     float const counted = rows > 0 ? rows : sums->labeled;
     tally->bad += sums->bad;
     if (!(counted > 0)) return;
-    tally->loss += factor * (sums->loss / counted);
+    double const weight = replay != nullptr ? replay->weight : 1;
+    tally->loss += weight * (factor * (sums->loss / counted));
     if (!first) return;
-    tally->accuracy += sums->correct / counted;
-    tally->entropy += sums->entropy / counted;
+    tally->accuracy += weight * (sums->correct / counted);
+    tally->entropy += weight * (sums->entropy / counted);
 }
 inline void add_to_tally(cudaStream_t stream, loss_sums const* sums, float rows, float factor, bool first,
-                         loss_tally* tally) {
-    launch(add_to_tally_kernel, dim3(1), dim3(1), stream, sums, rows, factor, first, tally);
+                         replay_numbers const* replay, loss_tally* tally) {
+    launch(add_to_tally_kernel, dim3(1), dim3(1), stream, sums, rows, factor, first, replay, tally);
 }
 
 struct scale_by_at {

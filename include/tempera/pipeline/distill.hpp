@@ -4,8 +4,12 @@
 // section 2, eq. 2 and 3). The set's labels count where the loss asks for them (alpha < 1): pass the labeled images,
 // the unlabeled ones, or both (unlabeled_except). Self-distillation: a student with the teacher's network.
 
+#include <functional>
+#include <utility>
+
 #include <tempera/loss/distillation.hpp>
 #include <tempera/pipeline/train.hpp>
+#include <tempera/runtime/repeated.hpp>
 
 namespace tempera {
 
@@ -13,7 +17,9 @@ namespace tempera {
 template <class D, precision P, precision TeacherPrecision, class Loss, class Optimizer>
 training_history distill(basic_model<D, P>& student, basic_model<D, TeacherPrecision>& teacher, image_set const& images,
                          Loss const& loss, Optimizer const& optimizer, train_options const& options) {
-    auto const classes = [](auto const& m) { return m.plan().values[m.plan().outputs[m.plan().outputs.size() - 1].value]; };
+    auto const classes = [](auto const& m) {
+        return m.plan().values[m.plan().outputs[m.plan().outputs.size() - 1].value];
+    };
     if (static_cast<void const*>(&student) == static_cast<void const*>(&teacher))
         throw error("distill", "a teacher beside the student", "one model as both",
                     "for self-distillation make a second model of the same network");
@@ -25,15 +31,14 @@ training_history distill(basic_model<D, P>& student, basic_model<D, TeacherPreci
                     "they see the same augmented images");
     auto& device = student.device();
     device_batch<std::int32_t, D> labels(device);
-    auto const gradients = [&](view<float const> x, image_batch const& batch) {
-        view<float const> const teacher_logits = teacher.predict(x).last();
-        output_views const outputs = student.forward(x);
-        loss_value const v = loss(device, outputs, targets{.labels = labels(batch.labels), .teacher_logits = teacher_logits},
-                                  student.output_gradients());
-        if (std::isfinite(v.loss)) student.backward(student.output_gradients());
-        return v;
-    };
-    return detail::train_loop(student, images, optimizer, options, {"distill"}, 1, gradients);
+    repeated<std::pair<float const*, int>, D> teaching(device);
+    view<float const> teacher_logits;  // in the same place, also where a graph makes them
+    return detail::train_loop(
+        student, images, optimizer, options, {"distill"}, 1,
+        {.loss = std::cref(loss), .place = [&](view<float const> x, image_batch const& batch) {
+             teaching({x.data, x.dims.n}, [&] { teacher_logits = teacher.predict(x).last(); });
+             return detail::step_input{x, {.labels = labels(batch.labels), .teacher_logits = teacher_logits}};
+         }});
 }
 
 }  // namespace tempera

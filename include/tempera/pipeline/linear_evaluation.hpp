@@ -5,9 +5,12 @@
 
 #include <cstdint>
 #include <memory>
+#include <utility>
 
+#include <tempera/optim/sgd.hpp>
 #include <tempera/pipeline/linear_probe.hpp>
 #include <tempera/pipeline/train.hpp>
+#include <tempera/runtime/repeated.hpp>
 
 namespace tempera {
 
@@ -20,20 +23,25 @@ struct linear_evaluation_result {
 
 /// encoder: any model with an output "encoder".
 template <class D, precision P>
-linear_evaluation_result<D> linear_evaluation(basic_model<D, P>& encoder, image_set const& labeled, sgd const& optimizer,
-                                              train_options const& options) {
+linear_evaluation_result<D> linear_evaluation(basic_model<D, P>& encoder, image_set const& labeled,
+                                              sgd const& optimizer, train_options const& options) {
     require_images(labeled);  // the probe takes its classes from them
     auto& device = encoder.device();
     device_batch<std::int32_t, D> labels(device);
     linear_evaluation_result<D> out;
     out.probe = std::make_unique<linear_probe<D>>(device, encoder.output("encoder").dims.c, labeled.classes(),
-                                                  encoder.options().max_batch, optimizer, options.seed);
+                                                  encoder.options().max_batch, options.seed);
+    repeated<std::pair<float const*, int>, D> encoding(device);
+    view<float const> features;  // in the same place, also where a graph makes them
     out.history = detail::train_loop(
         out.probe->model(), labeled, optimizer, options, {"linear evaluation"}, 1,
-        [&](view<float const> images, image_batch const& batch) {
-            return out.probe->gradients(encoder.predict(images)["encoder"], labels(batch.labels));
-        },
-        {}, [&](image_set const& held_out) { return out.test = out.probe->evaluate(encoder, held_out); });
+        {.loss = cross_entropy{},
+         .place =
+             [&](view<float const> images, image_batch const& batch) {
+                 encoding({images.data, images.dims.n}, [&] { features = encoder.predict(images)["encoder"]; });
+                 return detail::step_input{features, {.labels = labels(batch.labels)}};
+             },
+         .judge = [&](image_set const& held_out) { return out.test = out.probe->evaluate(encoder, held_out); }});
     return out;
 }
 

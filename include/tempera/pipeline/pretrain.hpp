@@ -4,12 +4,11 @@
 // batch; the loss compares the rows of its last output. Beside it an online linear probe on the output "encoder"
 // shows how linearly separable the features are; no gradient passes from it.
 
-#include <algorithm>
 #include <cstdint>
-#include <memory>
+#include <optional>
 
 #include <tempera/loss/nt_xent.hpp>
-#include <tempera/pipeline/linear_probe.hpp>
+#include <tempera/pipeline/online_probe.hpp>
 #include <tempera/pipeline/train.hpp>
 
 namespace tempera {
@@ -21,43 +20,28 @@ struct probe_options {
 
 /// The model's max_batch must be at least twice options.batch. Labels are read by the probe only.
 template <class D, precision P, class Loss, class Optimizer>
-training_history pretrain(basic_model<D, P>& model, image_set const& images, Loss const& loss, Optimizer const& optimizer,
-                          train_options const& options, probe_options const& probing = {}) {
-    auto& device = model.device();
-    device_batch<std::int32_t, D> labels(device);
-
+training_history pretrain(basic_model<D, P>& model, image_set const& images, Loss const& loss,
+                          Optimizer const& optimizer, train_options const& options, probe_options const& probing = {}) {
     bool labeled = false;
     for (std::int32_t const l : images.labels()) labeled = labeled || l != no_label;
-    std::unique_ptr<linear_probe<D>> probe;
-    double correct = 0;
-    std::int64_t counted = 0;
+    std::optional<online_probe<D>> probe;
+    if (labeled && probing.enabled)
+        probe.emplace(model.device(), model.output("encoder").dims.c, images.classes(), model.options().max_batch,
+                      probing.learning_rate);
+    view<float const> features;  // in the same place, also where a graph makes them
 
-    auto const gradients = [&](view<float const> views, image_batch const& batch) {
-        output_views const outputs = model.forward(views);
-        loss_value const v = loss(device, outputs, targets{}, model.output_gradients());
-        if (!std::isfinite(v.loss)) return v;
-        auto const known = std::count_if(batch.labels.data, batch.labels.data + batch.labels.size(),
-                                         [](std::int32_t l) { return l != no_label; });
-        if (labeled && probing.enabled && known > 0) {
-            view<float const> const features = outputs["encoder"];
-            if (probe == nullptr)
-                probe = std::make_unique<linear_probe<D>>(device, features.dims.c, images.classes(),
-                                                                    model.options().max_batch);
-            loss_value const seen = probe->train(features, labels(batch.labels), probing.learning_rate);
-            correct += static_cast<double>(seen.accuracy) * static_cast<double>(known);
-            counted += known;
-        }
-        model.backward(model.output_gradients());
-        return v;
-    };
-    auto const probe_accuracy = [&] {
-        float const mean = counted > 0 ? static_cast<float>(correct / static_cast<double>(counted)) : -1.0F;
-        correct = 0;
-        counted = 0;
-        return mean;
-    };
-    return detail::train_loop(model, images, optimizer, options, {"pretrain", "contrastive accuracy"}, 2, gradients,
-                              probe_accuracy);
+    detail::stage_work<D> work{
+        .loss =
+            [&](D& device, output_views const& outputs, targets const& none, gradient_views const& gradients) {
+                if (probe) features = outputs["encoder"];
+                return loss(device, outputs, none, gradients);
+            },
+        .place = [](view<float const> views, image_batch const&) { return detail::step_input{views}; }};
+    if (probe) {
+        work.beside = [&](image_batch const& batch) { probe->train(features, batch.labels); };
+        work.probe_accuracy = [&] { return probe->accuracy(); };
+    }
+    return detail::train_loop(model, images, optimizer, options, {"pretrain", "contrastive accuracy"}, 2, work);
 }
 
 }  // namespace tempera

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-// Progress of long work: the pipeline calls a sink after every step; a sink draws a bar on a terminal, or one line per
-// interval when the output is a file or a pipe.
+// Progress of long work: the pipeline calls a sink after every step, or, on a device that the host runs ahead of, a few
+// times a second; a sink draws a bar on a terminal, or one line per interval when the output is a file or a pipe.
 
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -21,12 +21,12 @@
 
 namespace tempera {
 
-/// What a sink learns after each step. The texts live until the sink returns.
+/// What a sink learns after a step. The texts live until the sink returns.
 struct progress_event {
     std::string_view stage;  ///< for instance "pretrain"
     std::int64_t step = 0;   ///< steps done, 1 .. total_steps
     std::int64_t total_steps = 0;
-    loss_value value;                             ///< of this step
+    loss_value value;                             ///< of this step, or the mean since the last event
     std::string_view accuracy_name = "accuracy";  ///< for instance "contrastive accuracy"
     double images_per_second = 0;                 ///< over the last few seconds; 0: unknown
     double seconds = 0;                           ///< since the stage began
@@ -43,7 +43,7 @@ inline double seconds_left(progress_event const& event) {
     return event.seconds * static_cast<double>(event.total_steps - event.step) / static_cast<double>(event.step);
 }
 
-/// Measures a stage for its sink: one call of step() per step.
+/// Measures a stage for its sink.
 class progress_meter {
 public:
     /// stage and accuracy_name must outlive the meter.
@@ -55,21 +55,27 @@ public:
         event_.accuracy_name = accuracy_name;
     }
 
-    /// A step on this many images has ended with this loss.
-    void step(loss_value const& value, int images) {
-        double const now = std::chrono::duration<double>(clock::now() - begin_).count();
+    /// Whether the sink should hear of a step that the device has not been asked about.
+    bool due() const { return sink_ && (event_.step == 0 || passed() - event_.seconds > longest_silence); }
+
+    /// A step on this many images has ended with this loss; or several, with its mean.
+    void step(loss_value const& value, int images, int steps = 1) {
+        double const now = passed();
         double const took = std::max(now - event_.seconds, 1e-9);
         double const weight = event_.step == 0 ? 1 : took / (took + averaging_seconds);
         event_.images_per_second += weight * (images / took - event_.images_per_second);
         event_.seconds = now;
         event_.value = value;
-        ++event_.step;
+        event_.step += steps;
         if (sink_) sink_(event_);
     }
 
 private:
     using clock = std::chrono::steady_clock;
     static constexpr double averaging_seconds = 3;
+    static constexpr double longest_silence = 0.1;
+
+    double passed() const { return std::chrono::duration<double>(clock::now() - begin_).count(); }
 
     progress_sink sink_;
     progress_event event_;

@@ -16,8 +16,10 @@
 #include <tempera/pipeline/device_batch.hpp>
 #include <tempera/pipeline/device_views.hpp>
 #include <tempera/pipeline/evaluate.hpp>
+#include <tempera/pipeline/loss_means.hpp>
 #include <tempera/pipeline/optimizer_state.hpp>
 #include <tempera/pipeline/train_options.hpp>
+#include <tempera/pipeline/training_step.hpp>
 
 namespace tempera {
 
@@ -41,39 +43,29 @@ struct stage_names {
     std::string_view accuracy = "accuracy";
 };
 
-/// Means of what the steps of an epoch gave.
-class epoch_means {
-public:
-    void add(loss_value const& v) {
-        loss_ += static_cast<double>(v.loss);
-        accuracy_ += static_cast<double>(v.accuracy);
-        entropy_ += static_cast<double>(v.entropy);
-        ++steps_;
-    }
-    /// The means since the last call.
-    loss_value take() {
-        auto const mean = [this](double sum) { return static_cast<float>(sum / static_cast<double>(steps_)); };
-        loss_value const v{mean(loss_), mean(accuracy_), mean(entropy_)};
-        *this = {};
-        return v;
-    }
-
-private:
-    double loss_ = 0, accuracy_ = 0, entropy_ = 0;
-    std::int64_t steps_ = 0;
+/// What a batch is trained on, in device memory. A graph of the step belongs to it: the same few places in all batches.
+struct step_input {
+    view<float const> input;
+    targets target{};
 };
 
-/// What a stage does with a batch, whose images lie on the device: forward, loss and backward on the model, giving the loss.
-using batch_gradients = std::function<loss_value(view<float const> images, image_batch const&)>;
-/// Accuracy of the online probe since the last call, or -1.
-using probe_reader = std::function<float()>;
-/// How held-out images are judged.
-using evaluator = std::function<evaluation(image_set const&)>;
+/// What a stage makes of batches whose images lie on the device.
+template <class D>
+struct stage_work {
+    using loss_function = std::function<loss_value(D&, output_views const&, targets const&, gradient_views const&)>;
 
+    loss_function loss;
+    std::function<step_input(view<float const> images, image_batch const&)> place;
+    std::function<void(image_batch const&)> beside{};              ///< after a step, on the outputs that it left
+    std::function<float()> probe_accuracy{};                       ///< of the online probe since the last call, or -1
+    std::function<evaluation(image_set const& held_out)> judge{};  ///< empty: the model's own classes
+};
+
+/// The host asks for a loss at the end of an epoch, for progress, and after a number of steps that the device has; on the
+/// cpu after each.
 template <class D, precision P, class Optimizer>
 training_history train_loop(basic_model<D, P>& model, image_set const& set, Optimizer const& optimizer,
-                            train_options const& o, stage_names names, int views, batch_gradients const& gradients,
-                            probe_reader const& probe = {}, evaluator const& judge = {}) {
+                            train_options const& o, stage_names names, int views, stage_work<D> const& work) {
     if (!o.stage.empty()) names.stage = o.stage;
     auto const begin = std::chrono::steady_clock::now();
     device_views<D> to_device(model.device(), set, o.augment);
@@ -84,38 +76,44 @@ training_history train_loop(basic_model<D, P>& model, image_set const& set, Opti
     std::int64_t const total = batches.steps();
     auto const warmup = static_cast<std::int64_t>(o.warmup_epochs * static_cast<float>(per_epoch));
     warmup_cosine const rate{o.learning_rate, warmup, total};
-    optimizer_state<D, P, Optimizer> state(model, optimizer);
+    using state_type = optimizer_state<D, P, Optimizer>;
+    state_type state(model, optimizer);
+    training_step<basic_model<D, P>, typename stage_work<D>::loss_function, state_type> step(model, work.loss, state);
     progress_meter meter(o.progress, names.stage, total, names.accuracy);
 
     training_history history;
-    epoch_means means;
+    loss_means means;
+    int unread = 0;  // steps whose loss the host has not asked for
     while (auto const batch = batches.next()) {
         float const learning_rate = rate(batch.step);  // refuses a bad schedule before anything has changed
-        loss_value const v = gradients(to_device(batch), batch);
-        if (!std::isfinite(v.loss)) {
-            std::string const where = model.find_non_finite();
+        auto const [input, target] = work.place(to_device(batch), batch);
+        step(input, target, learning_rate);
+        if (work.beside) work.beside(batch);
+        ++unread;
+        std::int64_t const done = batch.step + 1;
+        bool const epoch_ends = done % per_epoch == 0 || done == total;
+        if (!epoch_ends && unread < step.longest_unread && !meter.due()) continue;
+
+        loss_value const v = step.take();
+        if (!std::isfinite(v.loss))
             throw error(
                 {names.stage, ", step ", batch.step}, "a finite loss", v.loss,
-                {(where.empty() ? "every op of the forward pass is finite: look at the loss"
-                                : "the first value that is no number comes from " + where),
-                 "; lower the learning rate",
+                {step.origin(unread), "; lower the learning rate",
                  (o.checkpoint.empty() || history.points.empty() ? ""
                                                                  : ", the last epoch is kept in " + o.checkpoint)});
-        }
-        state.update(learning_rate);
-        meter.step(v, batch.count * views);
-        means.add(v);
-        std::int64_t const done = batch.step + 1;
-        if (done % per_epoch != 0 && done != total) continue;
+        meter.step(v, unread * batch.count * views, unread);
+        means.add(v, unread);
+        unread = 0;
+        if (!epoch_ends) continue;
 
         std::int64_t const epoch = (done + per_epoch - 1) / per_epoch;
         bool const validates = !o.validation.empty() && (done == total || epoch % std::max(1, o.validate_every) == 0);
         history_point point{.epoch = static_cast<double>(done) / static_cast<double>(per_epoch),
                             .step = done,
                             .training = means.take(),
-                            .probe_accuracy = probe ? probe() : -1.0F};
+                            .probe_accuracy = work.probe_accuracy ? work.probe_accuracy() : -1.0F};
         if (validates) {
-            evaluation const found = judge ? judge(o.validation) : evaluate(model, o.validation);
+            evaluation const found = work.judge ? work.judge(o.validation) : evaluate(model, o.validation);
             point.validation_top1 = static_cast<float>(found.top1);
         }
         history.points.push_back(point);
@@ -131,22 +129,20 @@ training_history train_loop(basic_model<D, P>& model, image_set const& set, Opti
 template <class D, precision P, class Optimizer, class Loss = cross_entropy>
 training_history train_supervised(basic_model<D, P>& model, image_set const& labeled, Optimizer const& optimizer,
                                   train_options const& options, Loss const& loss = {}) {
-    auto& device = model.device();
-    device_batch<std::int32_t, D> labels(device);
-    auto const gradients = [&](view<float const> images, image_batch const& batch) {
-        output_views const outputs = model.forward(images);
-        loss_value const v = loss(device, outputs, targets{.labels = labels(batch.labels)}, model.output_gradients());
-        if (std::isfinite(v.loss)) model.backward(model.output_gradients());
-        return v;
-    };
-    return detail::train_loop(model, labeled, optimizer, options, {"supervised"}, 1, gradients);
+    device_batch<std::int32_t, D> labels(model.device());
+    return detail::train_loop(
+        model, labeled, optimizer, options, {"supervised"}, 1,
+        {.loss = std::cref(loss), .place = [&](view<float const> images, image_batch const& batch) {
+             return detail::step_input{images, {.labels = labels(batch.labels)}};
+         }});
 }
 
 /// Takes what matches by name from a pretrained model (its encoder and the head layers up to the classifier's tap),
 /// then trains the whole network on the labeled images (SimCLRv2 section 2, "fine-tuning from a middle layer").
 template <class D, precision P, class OtherDevice, precision Other, class Optimizer, class Loss = cross_entropy>
 training_history fine_tune(basic_model<D, P>& model, basic_model<OtherDevice, Other> const& pretrained,
-                           image_set const& labeled, Optimizer const& optimizer, train_options options, Loss const& loss = {}) {
+                           image_set const& labeled, Optimizer const& optimizer, train_options options,
+                           Loss const& loss = {}) {
     require_images(labeled);  // before any weight has changed
     model.load_matching(pretrained);
     if (options.stage.empty()) options.stage = "fine-tune";
