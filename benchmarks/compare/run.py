@@ -62,9 +62,13 @@ class Side:
                                         stderr=self.errors, env=environment(keeps), text=True)
 
     def begin(self, steps):
-        """The hello, and steps that are not timed: memory is touched, weights are packed, PyTorch compiles."""
+        """Asks for steps that are not timed: memory is touched, weights are packed, PyTorch compiles."""
+        self.send(f"run {steps}")
+
+    def begun(self):
+        """Waits for the hello and for those steps."""
         self.about = self.read()
-        self.run(steps)
+        self.read()
 
     def read(self):
         for line in self.process.stdout:
@@ -75,12 +79,15 @@ class Side:
         lines = [line.strip() for line in self.errors.read().splitlines() if "Error" in line]
         raise Failed(f"ended with {self.process.wait()}" + (f": {lines[-1]}" if lines else ""))
 
-    def ask(self, line):
+    def send(self, line):
         try:
             self.process.stdin.write(line + "\n")
             self.process.stdin.flush()
         except BrokenPipeError:
             pass
+
+    def ask(self, line):
+        self.send(line)
         return self.read()
 
     def run(self, steps):
@@ -128,6 +135,7 @@ def measure_peaks(workload, modes):
         side = Side(workload, mode, keeps=False)
         try:
             side.begin(2)
+            side.begun()
             peaks[mode] = side.quit()
         finally:
             side.stop()
@@ -147,14 +155,24 @@ def measure(workload, rounds, options):
         sides.remove(side)
         side.stop()
 
+    def begun(side):
+        try:
+            side.begun()
+        except Failed as problem:
+            leave_out(side, problem)
+
     try:
-        for mode in ("tempera", *options.modes):
-            sides.append(Side(workload, mode))
+        together = workload.device == "cuda"  # a CPU gets ready for one after the other
+        for mode in ("tempera", *(m for m in options.modes if m != "compiled" or workload.compiled)):
+            side = Side(workload, mode)
+            sides.append(side)
             times[mode] = []
-            try:
-                sides[-1].begin(min(2, workload.steps))
-            except Failed as problem:
-                leave_out(sides[-1], problem)
+            side.begin(min(3, workload.steps))
+            if not together:
+                begun(side)
+        if together:
+            for side in list(sides):
+                begun(side)
         steps = workload.quick_steps if options.quick else workload.steps
         before = machine.busy_seconds(side.process.pid for side in sides)
         for number in range(rounds):
@@ -234,14 +252,21 @@ def main():
                         help="this workload (may be repeated; 'list' names all); docs/ stays as it is")
     parser.add_argument("--modes", nargs="*", choices=MODES, default=MODES,
                         help="the modes of PyTorch; compiling takes minutes")
+    parser.add_argument("--publish", metavar="RESULTS",
+                        help="measure nothing: write docs/ from the results file that a run has left, here or elsewhere")
     options = parser.parse_args()
+    if options.publish:
+        with open(options.publish) as file:
+            publish(json.load(file), options.device, os.path.join(ROOT, "docs"))
+        return
     if options.only == ["list"]:
         rows = [(w.name, w.label) for w in rows_of(options.device)] + ([DLIB] if options.device == "cpu" else [])
         print("\n".join(f"{name:34s} {label}" for name, label in rows))
         return
     os.makedirs(FOLDER, exist_ok=True)
     results = {
-        "command": " ".join(["sh cmake/run compare"] + sys.argv[1:]),
+        "command": "sh cmake/run gpu compare" if options.device == "cuda"
+        else " ".join(["sh cmake/run compare"] + sys.argv[1:]),
         "date": datetime.date.today().isoformat(),
         "machine": machine.name(),
         "threads": int(THREADS),

@@ -103,7 +103,7 @@ def serve(workload, mode):
             finish(workload)
             seconds.append((time.perf_counter() - begin) / at_once)
         answer(seconds=seconds)
-    answer(peak_bytes=peak_bytes() if workload.device == "cpu" else torch.cuda.max_memory_reserved())
+    answer(peak_bytes=peak_bytes())
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ class Workload:
     steps: int  # in each round of a full run
     quick_steps: int
     device: str = "cpu"  # as PyTorch says it
-    parts: int = 4  # the check takes one of so many parts of the batch
+    compiled: bool = True  # whether torch.compile is measured too, which takes a minute to get ready
 
     @property
     def precision(self):
@@ -61,25 +61,25 @@ WORKLOADS = [
 ]
 
 
-def on_gpu(name, label, kind, network, image, batch, steps):
-    return Workload(name, label, kind, network, image, batch, steps, max(1, steps // 4), "cuda", 16)
+def on_gpu(name, label, kind, network, image, batch, steps, compiled=False):
+    return Workload(name, label, kind, network, image, batch, steps, max(1, steps // 4), "cuda", compiled)
 
 
 GPU_WORKLOADS = [
     on_gpu("resnet50_train_bfloat16", "ResNet-50, 224 x 224, batch 256: training, bfloat16",
-           "train", "resnet50", PHOTO, 256, 20),
+           "train", "resnet50", PHOTO, 256, 20, True),
     on_gpu("resnet50_train_float16", "ResNet-50, 224 x 224, batch 256: training, float16",
            "train", "resnet50", PHOTO, 256, 20),
     on_gpu("selective50_train_bfloat16", "ResNet-50 with selective kernels, batch 256: training, bfloat16",
-           "train", "selective50", PHOTO, 256, 10),
+           "train", "selective50", PHOTO, 256, 10, True),
     on_gpu("resnet18_train_bfloat16", "ResNet-18, 32 x 32, batch 128: training, bfloat16",
-           "train", "resnet18", CIFAR, 128, 100),
+           "train", "resnet18", CIFAR, 128, 100, True),
     on_gpu("resnet50x2_train_bfloat16", "ResNet-50 2x, 224 x 224, batch 128: training, bfloat16",
            "train", "resnet50x2", PHOTO, 128, 10),
     on_gpu("resnet152x3_train_bfloat16", "ResNet-152 3x, 224 x 224, batch 64: training, bfloat16",
            "train", "resnet152x3", PHOTO, 64, 5),
     on_gpu("resnet50_predict_bfloat16_batch256", "ResNet-50, 224 x 224, batch 256: inference, bfloat16",
-           "predict", "resnet50", PHOTO, 256, 40),
+           "predict", "resnet50", PHOTO, 256, 40, True),
     on_gpu("resnet50_predict_bfloat16_batch1", "ResNet-50, 224 x 224, batch 1: inference, bfloat16",
            "predict", "resnet50", PHOTO, 1, 200),
     on_gpu("simclr_step_bfloat16", "SimCLR step, ResNet-50, 224 x 224, 512 images: two views to LARS, bfloat16",
