@@ -13,7 +13,7 @@ import sys
 import tempfile
 
 import machine
-from table import PEAK_OF, publish
+from table import PEAK_OF, publish, seconds
 from workloads import FACTOR, FLOOR, MODES, named, rows_of
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -108,6 +108,8 @@ class Side:
 def check(workload):
     """How far both sides are from a more precise first step. Fails where tempera is too far: times of two programs that
     compute different things mean nothing."""
+    if workload.kind == "update":
+        return {}  # LARS is checked in whole steps
     folder = tempfile.mkdtemp(dir=FOLDER)
     try:
         subprocess.run(command_of(workload, "tempera") + ["--dump", folder], env=environment(), check=True)
@@ -144,6 +146,7 @@ def measure_peaks(workload, modes):
 
 
 def measure(workload, rounds, options):
+    """Checks, then measures. On a GPU the sides get ready meanwhile: compiling keeps only the CPU busy."""
     sides, times = [], {}
     result = {"label": workload.label, "batch": workload.batch, "missing": {}, "modes": {}}
 
@@ -162,7 +165,9 @@ def measure(workload, rounds, options):
             leave_out(side, problem)
 
     try:
-        together = workload.device == "cuda"  # a CPU gets ready for one after the other
+        together = workload.device == "cuda"
+        if not together:
+            result["distances"] = check(workload)
         for mode in ("tempera", *(m for m in options.modes if m != "compiled" or workload.compiled)):
             side = Side(workload, mode)
             sides.append(side)
@@ -171,6 +176,7 @@ def measure(workload, rounds, options):
             if not together:
                 begun(side)
         if together:
+            result["distances"] = check(workload)
             for side in list(sides):
                 begun(side)
         steps = workload.quick_steps if options.quick else workload.steps
@@ -191,7 +197,7 @@ def measure(workload, rounds, options):
                 "rounds": times[side.mode], "about": side.about,
             }
             m = result["modes"][side.mode]
-            print(f"  {side.mode:9s} {m['median']:9.4f} s a step ({m['minimum']:.4f} to {m['maximum']:.4f})",
+            print(f"  {side.mode:9s} {seconds(m)} a step",
                   flush=True)
             side.quit()
     finally:
@@ -230,8 +236,7 @@ def measured(options, results, path):
     for workload in chosen:
         print(f"{workload.name}: {workload.label}", flush=True)
         try:
-            distances = {} if workload.kind == "update" else check(workload)  # LARS is checked in whole steps
-            result = {**measure(workload, results["rounds"], options), "distances": distances}
+            result = measure(workload, results["rounds"], options)
             results["workloads"][workload.name] = result
             if workload.device == "cpu" and workload.name == PEAK_OF:
                 result["peaks"] = measure_peaks(workload, result["modes"])

@@ -11,7 +11,8 @@ PEAK_OF = "resnet50_train_float32"
 
 def seconds(m):
     """"1.23 s (1.20 to 1.31)", in milliseconds below a tenth of a second."""
-    unit, factor, digits = ("s", 1, 2) if m["median"] >= 0.1 else ("ms", 1000, 1)
+    unit, factor = ("s", 1) if m["median"] >= 0.1 else ("ms", 1000)
+    digits = 2 if factor == 1 else 1 if m["median"] >= 0.01 else 3
     median, low, high = (f"{factor * m[k]:.{digits}f}" for k in ("median", "minimum", "maximum"))
     return f"{median} {unit} ({low} to {high})"
 

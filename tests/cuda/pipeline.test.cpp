@@ -118,7 +118,7 @@ TEST_CASE("gpu pipeline: captured stages have the bits of stages that are not ca
     CHECK(found.parameters == expected.parameters);
     REQUIRE(found.losses.size() == expected.losses.size());
     for (std::size_t i = 0; i < found.losses.size(); ++i)
-        CHECK(found.losses[i] == Approx(expected.losses[i]).epsilon(1e-6));
+        CHECK_THAT(found.losses[i], Catch::Matchers::WithinRel(expected.losses[i], 1e-6));
     CHECK(found.probe == expected.probe);
     CHECK(found.linear == expected.linear);
     CHECK(found.tuned == expected.tuned);
