@@ -6,6 +6,7 @@
 #include <array>
 
 #include <tempera/cuda/weight_gradient.cuh>
+#include <tempera/cuda/swapped_filters.cuh>
 #include <tempera/cuda/window_sum.cuh>
 
 #include "lab.hpp"

@@ -58,8 +58,9 @@ __device__ void add_down_block(Sum (&total)[Width]) {
     __shared__ float of_thread[Width][floats_of<Sum>][Threads];
     unsigned const number = threadIdx.y * blockDim.x + threadIdx.x;
     for (unsigned left = blockDim.y; left > 1;) {
-        for (int k = 0; k < Width; ++k)
-            for (int f = 0; f < floats_of<Sum>; ++f) of_thread[k][f][number] = total[k].at[f];
+        if (threadIdx.y < left)  // others may still be read
+            for (int k = 0; k < Width; ++k)
+                for (int f = 0; f < floats_of<Sum>; ++f) of_thread[k][f][number] = total[k].at[f];
         __syncthreads();
         unsigned const half = (left + 1) / 2;
         if (threadIdx.y + half < left)

@@ -17,6 +17,7 @@
 #include <tempera/cuda/random.cuh>
 #include <tempera/cuda/selective.cuh>
 #include <tempera/cuda/step.cuh>
+#include <tempera/cuda/swapped_filters.cuh>
 #include <tempera/cuda/weight_gradient.cuh>
 #include <tempera/cuda/whole_chunks.cuh>
 #include <tempera/cuda/window_sum.cuh>

@@ -6,7 +6,7 @@
 //
 //   part_moments[0][part][c] = mean_p   part_moments[1][part][c] = sum over the n_p rows of the part of (x - mean_p)^2
 
-#include <tempera/cuda/batch_norm.cuh>
+#include <tempera/cuda/batch_norm_statistics.cuh>
 #include <tempera/cuda/staged_tile.cuh>
 
 namespace tempera::cuda_kernels {

@@ -11,7 +11,7 @@
 #include <type_traits>
 
 #include <tempera/cuda/gpu.hpp>
-#include <tempera/cuda/launch.hpp>
+#include <tempera/cuda/launch_tensor.hpp>
 
 namespace tempera::cuda_kernels {
 

@@ -6,7 +6,7 @@
 
 #include <tempera/cuda/along_rows.cuh>
 #include <tempera/cuda/block_product.cuh>
-#include <tempera/cuda/launch.hpp>
+#include <tempera/cuda/launch_tensor.hpp>
 #include <tempera/cuda/warpgroup_product.cuh>
 
 namespace tempera::cuda_kernels {

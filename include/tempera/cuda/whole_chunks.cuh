@@ -4,7 +4,7 @@
 // 16 bytes. Where channels are few, those of a block of positions come together (position_blocks).
 
 #include <tempera/cuda/along_rows.cuh>
-#include <tempera/cuda/launch.hpp>
+#include <tempera/cuda/launch_tensor.hpp>
 #include <tempera/cuda/ptx.cuh>
 #include <tempera/cuda/tile.cuh>
 
