@@ -142,8 +142,9 @@ __global__ void __launch_bounds__(Product::available ? product_threads : 1, Prod
         else
             product.each_pair([&](int row, int column, float first, float second) {
                 int const channel = first_column + column;
-                auto const bias = channel < sum.out_channels ? load_pack<2>(epilogue.bias + channel) : pack<float, 2>{};
-                tile.put_pair(row, column, first + bias.at[0], second + bias.at[1]);
+                bool const inside = channel < sum.out_channels;  // biases may lie anywhere: not in pairs
+                tile.put_pair(row, column, first + (inside ? epilogue.bias[channel] : 0),
+                              second + (inside ? epilogue.bias[channel + 1] : 0));
             });
         int const channel = first_column + staged::column();
         auto const each_row = [&](auto use) {
