@@ -25,7 +25,7 @@ THREADS = "2"
 DLIB = ("dlib", "ResNet-18, 32 x 32, batch 32: training, float32, against dlib with OpenBLAS")
 
 
-def environment(keeps=True):
+def cpu_environment(keeps=True):
     """Two threads for both; what the compiler of PyTorch has made once is kept for the next run. Threads of PyTorch
     that wait give their core up after a tenth of a millisecond: on a machine with other programs endless waiting made its
     steps up to ten times slower. keeps: glibc gives no memory back, which saves PyTorch a sixth of a training step and
@@ -40,6 +40,10 @@ def environment(keeps=True):
         "TORCHINDUCTOR_CACHE_DIR": os.path.join(FOLDER, "inductor"),
         "TORCHINDUCTOR_COMPILE_THREADS": "1",
     }
+
+
+def environment(workload, keeps=True):
+    return cpu_environment(keeps) if workload.device == "cpu" else os.environ
 
 
 def command_of(workload, mode):
@@ -59,7 +63,7 @@ class Side:
         self.mode = mode
         self.errors = tempfile.TemporaryFile(mode="w+")
         self.process = subprocess.Popen(command_of(workload, mode), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        stderr=self.errors, env=environment(keeps), text=True)
+                                        stderr=self.errors, env=environment(workload, keeps), text=True)
 
     def begin(self, steps):
         """Asks for steps that are not timed: memory is touched, weights are packed, PyTorch compiles."""
@@ -112,8 +116,8 @@ def check(workload):
         return {}  # LARS is checked in whole steps
     folder = tempfile.mkdtemp(dir=FOLDER)
     try:
-        subprocess.run(command_of(workload, "tempera") + ["--dump", folder], env=environment(), check=True)
-        answer = subprocess.run(command_of(workload, "eager") + ["--check", folder], env=environment(), check=True,
+        subprocess.run(command_of(workload, "tempera") + ["--dump", folder], env=environment(workload), check=True)
+        answer = subprocess.run(command_of(workload, "eager") + ["--check", folder], env=environment(workload), check=True,
                                 stdout=subprocess.PIPE, text=True).stdout
     finally:
         shutil.rmtree(folder)
@@ -222,7 +226,7 @@ def measure_dlib():
     if not os.path.exists(program):
         print("  left out: dlib with OpenBLAS is not installed", flush=True)
         return None
-    output = subprocess.run([program], env=environment(), stdout=subprocess.PIPE, text=True).stdout
+    output = subprocess.run([program], env=cpu_environment(), stdout=subprocess.PIPE, text=True).stdout
     print(output, end="", flush=True)
     rates = {line.split()[0]: float(line.split()[1]) for line in output.splitlines() if line.endswith("images/s")}
     return {"version": " ".join(output.split(";")[1].split()[:5]), **rates}
