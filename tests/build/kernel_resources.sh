@@ -3,7 +3,7 @@
 # kernel_resources.sh <table> <folder> <nvcc> <options>...: compiles the kernels in a folder and compares what ptxas says
 # of them with the table: registers per architecture and shared memory, the largest of a kernel's element types. Spilled
 # registers, more of anything, and kernels that only one of both knows fail. The new table stays in the folder as
-# kernel_resources.txt, to be copied over the old one when it is right.
+# kernel_resources.txt, to be copied over the old one when it is right. Without sm_100 its column stays as it was.
 table=$1
 nvcc=$3
 cd "$2" || exit 1
@@ -27,12 +27,17 @@ awk '/Compiling entry function/ { split($0, part, "\047"); name = part[2]; archi
         -e 's/\<\(bf16\|half\|float\)\>/T/g' -e 's/^each_kernel<\(.*\)>\t/\1\t/' >kernel_resources.tsv
 
 release=$("$nvcc" --version | sed -n 's/.*release \([0-9.]*\).*/\1/p')
-awk -F '\t' -v release="$release" '
+awk -F '\t' '
+    NR == FNR { if (!/^#/) { split($0, row, / +/); old[row[1]] = row[3] }; next }
     { shared[$1] = $4 > shared[$1] ? $4 : shared[$1] }
     $2 == "sm_90a" && $3 > hopper[$1] { hopper[$1] = $3 }
     $2 == "sm_100" && $3 > blackwell[$1] { blackwell[$1] = $3 }
-    END { for (name in shared) printf "%-64s %4d %4d %6d\n", name, hopper[name], blackwell[name], shared[name] }
-' kernel_resources.tsv | LC_ALL=C sort >kernel_resources.rows
+    END {
+        for (name in shared)
+            printf "%-64s %4d %4d %6d\n", name, hopper[name],
+                name in blackwell ? blackwell[name] : old[name], shared[name]
+    }
+' "$table" kernel_resources.tsv | LC_ALL=C sort >kernel_resources.rows
 {
     echo "# Registers of each kernel on sm_90a and on sm_100, and its bytes of shared memory: nvcc $release"
     cat kernel_resources.rows
