@@ -20,11 +20,7 @@ cpu opened<cpu>() {
 template <precision P, class Network>
 work pretrain_step(Network const& network, shape image, int batch) {
     auto const t = std::make_shared<training<cpu, P, lars>>(network, image, 2 * batch, lars{});
-    int const count = 4 * batch;
-    std::vector<std::uint8_t> pixels(static_cast<std::size_t>(count * image.size()));
-    philox_stream random(1);
-    for (auto& p : pixels) p = static_cast<std::uint8_t>(random.word() >> 24);
-    image_set const set(image, std::move(pixels), std::vector<std::int32_t>(static_cast<std::size_t>(count)), 1);
+    image_set const set = noisy_set(image, 4 * batch);
     auto const batches = std::make_shared<loader>(
         set, loader_options{.batch = batch,
                             .views = 2,

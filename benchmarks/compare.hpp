@@ -43,6 +43,14 @@ inline std::vector<float> noise(std::int64_t count, float low, float high) {
     return x;
 }
 
+/// Images of random bytes.
+inline image_set noisy_set(shape image, int count) {
+    std::vector<std::uint8_t> pixels(static_cast<std::size_t>(count * image.size()));
+    philox_stream random(1);
+    for (auto& p : pixels) p = static_cast<std::uint8_t>(random.word() >> 24);
+    return {image, std::move(pixels), std::vector<std::int32_t>(static_cast<std::size_t>(count)), 1};
+}
+
 /// An array that stays where the device can read it.
 template <class Device, class T>
 class placed {

@@ -74,7 +74,7 @@ set_up() {
     mkdir -p build || exit 1
     use_deps
     if [ "$portable" = yes ]; then
-        needed="$(packages_needed gpu) $(packages_needed bench)" wanted=
+        needed=$(packages_needed "$1") wanted=
         bring_without_root "$1"
     fi
     needed=$(absent $(packages_needed "$1"))

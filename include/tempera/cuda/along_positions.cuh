@@ -3,10 +3,10 @@
 // Work on every element of {batch, positions, channels} that depends on its sample and channel, and sums over positions:
 // a thread keeps its channels of one sample and goes down the positions in packs of 16 bytes.
 
-#include <algorithm>
 #include <cstdint>
 #include <initializer_list>
 
+#include <tempera/cuda/channel_tiles.cuh>
 #include <tempera/cuda/each.cuh>
 #include <tempera/cuda/launch.hpp>
 
@@ -56,16 +56,14 @@ void along_positions(cudaStream_t stream, int batch, std::int64_t positions, int
     if (batch <= 0 || channels <= 0) return;
     constexpr int width = 16 / static_cast<int>(sizeof(T));
     position_splits const splits(batch, positions, channels, width);
-    auto const start = [&](auto kernel, int of_pack) {
+    with_pack_width<T>(channels, arrays, [&](auto of_pack) {
         int const of_tile = splits.across * of_pack;
         int const tiles = (channels + of_tile - 1) / of_tile;
-        launch(kernel, dim3(static_cast<unsigned>(tiles * batch), static_cast<unsigned>(splits.count)),
+        launch(along_positions_kernel<of_pack(), Work>,
+               dim3(static_cast<unsigned>(tiles * batch), static_cast<unsigned>(splits.count)),
                dim3(static_cast<unsigned>(splits.across), static_cast<unsigned>(splits.down)), stream, positions,
                channels, tiles, splits, work, partial);
-    };
-    if (channels % width == 0 && std::all_of(arrays.begin(), arrays.end(), aligned_to_packs))
-        start(along_positions_kernel<width, Work>, width);
-    else start(along_positions_kernel<1, Work>, 1);
+    });
 }
 
 /// finish(i, the sum over positions) for every i = sample * channels + channel.

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <initializer_list>
 
+#include <tempera/cuda/channel_tiles.cuh>
 #include <tempera/cuda/each.cuh>
 #include <tempera/cuda/launch.hpp>
 
@@ -46,10 +47,8 @@ void along_rows(cudaStream_t stream, std::int64_t rows, int columns, int channel
 template <class T, class Work>
 void along_rows(cudaStream_t stream, std::int64_t rows, int columns, int channels, Work work,
                 std::initializer_list<void const*> arrays) {
-    constexpr int width = 16 / static_cast<int>(sizeof(T));
-    bool const whole = channels % width == 0 && std::all_of(arrays.begin(), arrays.end(), aligned_to_packs);
-    if (whole) along_rows<width>(stream, rows, columns, channels, work);
-    else along_rows<1>(stream, rows, columns, channels, work);
+    with_pack_width<T>(channels, arrays,
+                       [&](auto width) { along_rows<width()>(stream, rows, columns, channels, work); });
 }
 
 }  // namespace tempera::cuda_kernels

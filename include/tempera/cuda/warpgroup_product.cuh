@@ -4,7 +4,6 @@
 // shared memory. While they multiply one tile the threads start the copies of another; two blocks share a multiprocessor,
 // so that one multiplies while the other waits or stores.
 
-#include <algorithm>
 #include <cstddef>
 
 #include <tempera/cuda/check.hpp>
@@ -76,8 +75,8 @@ private:
     }
 
     __device__ void start(T const* tiles) {
-        constexpr int outer_step = Major == major::depth ? 1 : depth;    // elements between 16 and 16 of the depth,
-        constexpr int group = 64 * depth;                               // and between rows 0 and 64
+        constexpr int outer_step = Major == major::depth ? 1 : depth;  // elements from one of the depth to the next
+        constexpr int group = 64 * depth;                              // from row 0 to row 64
         T const* const a = tiles + static_cast<int>(threadIdx.x) / warpgroup_size * group;
         T const* const b = tiles + a_elements;
         order_sums();
