@@ -51,8 +51,10 @@ run_suite() {
     suite=$1
     shift
     broken=
-    slow=OFF
+    slow=OFF lean=OFF
     [ "$suite" = test ] || slow=ON
+    # Options choose among the tests of either build.
+    [ "$suite$#" = test0 ] && lean=ON
     suite_build dev "$@"
     suite_build asan-ubsan "$@"
     if [ "$suite" = full ]; then
@@ -72,7 +74,7 @@ run_suite() {
 suite_build() {
     preset=$1
     shift
-    if ! configure "$preset" "-DTEMPERA_SLOW=$slow"; then
+    if ! configure "$preset" "-DTEMPERA_SLOW=$slow" "-DTEMPERA_LEAN=$lean"; then
         echo "cmake/run: build/$preset was not configured"
         failed=$((failed + 1))
         return

@@ -23,9 +23,6 @@
 namespace tempera {
 
 static_assert(takes_convolution_statistics<gpu, bf16> && takes_convolution_statistics<gpu, half>, "schedules ask for it");
-static_assert(takes_convolution_epilogue<gpu, float> && takes_convolution_epilogue<gpu, bf16> &&
-                  takes_convolution_epilogue<gpu, half>,
-              "schedules ask for it");
 static_assert(Device<gpu, float> && Device<gpu, bf16> && Device<gpu, half>, "every function of the catalogue");
 
 }  // namespace tempera

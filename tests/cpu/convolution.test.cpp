@@ -6,6 +6,7 @@
 
 #include <tempera/cpu/convolution.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <string>
@@ -139,8 +140,14 @@ void check_all(cpu& device, gemm_kernels<T> const& kernels, convolution_geometry
     }
 
     std::vector<T> y(static_cast<std::size_t>(g.out_size()), T(-99.0F));
-    forward_with(device, kernels, g, x.data(), w.data(), bias.data(), y.data());
+    forward_with(device, kernels, g, x.data(), w.data(), {.bias = bias.data()}, y.data());
     compare(y, y_expected, relative, "y");
+    forward_with(device, kernels, g, x.data(), w.data(), {bias.data(), dy.data(), true}, y.data());
+    for (std::int64_t i = 0; i < g.out_size(); ++i) {
+        double& expected = y_expected[static_cast<std::size_t>(i)];
+        expected = std::max(expected + at(dy, i), 0.0);
+    }
+    compare(y, y_expected, relative, "y of the whole epilogue");
 
     auto dx = dx_before;
     backward_data_with(device, kernels, g, dy.data(), w.data(), dx.data(), store::accumulate);
@@ -246,12 +253,47 @@ void check_packed(cpu& device) {
         auto const w = filled<float>(g.weight_size(), random, false);
         auto const bias = filled<float>(g.out_channels, random, false);
         std::vector<T> plain(static_cast<std::size_t>(g.out_size())), packed(plain.size());
-        convolution_forward(device, g, x.data(), w.data(), bias.data(), plain.data());
+        auto const residual = filled<T>(g.out_size(), random, false);
+        convolution_epilogue<T> const epilogue{bias.data(), residual.data(), true};
+        convolution_forward(device, g, x.data(), w.data(), nullptr, epilogue, plain.data());
         std::vector<float> panels(static_cast<std::size_t>(packed_filters<T>(device, g)));
         pack_filters<T>(device, g, w.data(), panels.data());
-        convolution_forward(device, g, x.data(), w.data(), static_cast<float const*>(panels.data()), bias.data(),
+        convolution_forward(device, g, x.data(), w.data(), static_cast<float const*>(panels.data()), epilogue,
                             packed.data());
         CHECK(std::memcmp(plain.data(), packed.data(), plain.size() * sizeof(T)) == 0);
+    }
+}
+
+/// Two maps together are written past the caches, each alone is not.
+template <class T>
+void check_streamed(cpu& device, int kernel) {
+    int const width = 182 * static_cast<int>(sizeof(float) / sizeof(T));
+    convolution_geometry g{.batch = 2, .in_height = 182, .in_width = width, .in_channels = 16, .out_height = 182,
+                           .out_width = width, .out_channels = 64, .kernel = kernel, .stride = 1,
+                           .pad_top = kernel / 2, .pad_left = kernel / 2};
+    numbers random{14};
+    auto const x = filled<T>(g.in_size(), random, false);
+    auto const w = filled<float>(g.weight_size(), random, false);
+    auto const bias = filled<float>(g.out_channels, random, false);
+    auto const residual = filled<T>(g.out_size(), random, false);
+    buffer<T> together(device, g.out_size()), alone(device, g.out_size());
+    REQUIRE(past_caches(together.data(), g.out_size() / g.out_channels, g.out_channels));
+    convolution_forward(device, g, x.data(), w.data(), nullptr, {bias.data(), residual.data(), true}, together.data());
+    g.batch = 1;
+    REQUIRE_FALSE(past_caches(alone.data(), g.out_size() / g.out_channels, g.out_channels));
+    for (std::int64_t i = 0; i < 2; ++i) {
+        std::int64_t const to = i * g.out_size();
+        convolution_forward(device, g, x.data() + i * g.in_size(), w.data(), nullptr,
+                            {bias.data(), residual.data() + to, true}, alone.data() + to);
+    }
+    CHECK(std::memcmp(together.data(), alone.data(), static_cast<std::size_t>(2 * g.out_size()) * sizeof(T)) == 0);
+}
+
+TEST_CASE("maps written past the caches have the bits of others", "[cpu][convolution]") {
+    cpu device{.threads = 2};
+    for (int const kernel : {1, 3}) {
+        check_streamed<float>(device, kernel);
+        check_streamed<bf16>(device, kernel);
     }
 }
 

@@ -15,9 +15,6 @@ constexpr bool convolutions_take_statistics(device_kind device, precision p) {
     return device == device_kind::gpu && p != precision::float32;
 }
 
-/// Whether convolutions add a bias and a residual and apply a ReLU to what they write (device/convolution.hpp).
-constexpr bool convolutions_take_epilogues(device_kind device) { return device == device_kind::gpu; }
-
 /// Where a custom op can run: `on_cpu`, `on_gpu`, or `on_cpu | on_gpu`.
 enum class device_set : std::uint8_t { none = 0, cpu = 1, gpu = 2, both = 3 };
 

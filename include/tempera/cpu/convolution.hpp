@@ -46,19 +46,19 @@ void pack_filters(cpu& device, convolution_geometry const& g, float const* w, fl
 /// Filters w may be packed as well, by pack_filters; null: they are packed now. T is float or bf16.
 template <class T>
 void convolution_forward(cpu& device, convolution_geometry const& g, T const* x, float const* w, float const* packed,
-                         float const* bias, T* y) {
+                         convolution_epilogue<T> const& epilogue, T* y) {
     using namespace cpu_kernels;
     convolution_call<T> const call(device, "convolution_forward", g, g.in_channels);
     if constexpr (is_float<T>) {
-        if (call.winograd) return winograd_forward(device, g, x, w, bias, y);
+        if (call.winograd) return winograd_forward(device, g, x, w, epilogue, y);
     }
-    if (packed != nullptr) forward_packed(device, call.kernels, g, x, packed, bias, y);
-    else forward_with(device, call.kernels, g, x, w, bias, y);
+    if (packed != nullptr) forward_packed(device, call.kernels, g, x, packed, epilogue, y);
+    else forward_with(device, call.kernels, g, x, w, epilogue, y);
 }
 template <class T>
 void convolution_forward(cpu& device, convolution_geometry const& g, T const* x, float const* w, float const* bias,
                          T* y) {
-    convolution_forward(device, g, x, w, nullptr, bias, y);
+    convolution_forward(device, g, x, w, nullptr, convolution_epilogue<T>{.bias = bias}, y);
 }
 
 template <class T>

@@ -50,11 +50,11 @@ inline void pack_filters(cpu& device, gemm_tiles const& kernels, convolution_geo
 
 template <class T>
 void forward_packed(cpu& device, gemm_kernels<T> const& kernels, convolution_geometry const& g, T const* x,
-                    float const* packed, float const* bias, T* y) {
+                    float const* packed, convolution_epilogue<T> const& epilogue, T* y) {
     auto const turn = device.exclusive();
     int const channels = g.in_channels / kernels.pair;
     int const depth = g.kernel * g.kernel * channels;
-    gemm_job job;
+    gemm_job<T> job;
     job.rows = std::int64_t{1} * g.batch * g.out_height * g.out_width;
     job.columns = g.out_channels;
     job.depth = depth;
@@ -69,19 +69,18 @@ void forward_packed(cpu& device, gemm_kernels<T> const& kernels, convolution_geo
     }
     job.panels = packed;
     job.c = y;
-    job.scatter = is_float<T> ? nullptr : kernels.scatter;
     job.out = {1, 1, g.out_channels, 0, 0};
-    job.bias = bias;
+    job.epilogue = {epilogue.bias, epilogue.residual, epilogue.relu, false};
     run_gemm(device, kernels, job);
 }
 
 template <class T>
 void forward_with(cpu& device, gemm_kernels<T> const& kernels, convolution_geometry const& g, T const* x,
-                  float const* w, float const* bias, T* y) {
+                  float const* w, convolution_epilogue<T> const& epilogue, T* y) {
     auto const turn = device.exclusive();
     float* const packed = panels_of(device, packed_floats(kernels, g));
     pack_filters(device, kernels, g, w, packed);
-    forward_packed(device, kernels, g, x, packed, bias, y);
+    forward_packed(device, kernels, g, x, packed, epilogue, y);
 }
 
 /// Along one axis: positions phase, phase + stride, ... of dx receive the taps last, last - stride, ... of the kernel
@@ -127,7 +126,7 @@ void backward_data_with(cpu& device, gemm_kernels<T> const& kernels, convolution
                              g.in_channels, block + (tap * channels + o) * tc, depth * tc);
             });
 
-            gemm_job job;
+            gemm_job<T> job;
             job.rows = std::int64_t{1} * g.batch * v.positions * h.positions;
             job.columns = g.in_channels;
             job.depth = static_cast<int>(depth);
@@ -144,7 +143,6 @@ void backward_data_with(cpu& device, gemm_kernels<T> const& kernels, convolution
             job.panels = block;
             std::ptrdiff_t const line = std::ptrdiff_t{g.in_width} * g.in_channels;
             job.c = dx + a * line + std::ptrdiff_t{b} * g.in_channels;
-            job.scatter = is_float<T> ? nullptr : kernels.scatter;
             job.out = {v.positions, h.positions, g.in_height * line, g.stride * line,
                        std::ptrdiff_t{g.stride} * g.in_channels};
             job.accumulate = mode == store::accumulate;

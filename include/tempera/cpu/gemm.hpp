@@ -20,6 +20,24 @@
 
 namespace tempera::cpu_kernels {
 
+/// What becomes of sums: c = relu(sum + bias + residual), each part where there is one. Rows of `residual` begin where those
+/// of c do. stream: c is written past the caches, which could not keep it and need not read it first.
+template <class T>
+struct gemm_epilogue {
+    float const* bias;
+    T const* residual;
+    bool relu;
+    bool stream;
+};
+
+/// Whether a map of `rows` rows of `columns` elements should be, and its vectors are aligned.
+template <class T>
+bool past_caches(T const* map, std::int64_t rows, std::int64_t columns) {
+    constexpr std::int64_t kept = std::int64_t{16} << 20, line = 64;
+    return rows * columns * static_cast<int>(sizeof(T)) >= kept && columns * static_cast<int>(sizeof(T)) % line == 0 &&
+           reinterpret_cast<std::uintptr_t>(map) % line == 0;
+}
+
 /// One block of a product. a[i, k] = a[i / tile_rows * a_group + i % tile_rows * a_row + k * a_step];
 /// b[k, j] = b[j / tile_columns * b_panel + k * b_step + j % tile_columns]; row i of c begins at c + c_rows[i].
 struct gemm_block {
@@ -30,8 +48,8 @@ struct gemm_block {
     std::ptrdiff_t b_panel, b_step;
     float* c;
     std::ptrdiff_t const* c_rows;
-    float const* bias;
     bool accumulate;
+    gemm_epilogue<float> epilogue;
 };
 
 /// Windows of a {batch, in_height, in_width, channels} map, one for each of out_height x out_width positions per
@@ -44,11 +62,9 @@ struct window_walk {
     int window_height, window_width;
 };
 
-/// Copies windows of a map of some element type to lines of floats; and lines of floats to a map.
+/// Copies windows of a map of some element type to lines of floats.
 using gather_function = void (*)(window_walk const&, void const* x, std::int64_t position, int rows, int first,
                                  int last, float* to, std::ptrdiff_t line);
-using scatter_function = void (*)(float const* from, std::ptrdiff_t line, int rows, int columns, void* to,
-                                  std::ptrdiff_t const* to_rows, bool accumulate);
 
 /// What one instruction set provides for products of floats.
 struct gemm_tiles {
@@ -71,10 +87,13 @@ struct gemm_tiles {
 /// `interleave` and `gather_steps` make are counted in pairs.
 template <class T>
 struct gemm_kernels : gemm_tiles {
+    using scatter_function = void (*)(float const* from, std::ptrdiff_t line, int rows, int columns, T* to,
+                                      std::ptrdiff_t const* to_rows, bool accumulate, gemm_epilogue<T> const&);
+
     gather_function gather;        ///< windows as rows of a
     gather_function gather_steps;  ///< windows as steps of b
     void (*interleave)(T const* from, std::ptrdiff_t line, int depth, int rows, float* to);
-    scatter_function scatter;
+    scatter_function scatter;  ///< lines of sums to a map
     void (*add_rows)(T const* x, std::int64_t rows, int columns, float* sums);
 };
 
@@ -159,6 +178,7 @@ struct output_rows {
     std::ptrdiff_t image = 0, line = 0, column = 0;
 };
 
+template <class T>
 struct gemm_job {
     std::int64_t rows = 0;
     int columns = 0;
@@ -170,11 +190,10 @@ struct gemm_job {
     void const* source = nullptr;
     gather_function gather = nullptr;
     float const* panels = nullptr;  ///< b, packed: depth * tile_columns floats a panel
-    void* c = nullptr;
-    scatter_function scatter = nullptr;  ///< null: c is float, written in place
+    T* c = nullptr;
     output_rows out{};
-    float const* bias = nullptr;
     bool accumulate = false;
+    gemm_epilogue<T> epilogue{};
 };
 
 inline std::int64_t round_up(std::int64_t n, std::int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
@@ -186,7 +205,9 @@ inline std::int64_t line_of(std::int64_t depth) {
     return line % 512 == 0 ? line + 16 : line;
 }
 
-inline void run_gemm(cpu& device, gemm_tiles const& kernels, gemm_job const& job) {
+/// Floats are written in place, other elements by `scatter` from a worker's block of sums.
+template <class T>
+void run_gemm(cpu& device, gemm_kernels<T> const& kernels, gemm_job<T> const& job) {
     if (job.rows == 0 || job.columns == 0) return;
     std::int64_t const tr = kernels.tile_rows;
     std::int64_t const tc = kernels.tile_columns;
@@ -205,7 +226,7 @@ inline void run_gemm(cpu& device, gemm_tiles const& kernels, gemm_job const& job
     std::int64_t const panels_per_group = ceil_divide(panels, groups);
 
     bool const copies = job.a == nullptr || job.a_transposed;
-    bool const direct = job.scatter == nullptr;
+    constexpr bool direct = std::is_same_v<T, float>;
     std::int64_t const group_columns = panels_per_group * tc;
     std::size_t const row_floats = static_cast<std::size_t>(copies ? block * line + 64 : 0);
     std::size_t const sum_floats = static_cast<std::size_t>(direct ? 0 : block * group_columns);
@@ -241,6 +262,9 @@ inline void run_gemm(cpu& device, gemm_tiles const& kernels, gemm_job const& job
             }
         }
 
+        gemm_epilogue<T> epilogue = job.epilogue;
+        epilogue.stream = !job.accumulate && (!direct || stretches == 1) && past_caches(job.c, job.rows, job.columns);
+        if (epilogue.bias != nullptr) epilogue.bias += n0;
         int k0 = 0;
         do {
             int const depth = std::min(stretch, job.depth - k0);
@@ -271,16 +295,21 @@ inline void run_gemm(cpu& device, gemm_tiles const& kernels, gemm_job const& job
             g.b = job.panels + n0 * job.depth + k0 * tc;
             g.b_panel = tc * job.depth;
             g.b_step = tc;
-            g.c = direct ? static_cast<float*>(job.c) : sums;
-            g.c_rows = direct ? offsets : sum_rows;
-            g.bias = k0 == 0 && job.bias != nullptr ? job.bias + n0 : nullptr;
+            bool const last = k0 + depth == job.depth;
+            if constexpr (direct) {
+                g.c = job.c;
+                g.c_rows = offsets;
+                if (last) g.epilogue = epilogue;
+            } else {
+                g.c = sums;
+                g.c_rows = sum_rows;
+            }
             g.accumulate = k0 > 0 || (direct && job.accumulate);
             kernels.multiply(g);
             k0 += depth;
         } while (k0 < job.depth);
-        if (!direct) {
-            job.scatter(sums, group_columns, rows, columns, job.c, offsets, job.accumulate);
-        }
+        if constexpr (!direct)
+            kernels.scatter(sums, group_columns, rows, columns, job.c, offsets, job.accumulate, epilogue);
     });
 }
 

@@ -32,7 +32,7 @@ inline void matmul_with(cpu& device, gemm_kernels<float> const& kernels, matmul_
         kernels.pack(b + p * tc * step_n, step_k, step_n, g.k, columns, packed + p * tc * g.k, tc * g.k);
     });
 
-    gemm_job job;
+    gemm_job<float> job;
     job.rows = g.m;
     job.columns = g.n;
     job.depth = g.k;

@@ -47,7 +47,7 @@ struct winograd_kernels {
     void (*gather)(winograd_map const&, float const* x, std::int64_t first, int count, float* v, std::ptrdiff_t plane,
                    std::ptrdiff_t line);
     void (*scatter)(winograd_map const&, float const* m, std::ptrdiff_t plane, std::ptrdiff_t line, std::int64_t first,
-                    int count, float const* bias, bool accumulate, float* y);
+                    int count, gemm_epilogue<float> const& epilogue, bool accumulate, float* y);
     void (*filters)(float const* w, int filters, int channels, int first, int last, bool turned, float* u,
                     std::ptrdiff_t plane, std::ptrdiff_t line);
     void (*slopes)(winograd_map const&, float const* dy, std::int64_t first, int count, int begin, int end, float* s,
@@ -110,9 +110,9 @@ inline float* winograd_panels(cpu& device, gemm_tiles const& gemm, winograd_kern
     return packed;
 }
 
-/// y (+)= the convolution of x + bias; the filters are w {filters, 3, 3, channels}, or turned those of a gradient.
+/// y (+)= the convolution of x, then the epilogue; the filters are w {filters, 3, 3, channels}, or turned those of a gradient.
 inline void winograd_convolution(cpu& device, winograd_map const& map, int batch, float const* x, float const* w,
-                                 bool turned, float const* bias, bool accumulate, float* y) {
+                                 bool turned, gemm_epilogue<float> epilogue, bool accumulate, float* y) {
     gemm_tiles const& gemm = gemm_kernels_of<float>(device.level());
     winograd_kernels const& k = winograd_for(device.level());
     auto const turn = device.exclusive();
@@ -129,6 +129,7 @@ inline void winograd_convolution(cpu& device, winograd_map const& map, int batch
     auto const bytes = [](std::int64_t floats) { return static_cast<std::size_t>(floats) * sizeof(float); };
     device.reserve(slot_rows, bytes(winograd_points * plane_v));
     device.reserve(slot_sums, bytes(winograd_points * plane_m));
+    epilogue.stream = !accumulate && past_caches(y, std::int64_t{batch} * map.out_height * map.out_width, map.filters);
     std::ptrdiff_t lines[winograd_tiles];
     for (int i = 0; i < winograd_tiles; ++i) lines[i] = i * line_m;
 
@@ -154,7 +155,7 @@ inline void winograd_convolution(cpu& device, winograd_map const& map, int batch
             g.c_rows = lines;
             gemm.multiply(g);
         }
-        k.scatter(map, m, plane_m, line_m, first, count, bias, accumulate, y);
+        k.scatter(map, m, plane_m, line_m, first, count, epilogue, accumulate, y);
     });
 }
 
@@ -231,15 +232,15 @@ inline winograd_map winograd_map_of(convolution_geometry const& g) {
 }
 
 inline void winograd_forward(cpu& device, convolution_geometry const& g, float const* x, float const* w,
-                             float const* bias, float* y) {
-    winograd_convolution(device, winograd_map_of(g), g.batch, x, w, false, bias, false, y);
+                             convolution_epilogue<float> const& e, float* y) {
+    winograd_convolution(device, winograd_map_of(g), g.batch, x, w, false, {e.bias, e.residual, e.relu, false}, false, y);
 }
 
 inline void winograd_backward_data(cpu& device, convolution_geometry const& g, float const* dy, float const* w,
                                    float* dx, store mode) {
     winograd_map const map{g.out_height, g.out_width,   g.out_channels, g.in_height,
                            g.in_width,   g.in_channels, 2 - g.pad_top,  2 - g.pad_left};
-    winograd_convolution(device, map, g.batch, dy, w, true, nullptr, mode == store::accumulate, dx);
+    winograd_convolution(device, map, g.batch, dy, w, true, {}, mode == store::accumulate, dx);
 }
 
 inline void winograd_backward_weights(cpu& device, convolution_geometry const& g, float const* x, float const* dy,

@@ -142,11 +142,6 @@ void convolution_forward(gpu& device, convolution_geometry const& g, T const* x,
     cuda_kernels::forward_by(cuda_kernels::method_of(g, epilogue, y), device, g, x, w,
                              reinterpret_cast<T const*>(packed), epilogue, y);
 }
-template <cuda_kernels::tensor_element T>
-void convolution_forward(gpu& device, convolution_geometry const& g, T const* x, float const* w, float const* packed,
-                         float const* bias, T* y) {
-    convolution_forward(device, g, x, w, packed, convolution_epilogue<T>{.bias = bias}, y);
-}
 
 /// Tensor cores wherever they can, kernel 1 too: y is not read again for its statistics.
 template <gpu_element T>

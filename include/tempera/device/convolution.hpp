@@ -6,6 +6,7 @@
 //
 // Positions outside x count as zero. A dense layer is the case of 1x1 maps and kernel 1.
 
+#include <concepts>
 #include <cstdint>
 
 #include <tempera/device/batch_norm.hpp>
@@ -32,26 +33,6 @@ struct convolution_geometry {
     friend constexpr bool operator==(convolution_geometry const&, convolution_geometry const&) = default;
 };
 
-/// convolution_forward(device, g, x, w, bias, y): bias may be null.
-/// convolution_backward_data(device, g, dy, w, dx, store)
-/// convolution_backward_weights(device, g, x, dy, dw, dbias, store): dbias may be null.
-template <class D, class T>
-concept provides_convolution = requires(D& device, convolution_geometry const& g, T const* in, T* out, float const* w,
-                                        float* dw, store mode) {
-    convolution_forward(device, g, in, w, w, out);
-    convolution_backward_data(device, g, in, w, out, mode);
-    convolution_backward_weights(device, g, in, in, dw, dw, mode);
-};
-
-/// A device may also keep filters that do not change in the form it multiplies with; predictors use that.
-/// packed_filters<T>(device, g): floats that they take;  pack_filters<T>(device, g, w, packed)
-/// convolution_forward(device, g, x, w, packed, bias, y)
-template <class D, class T>
-concept packs_convolution_filters = requires(D& device, convolution_geometry const& g, T const* in, T* out,
-                                             float const* w, float* packed) {
-    convolution_forward(device, g, in, w, w, w, out);
-};
-
 /// What becomes of a convolution's sums before they are stored: y = relu(sum + bias + residual). Each part may be missing.
 template <class T>
 struct convolution_epilogue {
@@ -60,13 +41,25 @@ struct convolution_epilogue {
     bool relu = false;
 };
 
-/// A device may also finish sums before it stores them; schedules ask for that where convolutions_take_epilogues says so.
-/// packed: as above, or null.
-/// convolution_forward(device, g, x, w, packed, epilogue, y)
+/// convolution_forward(device, g, x, w, bias, y): bias may be null.
+/// convolution_forward(device, g, x, w, packed, epilogue, y): packed may be null (see packs_convolution_filters).
+/// convolution_backward_data(device, g, dy, w, dx, store)
+/// convolution_backward_weights(device, g, x, dy, dw, dbias, store): dbias may be null.
 template <class D, class T>
-concept takes_convolution_epilogue = requires(D& device, convolution_geometry const& g, T const* in, T* out,
-                                              float const* w, convolution_epilogue<T> const& epilogue) {
+concept provides_convolution = requires(D& device, convolution_geometry const& g, T const* in, T* out, float const* w,
+                                        float* dw, store mode, convolution_epilogue<T> const& epilogue) {
+    convolution_forward(device, g, in, w, w, out);
     convolution_forward(device, g, in, w, w, epilogue, out);
+    convolution_backward_data(device, g, in, w, out, mode);
+    convolution_backward_weights(device, g, in, in, dw, dw, mode);
+};
+
+/// A device may also keep filters that do not change in the form it multiplies with; predictors use that.
+/// packed_filters<T>(device, g): floats that they take;  pack_filters<T>(device, g, w, packed)
+template <class D, class T>
+concept packs_convolution_filters = requires(D& device, convolution_geometry const& g, float const* w, float* packed) {
+    { packed_filters<T>(device, g) } -> std::same_as<std::int64_t>;
+    pack_filters<T>(device, g, w, packed);
 };
 
 /// A device may also take the statistics of y (device/batch_norm.hpp) while it writes y; schedules ask for that where

@@ -3,9 +3,9 @@
 // fuse: an op, a sum with a residual and a ReLU become one step where the intermediates have one reader and are no
 // output. Table of the cases:
 //
-//   | op                  | where                                   | forward, alone or with an addition before the ReLU |
-//   | batch_norm          | everywhere, backward too                | relu(bn(x)), relu(bn(x) + r)                       |
-//   | conv, dense         | inference, convolutions_take_epilogues  | relu(conv(x)), relu(conv(x) + r)                   |
+//   | op                  | where                       | forward, alone or with an addition before the ReLU |
+//   | batch_norm          | everywhere, backward too    | relu(bn(x)), relu(bn(x) + r)                       |
+//   | conv, dense         | inference                   | relu(conv(x)), relu(conv(x) + r)                   |
 //
 // r is computed before the op.
 
@@ -26,7 +26,7 @@ constexpr bool takes_relu(plan_view const& p, schedule_options const& options, o
     if (o.kind == op_kind::batch_norm) return true;
     if (o.kind != op_kind::conv && o.kind != op_kind::dense) return false;
     bool const one_type = p.values[o.in0].is_vector() == p.values[o.out].is_vector();  // vectors are float32
-    return !options.training && convolutions_take_epilogues(options.device) && one_type;
+    return !options.training && one_type;
 }
 }  // namespace detail
 

@@ -70,25 +70,13 @@ void forward_convolution(Device& device, binding const& b, schedule_step const& 
     float const* const w = b.tensor_of(o, 0);
     float const* const bias = o.flag ? b.tensor_of(o, 1) : nullptr;
     float const* const packed = b.packed != nullptr ? b.packed[s.op] : nullptr;
-    if constexpr (takes_convolution_epilogue<Device, E>) {
-        if (s.relu) {
-            convolution_forward(device, g, x, w, packed, convolution_epilogue<E>{bias, b.at<E>(s.in1), true}, y);
-            return;
-        }
-    }
-    if constexpr (packs_convolution_filters<Device, E>) {
-        if (packed != nullptr) {
-            convolution_forward(device, g, x, w, packed, bias, y);
-            return;
-        }
-    }
     if constexpr (takes_convolution_statistics<Device, E>) {
         if (s.saved != no_slot) {
             convolution_statistics(device, g, x, w, bias, y, statistics_target(b, b.plan.ops[s.statistics_of], s));
             return;
         }
     }
-    convolution_forward(device, g, x, w, bias, y);
+    convolution_forward(device, g, x, w, packed, convolution_epilogue<E>{bias, b.at<E>(s.in1), s.relu}, y);
 }
 
 inline op_call call_of(binding const& b, op const& o, schedule_step const& s, precision p, device_kind kind, void* context) {

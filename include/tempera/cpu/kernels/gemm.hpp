@@ -2,7 +2,7 @@
 // The matrix product of one instruction set. Included once per instruction set (see
 // target.hpp); the structs are declared in gemm.hpp, the copies around it and the table lie in gemm_copies.hpp.
 //
-//   tile<Rows, Vectors>   c[i, j] (+)= bias[j] + sum_k a[i, k] b[k, j], sums in registers
+//   tile<Rows, Vectors>   c[i, j] (+)= sum_k a[i, k] b[k, j], sums in registers, then the epilogue
 //                         avx2 6 x 16 (12 of 16 registers), avx512 14 x 32 (28 of 32), portable 4 x 8 by Eigen;
 //                         avx512_bf16: an element of a or b is a pair of bf16 for two steps of k
 //   multiply              a block: tiles of tile_rows x tile_columns, smaller ones at the edges
@@ -58,18 +58,22 @@ struct tile_operands {
     int depth;
     float* c;
     std::ptrdiff_t const* c_rows;
-    float const* bias;
     int columns;
     bool accumulate;
+    gemm_epilogue<float> epilogue;  ///< bias and residual at the tile's first column
 };
 
-/// The end of a tile with a bias or without all its columns.
+/// The end of a tile without all its columns.
 __attribute__((noinline)) static void store_lanes(tile_operands const& t, float const* lanes, int rows) {
+    gemm_epilogue<float> const& e = t.epilogue;
     for (int i = 0; i < rows; ++i, lanes += tile_columns) {
         float* const c = t.c + t.c_rows[i];
         for (int j = 0; j < t.columns; ++j) {
-            float const r = t.bias != nullptr ? lanes[j] + t.bias[j] : lanes[j];
-            c[j] = t.accumulate ? c[j] + r : r;
+            float r = lanes[j];
+            if (e.bias != nullptr) r += e.bias[j];
+            if (t.accumulate) r += c[j];
+            if (e.residual != nullptr) r += e.residual[t.c_rows[i] + j];
+            c[j] = e.relu && r < 0 ? 0.0F : r;
         }
     }
 }
@@ -87,6 +91,15 @@ static void tile(tile_operands const& t) {
 #else
 
 template <int Rows, int Vectors>
+TEMPERA_INLINE void add_rows_of(float const* from, std::ptrdiff_t const* rows, vf (&sum)[Rows][Vectors]) {
+    TEMPERA_UNROLL
+    for (int i = 0; i < Rows; ++i) {
+        TEMPERA_UNROLL
+        for (int v = 0; v < Vectors; ++v) sum[i][v] = sum[i][v] + vload(from + rows[i] + v * width);
+    }
+}
+
+template <int Rows, int Vectors>
 static void tile(tile_operands const& t) {
     vf sum[Rows][Vectors];
     TEMPERA_UNROLL
@@ -100,12 +113,18 @@ static void tile(tile_operands const& t) {
     float const* a5 = Rows > 5 ? t.a + 5 * row : t.a;
     float const* a10 = Rows > 10 ? t.a + 10 * row : t.a;
     float const* b = t.b;
-    TEMPERA_UNROLL
-    for (int i = 0; i < Rows; ++i) {  // results arrive from memory while the sums are made
-        __builtin_prefetch(t.c + t.c_rows[i], 1);
-        if (Vectors * width > 16) __builtin_prefetch(t.c + t.c_rows[i] + 16, 1);
-    }
-    for (int k = t.depth; k > 0; --k) {
+    float const* const residual = t.epilogue.residual;
+    for (int k = 0; k < t.depth; ++k) {
+        if (k < Rows) {  // results, and what is added to them, arrive from memory while the sums are made
+            if (!t.epilogue.stream) {
+                __builtin_prefetch(t.c + t.c_rows[k], 1);
+                if (Vectors * width > 16) __builtin_prefetch(t.c + t.c_rows[k] + 16, 1);
+            }
+            if (residual != nullptr) {
+                __builtin_prefetch(residual + t.c_rows[k]);
+                if (Vectors * width > 16) __builtin_prefetch(residual + t.c_rows[k] + 16);
+            }
+        }
         vf y[Vectors];
         TEMPERA_UNROLL
         for (int v = 0; v < Vectors; ++v) y[v] = vload(b + v * width);
@@ -126,13 +145,29 @@ static void tile(tile_operands const& t) {
         if (Rows > 10) a10 += t.a_step;
         b += t.b_step;
     }
-    if (t.columns == Vectors * width && t.bias == nullptr) {
+    if (t.columns == Vectors * width) {
+        if (t.epilogue.bias != nullptr) {
+            vf bias[Vectors];
+            TEMPERA_UNROLL
+            for (int v = 0; v < Vectors; ++v) bias[v] = vload(t.epilogue.bias + v * width);
+            TEMPERA_UNROLL
+            for (int i = 0; i < Rows; ++i) {
+                TEMPERA_UNROLL
+                for (int v = 0; v < Vectors; ++v) sum[i][v] = sum[i][v] + bias[v];
+            }
+        }
+        if (t.accumulate) add_rows_of<Rows, Vectors>(t.c, t.c_rows, sum);
+        if (t.epilogue.residual != nullptr) add_rows_of<Rows, Vectors>(t.epilogue.residual, t.c_rows, sum);
+        vf const least = t.epilogue.relu ? vzero() : vset(-__builtin_inff());
+        bool const stream = t.epilogue.stream;
         TEMPERA_UNROLL
         for (int i = 0; i < Rows; ++i) {
             float* const c = t.c + t.c_rows[i];
             TEMPERA_UNROLL
             for (int v = 0; v < Vectors; ++v) {
-                vstore(c + v * width, t.accumulate ? vload(c + v * width) + sum[i][v] : sum[i][v]);
+                vf const result = vmax(least, sum[i][v]);
+                if (stream) vstream(c + v * width, result);
+                else vstore(c + v * width, result);
             }
         }
         return;
@@ -166,7 +201,9 @@ constexpr int narrow_vectors = TEMPERA_TARGET == 0 ? tile_vectors : 1;
 
 static void multiply_tiles(gemm_block const& g, int first_row, int last_row, int column) {
     int const columns = g.columns - column < tile_columns ? g.columns - column : tile_columns;
-    float const* const bias = g.bias != nullptr ? g.bias + column : nullptr;
+    gemm_epilogue<float> epilogue = g.epilogue;
+    if (epilogue.bias != nullptr) epilogue.bias += column;
+    if (epilogue.residual != nullptr) epilogue.residual += column;
     for (int i = first_row; i < last_row;) {
         std::ptrdiff_t const group = i / tile_rows;
         int const within = static_cast<int>(i % tile_rows);
@@ -178,9 +215,9 @@ static void multiply_tiles(gemm_block const& g, int first_row, int last_row, int
                               g.depth,
                               g.c + column,
                               g.c_rows + i,
-                              bias,
                               columns,
-                              g.accumulate};
+                              g.accumulate,
+                              epilogue};
         i += columns <= width ? tile_of<narrow_vectors>(t, last_row - i) : tile_of<tile_vectors>(t, last_row - i);
     }
 }
@@ -195,6 +232,7 @@ static void multiply(gemm_block const& g) {
     } else {
         for (int j = 0; j < g.columns; j += tile_columns) multiply_tiles(g, 0, g.rows, j);
     }
+    if (g.epilogue.stream) vsettle();
 }
 
 /// Multiply-adds in registers only: 12 independent sums, `steps` times. Measures the peak.

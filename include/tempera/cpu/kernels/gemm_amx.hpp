@@ -94,14 +94,13 @@ static float const* filled(float const* from, std::ptrdiff_t line, int rows, int
     return to;
 }
 
-/// Rows of sums to c, with bias and what is there.
+/// Rows of sums to c, with what is there. Sums of bf16 have no epilogue here: `scatter` has.
 static void add_lines(gemm_block const& g, float const* lanes, int row, int rows, int column) {
     for (int v = 0; v < tile_columns && column + v < g.columns; v += side) {
         int const count = g.columns - column - v < side ? g.columns - column - v : side;
-        vf const bias = g.bias != nullptr ? pairs::vload_n(g.bias + column + v, count) : pairs::vzero();
         for (int i = 0; i < rows; ++i) {
             float* const c = g.c + g.c_rows[row + i] + column + v;
-            vf const sum = pairs::vload(lanes + i * tile_columns + v) + bias;
+            vf const sum = pairs::vload(lanes + i * tile_columns + v);
             pairs::vstore_n(c, g.accumulate ? pairs::vload_n(c, count) + sum : sum, count);
         }
     }

@@ -5,7 +5,7 @@
 //   gather        rows of windows: what a convolution multiplies, a few rows at a time
 //   pack          b into panels of tile_columns columns, zeros after the last
 //   interleave    a^T into groups of tile_rows rows, step by step
-//   scatter       lines of floats to a map
+//   scatter       lines of sums to a map
 //   add_parts     the sum of partial results, in order;  add_rows    sums over the rows of a map
 
 /// Copies count elements as floats. May write up to `width` floats after the last.
@@ -129,19 +129,27 @@ static void interleave(T const* from, std::ptrdiff_t line, int depth, int rows, 
     }
 }
 
-/// y = x, or y = y + x, element by element; to[i] from lines of a float block, each line to its own place.
+/// Lines of sums, each to its own place: y (+)= x, then the epilogue.
 template <class T>
-static void scatter(float const* from, std::ptrdiff_t line, int rows, int columns, void* target,
-                    std::ptrdiff_t const* target_rows, bool accumulate) {
+static void scatter(float const* from, std::ptrdiff_t line, int rows, int columns, T* target,
+                    std::ptrdiff_t const* target_rows, bool accumulate, gemm_epilogue<T> const& e) {
     for (int i = 0; i < rows; ++i, from += line) {
-        T* const to = static_cast<T*>(target) + target_rows[i];
-        int j = 0;
-        for (; j + width <= columns; j += width) {
-            vf const v = vload(from + j);
-            vstore(to + j, accumulate ? vload(to + j) + v : v);
+        T* const to = target + target_rows[i];
+        T const* const residual = e.residual != nullptr ? e.residual + target_rows[i] : nullptr;
+        for (int j = 0; j < columns; j += width) {
+            int const n = columns - j < width ? columns - j : width;
+            bool const whole = n == width;
+            vf v = whole ? vload(from + j) : vload_n(from + j, n);
+            if (e.bias != nullptr) v = v + (whole ? vload(e.bias + j) : vload_n(e.bias + j, n));
+            if (accumulate) v = v + (whole ? vload(to + j) : vload_n(to + j, n));
+            if (residual != nullptr) v = v + (whole ? vload(residual + j) : vload_n(residual + j, n));
+            if (e.relu) v = vmax(vzero(), v);
+            if (e.stream) vstream(to + j, v);
+            else if (whole) vstore(to + j, v);
+            else vstore_n(to + j, v, n);
         }
-        for (; j < columns; ++j) sstore(to + j, accumulate ? sload(to + j) + from[j] : from[j]);
     }
+    if (e.stream) vsettle();
 }
 
 /// y (+)= the sum of `parts` arrays `stride` floats apart, in order.

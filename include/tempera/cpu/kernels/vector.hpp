@@ -4,6 +4,7 @@
 //   vf  vi                      floats, int32; + - * / are the language's own, vector with vector
 //   vload(p)  vload_n(p, n)     unaligned, p to float or bf16; n <= width elements, the rest zero
 //   vstore(p, v)  vstore_n(p, v, n)      bf16 rounds to nearest even
+//   vstream(p, v)  vsettle()    vstore past the caches, p aligned to the vector; before others read what was streamed
 //   vzero()  vset(x)            all lanes
 //   vfma(a, b, c)               a b + c, rounded once on avx2 and avx512
 //   vmax(a, b)  vmin(a, b)      a > b ? a : b    a < b ? a : b    (b where either is NaN)
@@ -69,6 +70,30 @@ TEMPERA_INLINE vh narrow(vf v) {
 }
 TEMPERA_INLINE vf vload(bf16 const* p) { return widen(*reinterpret_cast<vh_memory const*>(p)); }
 TEMPERA_INLINE void vstore(bf16* p, vf v) { *reinterpret_cast<vh_memory*>(p) = narrow(v); }
+
+TEMPERA_INLINE void vstream(float* p, vf v) {
+#if TEMPERA_TARGET == 3 || TEMPERA_TARGET == 4
+    _mm512_stream_ps(p, v);
+#elif TEMPERA_TARGET == 2
+    _mm256_stream_ps(p, v);
+#else
+    vstore(p, v);
+#endif
+}
+TEMPERA_INLINE void vstream(bf16* p, vf v) {
+#if TEMPERA_TARGET == 3 || TEMPERA_TARGET == 4
+    _mm256_stream_si256(reinterpret_cast<__m256i*>(p), (__m256i)narrow(v));
+#elif TEMPERA_TARGET == 2
+    _mm_stream_si128(reinterpret_cast<__m128i*>(p), (__m128i)narrow(v));
+#else
+    vstore(p, v);
+#endif
+}
+TEMPERA_INLINE void vsettle() {
+#if TEMPERA_TARGET == 2 || TEMPERA_TARGET == 3 || TEMPERA_TARGET == 4
+    _mm_sfence();
+#endif
+}
 
 #if TEMPERA_TARGET == 2
 TEMPERA_INLINE __m256i first_lanes(int n) {

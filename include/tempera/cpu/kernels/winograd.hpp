@@ -96,15 +96,16 @@ static void winograd_gather(winograd_map const& w, float const* x, std::int64_t 
     }
 }
 
-/// The 4 x 4 results of each tile, less at the map's edges: y (+)= A' m A + bias.
+/// The 4 x 4 results of each tile, less at the map's edges: y (+)= A' m A, then the epilogue.
 static void winograd_scatter(winograd_map const& w, float const* m, std::ptrdiff_t plane, std::ptrdiff_t line,
-                             std::int64_t first, int count, float const* bias, bool accumulate, float* y) {
+                             std::int64_t first, int count, gemm_epilogue<float> const& epilogue, bool accumulate,
+                             float* y) {
     for (int i = 0; i < count; ++i) {
         winograd_place const at = w.place(first + i);
         int const rows = w.out_height - 4 * at.row < 4 ? w.out_height - 4 * at.row : 4;
         int const columns = w.out_width - 4 * at.column < 4 ? w.out_width - 4 * at.column : 4;
-        float* const to =
-            y + ((at.image * w.out_height + 4 * at.row) * w.out_width + 4 * at.column) * std::int64_t{w.filters};
+        std::int64_t const corner =
+            ((at.image * w.out_height + 4 * at.row) * w.out_width + 4 * at.column) * std::int64_t{w.filters};
         for (int c = 0; c < w.filters; c += width) {
             vf t[4][6];
             for (int s = 0; s < 6; ++s) {
@@ -113,18 +114,23 @@ static void winograd_scatter(winograd_map const& w, float const* m, std::ptrdiff
                 winograd_output(column, 1, out);
                 for (int r = 0; r < 4; ++r) t[r][s] = out[r];
             }
-            vf const offset = bias != nullptr ? vload(bias + c) : vzero();
+            vf const offset = epilogue.bias != nullptr ? vload(epilogue.bias + c) : vzero();
             for (int r = 0; r < rows; ++r) {
                 vf out[4];
                 winograd_output(t[r], 1, out);
                 for (int s = 0; s < columns; ++s) {
-                    float* const p = to + (std::int64_t{r} * w.out_width + s) * w.filters + c;
-                    vf const value = out[s] + offset;
-                    vstore(p, accumulate ? vload(p) + value : value);
+                    std::int64_t const at_result = corner + (std::int64_t{r} * w.out_width + s) * w.filters + c;
+                    vf value = out[s] + offset;
+                    if (accumulate) value = value + vload(y + at_result);
+                    if (epilogue.residual != nullptr) value = value + vload(epilogue.residual + at_result);
+                    if (epilogue.relu) value = vmax(vzero(), value);
+                    if (epilogue.stream) vstream(y + at_result, value);
+                    else vstore(y + at_result, value);
                 }
             }
         }
     }
+    if (epilogue.stream) vsettle();
 }
 
 /// Filters of `channels` channels {3, 3, channels}, 9 `channels` floats apart: u[xi][filter][channel], lines `line` and
