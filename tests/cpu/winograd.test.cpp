@@ -146,6 +146,45 @@ TEST_CASE("Winograd's method gives the same bits for any number of threads", "[c
     }
 }
 
+/// Of one sample after the other, with filters packed once.
+std::vector<float> one_by_one(cpu& device, problem const& p) {
+    convolution_geometry g = p.g;
+    std::vector<float> packed(static_cast<std::size_t>(packed_filters<float>(device, g)));
+    pack_filters<float>(device, g, p.w.data(), packed.data());
+    std::vector<float> y(p.dy.size());
+    g.batch = 1;
+    REQUIRE(cpu_kernels::winograd_fits_packed(device, g));
+    for (std::int64_t i = 0; i < p.g.batch; ++i) {
+        convolution_epilogue<float> const epilogue{p.bias.data(), p.dy.data() + i * g.out_size(), true};
+        convolution_forward(device, g, p.x.data() + i * g.in_size(), p.w.data(), packed.data(), epilogue,
+                            y.data() + i * g.out_size());
+    }
+    return y;
+}
+
+TEST_CASE("few tiles, shared by all workers, have the bits of many in blocks", "[cpu][winograd]") {
+    problem const p({15, 14, 15, 32, 14, 15, 48, 3, 1, 1, 1});  // 16 tiles a sample, 240 of all
+    every_isa([&](cpu& device) {
+        std::vector<float> together(p.dy.size());
+        convolution_epilogue<float> const epilogue{p.bias.data(), p.dy.data(), true};
+        convolution_forward(device, p.g, p.x.data(), p.w.data(), nullptr, epilogue, together.data());
+        CHECK(together == one_by_one(device, p));
+    });
+}
+
+TEST_CASE("tiles of many filters go several blocks at a time", "[cpu][winograd]") {
+    problem const p({120, 8, 7, 512, 8, 7, 512, 3, 1, 1, 1});  // 480 tiles: 448 and 32
+    cpu device{.threads = 2};
+    REQUIRE(cpu_kernels::winograd_floats(cpu_kernels::gemm_kernels_of<float>(device.level()), 512, 512) > 1 << 23);
+    std::vector<float> all(p.dy.size());
+    convolution_forward(device, p.g, p.x.data(), p.w.data(), nullptr, all.data());
+    convolution_geometry last = p.g;
+    last.batch = 20;  // tiles 400 to 479 at once
+    std::vector<float> y(static_cast<std::size_t>(last.out_size()));
+    convolution_forward(device, last, p.x.data() + p.g.in_size() - last.in_size(), p.w.data(), nullptr, y.data());
+    CHECK(std::equal(y.begin(), y.end(), all.end() - last.out_size()));
+}
+
 TEST_CASE("Winograd's method is taken where it fits alone", "[cpu][winograd]") {
     cpu device, direct{.winograd = false};
     convolution_geometry const fits = geometries[0];

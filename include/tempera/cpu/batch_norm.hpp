@@ -7,11 +7,14 @@
 //   apply        residual and ReLU in the same pass
 //   backward     one pass for the two sums, in which a wanted dresidual is written, and one for dx; with moving
 //                statistics and no parameter gradients the second pass alone
+//
+// A second pass goes through the blocks from the last to the first: what the first pass read last is still in a cache.
 
 #include <cstdint>
 #include <cstring>
 
 #include <tempera/cpu/column_sums.hpp>
+#include <tempera/cpu/past_caches.hpp>
 #include <tempera/cpu/row_blocks.hpp>
 #include <tempera/cpu/verbose.hpp>
 #include <tempera/cpu/walk.hpp>
@@ -30,10 +33,12 @@ struct batch_norm_passage {
     T* dresidual;
     bool accumulate_dx;
     bool accumulate_dresidual;
+    bool stream;  ///< dx is written past the caches
 
     batch_norm_passage at(std::int64_t i) const {
         auto moved = [i](auto* p) { return p == nullptr ? p : p + i; };
-        return {moved(x), moved(y), dy + i, moved(dx), moved(dresidual), accumulate_dx, accumulate_dresidual};
+        return {moved(x), moved(y), dy + i, moved(dx), moved(dresidual), accumulate_dx, accumulate_dresidual,
+                stream};
     }
     /// How often a map passes the memory bus.
     int passes() const {
@@ -51,7 +56,7 @@ struct batch_norm_kernels {
     void (*merge)(float const* partial, std::int64_t blocks, std::int64_t channels, double rows, double last_rows,
                   int begin, int end, float* mean, float* variance);
     void (*normalise)(T const* x, T const* residual, T* y, std::int64_t count, int wide, float const* coefficients,
-                      bool relu);
+                      bool relu, bool stream);
     void (*reduce)(T const* x, T const* y, T const* dy, T* dresidual, std::int64_t count, int wide, float const* mean,
                    float* first, float* second);
     void (*finish)(float const* partial, std::int64_t blocks, int channels, int wide, double rows, float const* variance,
@@ -134,10 +139,11 @@ void batch_norm_apply(cpu& device, batch_norm_geometry const& g, batch_norm_stat
         device.scratch(device.caller(), 4, 3 * static_cast<std::size_t>(cut.wide) * sizeof(float)));
     kernels.coefficients(s.mean, s.variance, s.scale, s.offset, g.epsilon, g.channels, cut.wide, coefficients);
     for (int k = 0; k < 3; ++k) repeat_columns(coefficients + k * cut.wide, g.channels, cut.fold);
+    bool const stream = cpu_kernels::past_caches(y, g.rows, g.channels);
     device.for_chunks(cut.chunks, [&](std::int64_t chunk, int) {
-        cut.each_block(chunk, [&](std::int64_t, std::int64_t, std::int64_t first, std::int64_t count) {
+        cut.each_block(cut.chunks - 1 - chunk, [&](std::int64_t, std::int64_t, std::int64_t first, std::int64_t count) {
             kernels.normalise(x + first, residual == nullptr ? nullptr : residual + first, y + first, count, cut.wide,
-                              coefficients, rectified);
+                              coefficients, rectified, stream);
         });
     });
 }
@@ -163,7 +169,8 @@ void batch_norm_backward(cpu& device, batch_norm_geometry const& g, batch_norm_s
                                             out.dx,
                                             out.dresidual,
                                             out.dx_store == store::accumulate,
-                                            out.dresidual_store == store::accumulate};
+                                            out.dresidual_store == store::accumulate,
+                                            out.dx != nullptr && cpu_kernels::past_caches(out.dx, g.rows, g.channels)};
 
     if (out.dscale != nullptr || out.doffset != nullptr || (batch_statistics && out.dx != nullptr)) {
         float* const partial = coefficients + 4 * wide;  // of every block: sum g, sum g (x - mean)
@@ -201,7 +208,7 @@ void batch_norm_backward(cpu& device, batch_norm_geometry const& g, batch_norm_s
     scope.moves(bytes_of<T>(maps.passes() * g.rows * g.channels));
     for (int k = 0; k < 4; ++k) repeat_columns(coefficients + k * cut.wide, g.channels, cut.fold);
     device.for_chunks(cut.chunks, [&](std::int64_t chunk, int) {
-        cut.each_block(chunk, [&](std::int64_t, std::int64_t, std::int64_t first, std::int64_t count) {
+        cut.each_block(cut.chunks - 1 - chunk, [&](std::int64_t, std::int64_t, std::int64_t first, std::int64_t count) {
             kernels.propagate(maps.at(first), count, cut.wide, coefficients);
         });
     });

@@ -7,6 +7,7 @@
 #include <tempera/cpu/direct_convolution.hpp>
 #include <tempera/cpu/verbose.hpp>
 #include <tempera/cpu/winograd.hpp>
+#include <tempera/cpu/winograd_weights.hpp>
 #include <tempera/device/convolution.hpp>
 
 namespace tempera {
@@ -14,12 +15,12 @@ namespace tempera {
 namespace cpu_kernels {
 
 /// What one call runs: the kernels, and by which method; and its line in the verbose log. `along`: the channels that its
-/// products sum over.
+/// products sum over; packed: whether the filters have been.
 template <class T>
 struct convolution_call {
-    convolution_call(cpu& device, char const* operation, convolution_geometry const& g, int along)
+    convolution_call(cpu& device, char const* operation, convolution_geometry const& g, int along, bool packed = false)
         : kernels(gemm_kernels_for<T>(device.level(), along)),
-          winograd(is_float<T> && winograd_fits(device, g)),
+          winograd(is_float<T> && (packed ? device.winograd && winograd_fits_packed(device, g) : winograd_fits(device, g))),
           scope(device, operation, winograd ? "winograd 4x4" : kernels.name, g.multiply_adds(),
                 peak_to_print(device, kernels)) {
         scope.sizes("%d x %dx%dx%d -> %dx%dx%d, %dx%d/%d", g.batch, g.in_height, g.in_width, g.in_channels,
@@ -33,24 +34,36 @@ struct convolution_call {
 
 }  // namespace cpu_kernels
 
-/// Filters that stay the same can be packed once, whatever the batch: packed_filters<T> floats.
+/// Filters that stay the same can be packed once, for batches of up to g.batch: packed_filters<T> floats. Those for direct
+/// sums come first; behind them, where batches can be large enough, those for Winograd's method.
 template <class T>
 std::int64_t packed_filters(cpu& device, convolution_geometry const& g) {
-    return cpu_kernels::packed_floats(cpu_kernels::gemm_kernels_for<T>(device.level(), g.in_channels), g);
+    using namespace cpu_kernels;
+    auto const& kernels = gemm_kernels_for<T>(device.level(), g.in_channels);
+    bool const both = is_float<T> && winograd_fits_packed(device, g);
+    return packed_floats(kernels, g) + (both ? winograd_floats(kernels, g.in_channels, g.out_channels) : 0);
 }
 template <class T>
 void pack_filters(cpu& device, convolution_geometry const& g, float const* w, float* packed) {
-    cpu_kernels::pack_filters(device, cpu_kernels::gemm_kernels_for<T>(device.level(), g.in_channels), g, w, packed);
+    using namespace cpu_kernels;
+    auto const& kernels = gemm_kernels_for<T>(device.level(), g.in_channels);
+    auto const turn = device.exclusive();
+    cpu_kernels::pack_filters(device, kernels, g, w, packed);
+    if (is_float<T> && winograd_fits_packed(device, g))
+        winograd_pack(device, kernels, g.out_channels, g.in_channels, w, false, packed + packed_floats(kernels, g));
 }
 
-/// Filters w may be packed as well, by pack_filters; null: they are packed now. T is float or bf16.
+/// Filters w may be packed as well; null: they are packed now. T is float or bf16.
 template <class T>
 void convolution_forward(cpu& device, convolution_geometry const& g, T const* x, float const* w, float const* packed,
                          convolution_epilogue<T> const& epilogue, T* y) {
     using namespace cpu_kernels;
-    convolution_call<T> const call(device, "convolution_forward", g, g.in_channels);
+    convolution_call<T> const call(device, "convolution_forward", g, g.in_channels, packed != nullptr);
     if constexpr (is_float<T>) {
-        if (call.winograd) return winograd_forward(device, g, x, w, epilogue, y);
+        if (call.winograd) {
+            float const* const panels = packed != nullptr ? packed + packed_floats(call.kernels, g) : nullptr;
+            return winograd_forward(device, g, x, w, panels, epilogue, y);
+        }
     }
     if (packed != nullptr) forward_packed(device, call.kernels, g, x, packed, epilogue, y);
     else forward_with(device, call.kernels, g, x, w, epilogue, y);

@@ -27,11 +27,6 @@ bool reads_in_place(gemm_kernels<T> const& kernels, int kernel, int stride, int 
            channels % 512 != 0;
 }
 
-inline float* panels_of(cpu& device, std::int64_t floats) {
-    return static_cast<float*>(
-        device.scratch(device.caller(), slot_panels, static_cast<std::size_t>(floats) * sizeof(float)));
-}
-
 /// Floats of all filters in panels.
 inline std::int64_t packed_floats(gemm_tiles const& kernels, convolution_geometry const& g) {
     return round_up(g.out_channels, kernels.tile_columns) * (g.weight_size() / g.out_channels / kernels.pair);

@@ -16,12 +16,13 @@
 #include <type_traits>
 
 #include <tempera/cpu/cpu.hpp>
+#include <tempera/cpu/past_caches.hpp>
 #include <tempera/cpu/vector.hpp>
 
 namespace tempera::cpu_kernels {
 
 /// What becomes of sums: c = relu(sum + bias + residual), each part where there is one. Rows of `residual` begin where those
-/// of c do. stream: c is written past the caches, which could not keep it and need not read it first.
+/// of c do. stream: c is written past the caches.
 template <class T>
 struct gemm_epilogue {
     float const* bias;
@@ -29,14 +30,6 @@ struct gemm_epilogue {
     bool relu;
     bool stream;
 };
-
-/// Whether a map of `rows` rows of `columns` elements should be, and its vectors are aligned.
-template <class T>
-bool past_caches(T const* map, std::int64_t rows, std::int64_t columns) {
-    constexpr std::int64_t kept = std::int64_t{16} << 20, line = 64;
-    return rows * columns * static_cast<int>(sizeof(T)) >= kept && columns * static_cast<int>(sizeof(T)) % line == 0 &&
-           reinterpret_cast<std::uintptr_t>(map) % line == 0;
-}
 
 /// One block of a product. a[i, k] = a[i / tile_rows * a_group + i % tile_rows * a_row + k * a_step];
 /// b[k, j] = b[j / tile_columns * b_panel + k * b_step + j % tile_columns]; row i of c begins at c + c_rows[i].
@@ -172,6 +165,12 @@ inline double peak_to_print(cpu& device, gemm_tiles const& kernels) {
 /// Scratch slots of convolution and matmul.
 enum gemm_slot { slot_panels = 0, slot_rows = 1, slot_sums = 2, slot_parts = 3 };
 
+/// Memory for panels of b.
+inline float* panels_of(cpu& device, std::int64_t floats) {
+    return static_cast<float*>(
+        device.scratch(device.caller(), slot_panels, static_cast<std::size_t>(floats) * sizeof(float)));
+}
+
 /// Where row m of c begins: the distances of samples, lines and columns of height x width positions per sample.
 struct output_rows {
     std::int64_t height = 1, width = 1;
@@ -247,17 +246,17 @@ void run_gemm(cpu& device, gemm_kernels<T> const& kernels, gemm_job<T> const& jo
         auto* const sums = reinterpret_cast<float*>(offsets + 2 * block);
 
         std::int64_t const per_image = job.out.height * job.out.width;
-        std::int64_t image = m0 / per_image;
+        std::int64_t sample = m0 / per_image;
         std::int64_t y = m0 % per_image / job.out.width;
         std::int64_t x = m0 % job.out.width;
         for (int i = 0; i < rows; ++i) {
-            offsets[i] = image * job.out.image + y * job.out.line + x * job.out.column + n0;
+            offsets[i] = sample * job.out.image + y * job.out.line + x * job.out.column + n0;
             sum_rows[i] = i * group_columns;
             if (++x == job.out.width) {
                 x = 0;
                 if (++y == job.out.height) {
                     y = 0;
-                    ++image;
+                    ++sample;
                 }
             }
         }

@@ -69,26 +69,36 @@ Table const& winograd_for(isa level) TEMPERA_TABLE(winograd_table);
 constexpr int winograd_points = 36;
 constexpr int winograd_tiles = 56;  ///< of a block: whole register tiles of 14 rows
 
-/// Whether the method fits a convolution, and saves more than the transformed filters cost.
-inline bool winograd_fits(cpu const& device, convolution_geometry const& g) {
+/// Whether the method can take a convolution, and it has so many tiles at least.
+inline bool winograd_takes(cpu const& device, convolution_geometry const& g, std::int64_t least_tiles) {
     int const width = winograd_for(device.level()).width;
     std::int64_t const tiles = std::int64_t{g.batch} * ((g.out_height + 3) / 4) * ((g.out_width + 3) / 4);
     std::int64_t const results = std::int64_t{g.batch} * g.out_height * g.out_width;
-    return device.winograd && g.kernel == 3 && g.stride == 1 && g.in_channels % width == 0 &&
-           g.out_channels % width == 0 && std::min(g.in_channels, g.out_channels) >= 16 && tiles >= 64 &&
-           results >= 7 * tiles;
+    return g.kernel == 3 && g.stride == 1 && g.in_channels % width == 0 && g.out_channels % width == 0 &&
+           std::min(g.in_channels, g.out_channels) >= 16 && tiles >= least_tiles && results >= 7 * tiles;
+}
+/// And is not switched off, and saves more than transforming the filters costs.
+inline bool winograd_fits(cpu const& device, convolution_geometry const& g) {
+    return device.winograd && winograd_takes(device, g, 64);
+}
+/// Whether filters are packed for it: four times as many are to be read, but nothing is to be transformed.
+inline bool winograd_fits_packed(cpu const& device, convolution_geometry const& g) {
+    return winograd_takes(device, g, 16);
+}
+
+/// Floats of transformed filters in panels.
+inline std::int64_t winograd_floats(gemm_tiles const& gemm, int channels, int filters) {
+    return winograd_points * round_up(filters, gemm.tile_columns) * channels;
 }
 
 /// The transformed filters of all 36 points in panels: {point, panel, depth, tile_columns}. Forward, depth runs along the
 /// input's channels and columns along the filters; turned, the other way round.
-inline float* winograd_panels(cpu& device, gemm_tiles const& gemm, winograd_kernels const& k, int filters, int channels,
-                              float const* w, bool turned) {
+inline void winograd_pack(cpu& device, gemm_tiles const& gemm, int filters, int channels, float const* w, bool turned,
+                          float* packed) {
+    winograd_kernels const& k = winograd_for(device.level());
     std::int64_t const tc = gemm.tile_columns;
     int const depth = turned ? filters : channels;
-    std::int64_t const panels = ceil_divide(turned ? channels : filters, tc);
-    std::int64_t const point = panels * tc * depth;
-    auto* const packed = static_cast<float*>(device.scratch(
-        device.caller(), slot_panels, static_cast<std::size_t>(winograd_points * point) * sizeof(float)));
+    std::int64_t const point = winograd_floats(gemm, depth, turned ? channels : filters) / winograd_points;
     constexpr int piece = 32;  // channels at a time: 36 x 32 x 32 floats fit the second-level cache
     std::int64_t const plane = piece * piece;
     device.reserve(slot_rows, static_cast<std::size_t>(winograd_points * plane) * sizeof(float));
@@ -107,145 +117,129 @@ inline float* winograd_panels(cpu& device, gemm_tiles const& gemm, winograd_kern
             else gemm.pack(u + xi * plane, 1, piece, columns, rows, to + f * depth + c * tc, tc * depth);
         }
     });
-    return packed;
 }
 
-/// y (+)= the convolution of x, then the epilogue; the filters are w {filters, 3, 3, channels}, or turned those of a gradient.
-inline void winograd_convolution(cpu& device, winograd_map const& map, int batch, float const* x, float const* w,
-                                 bool turned, gemm_epilogue<float> epilogue, bool accumulate, float* y) {
-    gemm_tiles const& gemm = gemm_kernels_of<float>(device.level());
-    winograd_kernels const& k = winograd_for(device.level());
-    auto const turn = device.exclusive();
-    int const rows = turned ? map.channels : map.filters;
-    int const columns = turned ? map.filters : map.channels;
-    float const* const panels = winograd_panels(device, gemm, k, rows, columns, w, turned);
-    std::int64_t const point = ceil_divide(map.filters, gemm.tile_columns) * gemm.tile_columns * map.channels;
+/// Transformed tiles: one plane of lines of channels for each point.
+struct winograd_planes {
+    float* data;
+    std::ptrdiff_t plane, line;
 
-    std::int64_t const tiles = std::int64_t{batch} * map.across() * map.down();
-    std::int64_t const line_v = line_of(map.channels);
-    std::int64_t const line_m = line_of(map.filters);
-    std::int64_t const plane_v = winograd_tiles * line_v + 16;
-    std::int64_t const plane_m = winograd_tiles * line_m + 16;
-    auto const bytes = [](std::int64_t floats) { return static_cast<std::size_t>(floats) * sizeof(float); };
-    device.reserve(slot_rows, bytes(winograd_points * plane_v));
-    device.reserve(slot_sums, bytes(winograd_points * plane_m));
-    epilogue.stream = !accumulate && past_caches(y, std::int64_t{batch} * map.out_height * map.out_width, map.filters);
+    static winograd_planes of(std::int64_t tiles, int channels, void* memory = nullptr) {
+        std::int64_t const line = line_of(channels);
+        return {static_cast<float*>(memory), tiles * line + 16, line};
+    }
+    std::size_t bytes() const { return static_cast<std::size_t>(winograd_points * plane) * sizeof(float); }
+};
+
+/// m = v u at one point, for filters [begin, end) and all tiles.
+inline void winograd_product(gemm_tiles const& gemm, winograd_map const& map, float const* panels, int point,
+                             winograd_planes const& v, winograd_planes const& m, int tiles, int begin, int end) {
     std::ptrdiff_t lines[winograd_tiles];
-    for (int i = 0; i < winograd_tiles; ++i) lines[i] = i * line_m;
-
-    device.for_chunks(ceil_divide(tiles, winograd_tiles), [&](std::int64_t chunk, int worker) {
-        auto* const v = static_cast<float*>(device.scratch(worker, slot_rows, bytes(winograd_points * plane_v)));
-        auto* const m = static_cast<float*>(device.scratch(worker, slot_sums, bytes(winograd_points * plane_m)));
-        std::int64_t const first = chunk * winograd_tiles;
-        int const count = static_cast<int>(std::min<std::int64_t>(winograd_tiles, tiles - first));
-        k.gather(map, x, first, count, v, plane_v, line_v);
-        for (int xi = 0; xi < winograd_points; ++xi) {
-            gemm_block g{};
-            g.rows = count;
-            g.columns = map.filters;
-            g.depth = map.channels;
-            g.a = v + xi * plane_v;
-            g.a_group = gemm.tile_rows * line_v;
-            g.a_row = line_v;
-            g.a_step = 1;
-            g.b = panels + xi * point;
-            g.b_panel = std::ptrdiff_t{gemm.tile_columns} * map.channels;
-            g.b_step = gemm.tile_columns;
-            g.c = m + xi * plane_m;
-            g.c_rows = lines;
-            gemm.multiply(g);
-        }
-        k.scatter(map, m, plane_m, line_m, first, count, epilogue, accumulate, y);
-    });
+    for (int i = 0; i < winograd_tiles; ++i) lines[i] = i * m.line;
+    for (int first = 0; first < tiles; first += winograd_tiles) {
+        gemm_block g{};
+        g.rows = std::min(winograd_tiles, tiles - first);
+        g.columns = end - begin;
+        g.depth = map.channels;
+        g.a = v.data + point * v.plane + first * v.line;
+        g.a_group = gemm.tile_rows * v.line;
+        g.a_row = v.line;
+        g.a_step = 1;
+        g.b = panels + point * (winograd_floats(gemm, map.channels, map.filters) / winograd_points) +
+              std::ptrdiff_t{begin} * map.channels;
+        g.b_panel = std::ptrdiff_t{gemm.tile_columns} * map.channels;
+        g.b_step = gemm.tile_columns;
+        g.c = m.data + point * m.plane + first * m.line + begin;
+        g.c_rows = lines;
+        gemm.multiply(g);
+    }
 }
 
-/// dw (+)= the gradient of the filters. Chunks are splits of the tiles with sums of their own, times groups of filters.
-inline void winograd_weights(cpu& device, winograd_map const& map, int batch, float const* x, float const* dy,
-                             float* dw, bool accumulate) {
+/// y (+)= the convolution of x, then the epilogue; panels by winograd_pack. Where tiles are many, each chunk takes a block of
+/// them through all three steps; where they are few, or filters so many that every block would fetch them anew from memory,
+/// the steps follow each other and the products are divided by points. The same sums in the same order.
+inline void winograd_convolution(cpu& device, winograd_map const& map, int batch, float const* x, float const* panels,
+                                 gemm_epilogue<float> epilogue, bool accumulate, float* y) {
     gemm_tiles const& gemm = gemm_kernels_of<float>(device.level());
     winograd_kernels const& k = winograd_for(device.level());
     auto const turn = device.exclusive();
+    epilogue.stream = !accumulate && past_caches(y, std::int64_t{batch} * map.out_height * map.out_width, map.filters);
     std::int64_t const tiles = std::int64_t{batch} * map.across() * map.down();
-    std::int64_t const blocks = ceil_divide(tiles, winograd_tiles);
-    std::int64_t const plane_u = std::int64_t{map.filters} * map.channels;
-    std::int64_t const part = winograd_points * plane_u;
-    std::int64_t const room = std::max<std::int64_t>((std::int64_t{1} << 23) / part, 1);  // 32 MB of sums
-    std::int64_t const split = ceil_divide(blocks, std::min({blocks, room, std::int64_t{16}}));
-    std::int64_t const splits = ceil_divide(blocks, split);  // none of them empty
-    std::int64_t const groups = std::min(ceil_divide(16, splits), ceil_divide(map.filters, 64));
-    int const group = static_cast<int>(round_up(ceil_divide(map.filters, groups), k.width));
+    bool const by_points = tiles < 4 * winograd_tiles || winograd_floats(gemm, map.channels, map.filters) > 1 << 23;
+    int const together = static_cast<int>(std::min<std::int64_t>(tiles, (by_points ? 8 : 1) * winograd_tiles));
+    winograd_planes v = winograd_planes::of(together, map.channels);
+    winograd_planes m = winograd_planes::of(together, map.filters);
 
-    std::int64_t const line_v = line_of(map.channels);
-    std::int64_t const line_s = line_of(group);
-    std::int64_t const plane_v = winograd_tiles * line_v + 16;
-    std::int64_t const plane_s = winograd_tiles * line_s + 16;
-    auto const bytes = [](std::int64_t floats) { return static_cast<std::size_t>(floats) * sizeof(float); };
-    device.reserve(slot_rows, bytes(winograd_points * plane_v + 64));
-    device.reserve(slot_sums, bytes(winograd_points * plane_s + 64));
-    auto* const parts = static_cast<float*>(device.scratch(device.caller(), slot_parts, bytes(splits * part)));
-    auto* const lines = static_cast<std::ptrdiff_t*>(device.scratch(
-        device.caller(), slot_panels, static_cast<std::size_t>(map.filters) * sizeof(std::ptrdiff_t)));
-    for (int o = 0; o < map.filters; ++o) lines[o] = std::ptrdiff_t{o} * map.channels;
-
-    device.for_chunks(splits * groups, [&](std::int64_t chunk, int worker) {
-        std::int64_t const s = chunk / groups;
-        int const begin = static_cast<int>(chunk % groups) * group;
-        int const end = std::min(begin + group, map.filters);
-        if (begin >= end) return;
-        auto* const v = static_cast<float*>(device.scratch(worker, slot_rows, bytes(winograd_points * plane_v + 64)));
-        auto* const d = static_cast<float*>(device.scratch(worker, slot_sums, bytes(winograd_points * plane_s + 64)));
-        std::int64_t const last = std::min(blocks, (s + 1) * split);
-        for (std::int64_t block = s * split; block < last; ++block) {
-            std::int64_t const first = block * winograd_tiles;
-            int const count = static_cast<int>(std::min<std::int64_t>(winograd_tiles, tiles - first));
-            k.gather(map, x, first, count, v, plane_v, line_v);
-            k.slopes(map, dy, first, count, begin, end, d, plane_s, line_s);
-            for (int xi = 0; xi < winograd_points; ++xi) {
-                gemm_block g{};
-                g.rows = end - begin;
-                g.columns = map.channels;
-                g.depth = count;
-                g.a = d + xi * plane_s;
-                g.a_group = gemm.tile_rows;
-                g.a_row = 1;
-                g.a_step = line_s;
-                g.b = v + xi * plane_v;
-                g.b_panel = gemm.tile_columns;
-                g.b_step = line_v;
-                g.c = parts + s * part + xi * plane_u;
-                g.c_rows = lines + begin;
-                g.accumulate = block > s * split;
-                gemm.multiply(g);
-            }
-        }
-    });
-    device.for_chunks(map.filters, [&](std::int64_t o, int) {
-        k.collect(parts + o * map.channels, map.channels, plane_u, static_cast<int>(splits), part, accumulate,
-                  dw + o * 9 * map.channels);
-    });
+    if (!by_points) {
+        device.reserve(slot_rows, v.bytes());
+        device.reserve(slot_sums, m.bytes());
+        device.for_chunks(ceil_divide(tiles, together), [&](std::int64_t chunk, int worker) {
+            auto const from = winograd_planes::of(together, map.channels, device.scratch(worker, slot_rows, v.bytes()));
+            auto const to = winograd_planes::of(together, map.filters, device.scratch(worker, slot_sums, m.bytes()));
+            std::int64_t const first = chunk * together;
+            int const count = static_cast<int>(std::min<std::int64_t>(together, tiles - first));
+            k.gather(map, x, first, count, from.data, from.plane, from.line);
+            for (int point = 0; point < winograd_points; ++point)
+                winograd_product(gemm, map, panels, point, from, to, count, 0, map.filters);
+            k.scatter(map, to.data, to.plane, to.line, first, count, epilogue, accumulate, y);
+        });
+        return;
+    }
+    v.data = static_cast<float*>(device.scratch(device.caller(), slot_rows, v.bytes()));
+    m.data = static_cast<float*>(device.scratch(device.caller(), slot_sums, m.bytes()));
+    constexpr int few = 4, wide = 128;  // tiles and filters of a chunk
+    std::int64_t const groups = ceil_divide(map.filters, wide);
+    for (std::int64_t first = 0; first < tiles; first += together) {
+        int const count = static_cast<int>(std::min<std::int64_t>(together, tiles - first));
+        auto const each_few = [&](auto const& step) {
+            device.for_chunks(ceil_divide(count, few), [&](std::int64_t chunk, int) {
+                std::int64_t const i = chunk * few;
+                step(i, static_cast<int>(std::min<std::int64_t>(few, count - i)));
+            });
+        };
+        each_few([&](std::int64_t i, int n) { k.gather(map, x, first + i, n, v.data + i * v.line, v.plane, v.line); });
+        device.for_chunks(winograd_points * groups, [&](std::int64_t chunk, int) {
+            int const begin = static_cast<int>(chunk % groups) * wide;
+            winograd_product(gemm, map, panels, static_cast<int>(chunk / groups), v, m, count, begin,
+                             std::min(begin + wide, map.filters));
+        });
+        each_few([&](std::int64_t i, int n) {
+            k.scatter(map, m.data + i * m.line, m.plane, m.line, first + i, n, epilogue, accumulate, y);
+        });
+    }
 }
 
-// The three directions of a convolution that fits; see device/convolution.hpp.
+/// With filters w {filters, 3, 3, channels} as they are, or turned those of a gradient.
+inline void winograd_convolution_with(cpu& device, winograd_map const& map, int batch, float const* x, float const* w,
+                                      bool turned, gemm_epilogue<float> const& epilogue, bool accumulate, float* y) {
+    gemm_tiles const& gemm = gemm_kernels_of<float>(device.level());
+    auto const turn = device.exclusive();
+    float* const panels = panels_of(device, winograd_floats(gemm, map.channels, map.filters));
+    winograd_pack(device, gemm, turned ? map.channels : map.filters, turned ? map.filters : map.channels, w, turned,
+                  panels);
+    winograd_convolution(device, map, batch, x, panels, epilogue, accumulate, y);
+}
+
+// The directions of a convolution that fits, see device/convolution.hpp; for its weights see winograd_weights.hpp.
 
 inline winograd_map winograd_map_of(convolution_geometry const& g) {
     return {g.in_height, g.in_width, g.in_channels, g.out_height, g.out_width, g.out_channels, g.pad_top, g.pad_left};
 }
 
+/// packed: null, or panels by winograd_pack, which are then not made from w.
 inline void winograd_forward(cpu& device, convolution_geometry const& g, float const* x, float const* w,
-                             convolution_epilogue<float> const& e, float* y) {
-    winograd_convolution(device, winograd_map_of(g), g.batch, x, w, false, {e.bias, e.residual, e.relu, false}, false, y);
+                             float const* packed, convolution_epilogue<float> const& e, float* y) {
+    winograd_map const map = winograd_map_of(g);
+    gemm_epilogue<float> const epilogue{e.bias, e.residual, e.relu, false};
+    if (packed != nullptr) winograd_convolution(device, map, g.batch, x, packed, epilogue, false, y);
+    else winograd_convolution_with(device, map, g.batch, x, w, false, epilogue, false, y);
 }
 
 inline void winograd_backward_data(cpu& device, convolution_geometry const& g, float const* dy, float const* w,
                                    float* dx, store mode) {
     winograd_map const map{g.out_height, g.out_width,   g.out_channels, g.in_height,
                            g.in_width,   g.in_channels, 2 - g.pad_top,  2 - g.pad_left};
-    winograd_convolution(device, map, g.batch, dy, w, true, {}, mode == store::accumulate, dx);
-}
-
-inline void winograd_backward_weights(cpu& device, convolution_geometry const& g, float const* x, float const* dy,
-                                      float* dw, store mode) {
-    winograd_weights(device, winograd_map_of(g), g.batch, x, dy, dw, mode == store::accumulate);
+    winograd_convolution_with(device, map, g.batch, dy, w, true, {}, mode == store::accumulate, dx);
 }
 
 }  // namespace tempera::cpu_kernels

@@ -55,7 +55,7 @@ concept provides_convolution = requires(D& device, convolution_geometry const& g
 };
 
 /// A device may also keep filters that do not change in the form it multiplies with; predictors use that.
-/// packed_filters<T>(device, g): floats that they take;  pack_filters<T>(device, g, w, packed)
+/// packed_filters<T>(device, g): floats that they take;  pack_filters<T>(device, g, w, packed): for batches of up to g.batch
 template <class D, class T>
 concept packs_convolution_filters = requires(D& device, convolution_geometry const& g, float const* w, float* packed) {
     { packed_filters<T>(device, g) } -> std::same_as<std::int64_t>;

@@ -46,7 +46,7 @@ class predictor {
                 detail::with_element<storage_t<Precision>>(plan.values[o.in0], [&](auto* element) {
                     using E = std::remove_pointer_t<decltype(element)>;
                     if constexpr (packs_convolution_filters<D, E>) {
-                        convolution_geometry const g = convolution_of(plan, o, 1);
+                        convolution_geometry const g = convolution_of(plan, o, max_batch);
                         packed.push_back(buffer<float>(*device, packed_filters<E>(*device, g)));
                         pack_filters<E>(*device, g, parameters.data() + plan.tensors[o.tensor].offset,
                                         packed.back().data());

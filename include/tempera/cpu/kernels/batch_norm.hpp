@@ -40,6 +40,7 @@ struct normalise_pass {
     float const* factor;
     float const* offset;
     bool relu;
+    bool stream;
 };
 template <bool Tail, int Rows, class T>
 TEMPERA_INLINE void step_rows(normalise_pass<T> const& k, std::int64_t i, std::int64_t j, int n) {
@@ -52,7 +53,7 @@ TEMPERA_INLINE void step_rows(normalise_pass<T> const& k, std::int64_t i, std::i
         vf v = vfma(load<Tail>(k.x + at, n) - mean, factor, offset);
         if (k.residual != nullptr) v = v + load<Tail>(k.residual + at, n);
         if (k.relu) v = vmax(vzero(), v);
-        save<Tail>(k.y + at, v, n);
+        write<Tail>(k.y + at, v, n, k.stream);
     }
 }
 
@@ -113,7 +114,8 @@ TEMPERA_INLINE void step_rows(propagate_pass<T> const& k, std::int64_t i, std::i
         if (k.p.dx != nullptr) {
             vf v = g * factor;
             if (k.p.x != nullptr) v = v + vfma(load<Tail>(k.p.x + at, n) - mean, slope, constant);
-            put<Tail>(k.p.dx + at, v, n, k.p.accumulate_dx);
+            if (k.p.accumulate_dx) v = v + load<Tail>(k.p.dx + at, n);
+            write<Tail>(k.p.dx + at, v, n, k.p.stream);
         }
         if (k.p.dresidual != nullptr) put<Tail>(k.p.dresidual + at, g, n, k.p.accumulate_dresidual);
     }
@@ -215,9 +217,11 @@ void batch_norm_moments(T const* x, std::int64_t count, int wide, float const* s
 }
 template <class T>
 void batch_norm_normalise(T const* x, T const* residual, T* y, std::int64_t count, int wide, float const* coefficients,
-                          bool relu) {
-    walk_rows(normalise_pass<T>{wide, x, residual, y, coefficients, coefficients + wide, coefficients + 2 * wide, relu},
+                          bool relu, bool stream) {
+    walk_rows(normalise_pass<T>{wide, x, residual, y, coefficients, coefficients + wide, coefficients + 2 * wide, relu,
+                                stream},
               count);
+    if (stream) vsettle();
 }
 template <class T>
 void batch_norm_reduce(T const* x, T const* y, T const* dy, T* dresidual, std::int64_t count, int wide,
@@ -228,6 +232,7 @@ template <class T>
 void batch_norm_propagate(batch_norm_passage<T> const& p, std::int64_t count, int wide, float const* coefficients) {
     walk_rows(propagate_pass<T>{wide, p, coefficients, coefficients + wide, coefficients + 2 * wide, coefficients + 3 * wide},
               count);
+    if (p.stream) vsettle();
 }
 
 template <class T>

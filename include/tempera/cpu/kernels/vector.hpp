@@ -56,15 +56,19 @@ TEMPERA_INLINE vf widen(vh bits) {
 TEMPERA_INLINE vh narrow(vf v) {
     vi const u = (vi)v;
     vi const odd = (u >> 16) & 1;
+#if TEMPERA_TARGET == 3 || TEMPERA_TARGET == 4
+    __m512i const rounded = _mm512_mask_or_epi32((__m512i)(u + (0x7fff + odd)), _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q),
+                                                 (__m512i)u, _mm512_set1_epi32(0x400000));
+    return (vh)_mm512_cvtepi32_epi16(_mm512_srli_epi32(rounded, 16));
+#else
     vi const nan = (u & 0x7fffffff) > 0x7f800000;
     vi const rounded = ((u | 0x400000) & nan) | ((u + 0x7fff + odd) & ~nan);
-#if TEMPERA_TARGET == 3 || TEMPERA_TARGET == 4
-    return (vh)_mm512_cvtepi32_epi16((__m512i)(rounded >> 16));
-#elif TEMPERA_TARGET == 2
+#endif
+#if TEMPERA_TARGET == 2
     __m256i const upper = _mm256_srli_epi32((__m256i)rounded, 16);
     __m256i const packed = _mm256_permute4x64_epi64(_mm256_packus_epi32(upper, upper), 0x08);
     return (vh)_mm256_castsi256_si128(packed);
-#else
+#elif TEMPERA_TARGET != 3 && TEMPERA_TARGET != 4
     return __builtin_convertvector(rounded >> 16, vh);
 #endif
 }

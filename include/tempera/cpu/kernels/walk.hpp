@@ -16,6 +16,7 @@
 //
 // load<Tail>, save<Tail>: vload / vstore, or vload_n / vstore_n where Tail (n = width is allowed).
 // put<Tail>(p, v, n, accumulate): p = v or p += v.
+// write<Tail>(p, v, n, stream): save, or past the caches (see past_caches.hpp).
 // fetch_ahead(p, count): asks for what lies count elements after p, which need not exist. For arrays read as several
 // short streams, which the hardware does not follow.
 
@@ -49,6 +50,12 @@ template <bool Tail, class T>
 TEMPERA_INLINE void put(T* p, vf v, int n, bool accumulate) {
     if (accumulate) v = v + load<Tail>(p, n);
     save<Tail>(p, v, n);
+}
+
+template <bool Tail, class T>
+TEMPERA_INLINE void write(T* p, vf v, int n, bool stream) {
+    if (!Tail && stream) vstream(p, v);
+    else save<Tail>(p, v, n);
 }
 
 template <class T>
