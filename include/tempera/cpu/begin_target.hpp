@@ -62,4 +62,11 @@
 
 #define TEMPERA_INLINE __attribute__((always_inline)) static inline
 
+// Before a loop of known length over vectors, which become registers when no index is left.
+#if defined(__clang__)
+#define TEMPERA_UNROLL _Pragma("unroll")
+#else
+#define TEMPERA_UNROLL _Pragma("GCC unroll 32")
+#endif
+
 namespace tempera::cpu_kernels::TEMPERA_TARGET_NAME {

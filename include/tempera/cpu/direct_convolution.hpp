@@ -183,7 +183,7 @@ void backward_weights_with(cpu& device, gemm_kernels<T> const& kernels, convolut
     std::int64_t const split = ceil_divide(rows, splits);
     std::int64_t const line = line_of(group);
     std::int64_t const block = std::min<std::int64_t>(
-        {round_up(std::max<std::int64_t>(split, 1), 8), 512, std::max<std::int64_t>(65536 / line, 64)});
+        {round_up(std::max<std::int64_t>(split, 1), 8), 256, std::max<std::int64_t>(65536 / line, 64)});
     std::int64_t const filters = round_up(g.out_channels, tr);
 
     auto const bytes = [](std::int64_t floats) { return static_cast<std::size_t>(floats) * sizeof(float); };

@@ -67,7 +67,7 @@ template <class Table = winograd_kernels>
 Table const& winograd_for(isa level) TEMPERA_TABLE(winograd_table);
 
 constexpr int winograd_points = 36;
-constexpr int winograd_tiles = 56;  ///< of a block: whole register tiles of 14 rows
+constexpr int winograd_tiles = 28;  ///< of a block: whole register tiles of 14 rows, few enough for the second-level cache
 
 /// Whether the method can take a convolution, and it has so many tiles at least.
 inline bool winograd_takes(cpu const& device, convolution_geometry const& g, std::int64_t least_tiles) {
@@ -165,8 +165,8 @@ inline void winograd_convolution(cpu& device, winograd_map const& map, int batch
     auto const turn = device.exclusive();
     epilogue.stream = !accumulate && past_caches(y, std::int64_t{batch} * map.out_height * map.out_width, map.filters);
     std::int64_t const tiles = std::int64_t{batch} * map.across() * map.down();
-    bool const by_points = tiles < 4 * winograd_tiles || winograd_floats(gemm, map.channels, map.filters) > 1 << 23;
-    int const together = static_cast<int>(std::min<std::int64_t>(tiles, (by_points ? 8 : 1) * winograd_tiles));
+    bool const by_points = tiles < 8 * winograd_tiles || winograd_floats(gemm, map.channels, map.filters) > 1 << 23;
+    int const together = static_cast<int>(std::min<std::int64_t>(tiles, (by_points ? 16 : 1) * winograd_tiles));
     winograd_planes v = winograd_planes::of(together, map.channels);
     winograd_planes m = winograd_planes::of(together, map.filters);
 

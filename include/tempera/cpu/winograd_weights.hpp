@@ -10,6 +10,8 @@
 
 namespace tempera::cpu_kernels {
 
+constexpr int winograd_steps = 56;  ///< tiles of a block, which are the steps of its products
+
 /// dw (+)= the gradient of the filters. Chunks are splits of the tiles with sums of their own, times groups of filters.
 inline void winograd_weights(cpu& device, winograd_map const& map, int batch, float const* x, float const* dy,
                              float* dw, bool accumulate) {
@@ -17,7 +19,7 @@ inline void winograd_weights(cpu& device, winograd_map const& map, int batch, fl
     winograd_kernels const& k = winograd_for(device.level());
     auto const turn = device.exclusive();
     std::int64_t const tiles = std::int64_t{batch} * map.across() * map.down();
-    std::int64_t const blocks = ceil_divide(tiles, winograd_tiles);
+    std::int64_t const blocks = ceil_divide(tiles, winograd_steps);
     std::int64_t const plane_u = std::int64_t{map.filters} * map.channels;
     std::int64_t const part = winograd_points * plane_u;
     std::int64_t const room = std::max<std::int64_t>((std::int64_t{1} << 23) / part, 1);  // 32 MB of sums
@@ -28,8 +30,8 @@ inline void winograd_weights(cpu& device, winograd_map const& map, int batch, fl
 
     std::int64_t const line_v = line_of(map.channels);
     std::int64_t const line_s = line_of(group);
-    std::int64_t const plane_v = winograd_tiles * line_v + 16;
-    std::int64_t const plane_s = winograd_tiles * line_s + 16;
+    std::int64_t const plane_v = winograd_steps * line_v + 16;
+    std::int64_t const plane_s = winograd_steps * line_s + 16;
     auto const bytes = [](std::int64_t floats) { return static_cast<std::size_t>(floats) * sizeof(float); };
     device.reserve(slot_rows, bytes(winograd_points * plane_v + 64));
     device.reserve(slot_sums, bytes(winograd_points * plane_s + 64));
@@ -47,8 +49,8 @@ inline void winograd_weights(cpu& device, winograd_map const& map, int batch, fl
         auto* const d = static_cast<float*>(device.scratch(worker, slot_sums, bytes(winograd_points * plane_s + 64)));
         std::int64_t const last = std::min(blocks, (s + 1) * split);
         for (std::int64_t block = s * split; block < last; ++block) {
-            std::int64_t const first = block * winograd_tiles;
-            int const count = static_cast<int>(std::min<std::int64_t>(winograd_tiles, tiles - first));
+            std::int64_t const first = block * winograd_steps;
+            int const count = static_cast<int>(std::min<std::int64_t>(winograd_steps, tiles - first));
             k.gather(map, x, first, count, v, plane_v, line_v);
             k.slopes(map, dy, first, count, begin, end, d, plane_s, line_s);
             for (int xi = 0; xi < winograd_points; ++xi) {

@@ -22,12 +22,6 @@ constexpr int tile_rows = 6;
 constexpr int tile_vectors = 2;
 constexpr int tile_columns = tile_vectors * width;
 
-#if defined(__clang__)
-#define TEMPERA_UNROLL _Pragma("unroll")
-#else
-#define TEMPERA_UNROLL _Pragma("GCC unroll 32")
-#endif
-
 /// One element of a in all lanes, and what it adds to a sum: its product, or the sum of a pair's two products.
 #if TEMPERA_TARGET == 4 || TEMPERA_TARGET == 10
 typedef std::int32_t word __attribute__((may_alias));
@@ -253,5 +247,3 @@ static float spin(std::int64_t steps) {
     for (int i = 0; i < 12; ++i) total = total + sum[i];
     return vsum(total);
 }
-
-#undef TEMPERA_UNROLL

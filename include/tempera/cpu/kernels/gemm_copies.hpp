@@ -116,15 +116,19 @@ static void pack(float const* from, std::ptrdiff_t step_k, std::ptrdiff_t step_n
 }
 
 /// to[group][k][row]: rows of from[k, row] (lines `line` elements apart) in groups of tile_rows, groups
-/// depth * tile_rows floats apart. May write up to `width` floats after the last group.
+/// depth * tile_rows floats apart. Line by line, as memory brings them.
 template <class T>
 static void interleave(T const* from, std::ptrdiff_t line, int depth, int rows, float* to) {
-    for (int i = 0; i < rows; i += tile_rows, to += std::ptrdiff_t{depth} * tile_rows) {
-        if (tile_rows <= width && i + width <= rows) {  // whole vectors, the overhang overwritten by the next step
-            for (int k = 0; k < depth; ++k) vstore(to + k * tile_rows, vload(from + k * line + i));
-        } else {
+    static_assert(tile_rows <= width);
+    for (int k = 0; k < depth; ++k, from += line) {
+        int const whole = k + 1 < depth ? rows - width : -1;
+        float* out = to + std::ptrdiff_t{k} * tile_rows;
+        int i = 0;
+        for (; i <= whole; i += tile_rows, out += std::ptrdiff_t{depth} * tile_rows)
+            vstore(out, vload(from + i));  // the overhang is overwritten by the next step
+        for (; i < rows; i += tile_rows, out += std::ptrdiff_t{depth} * tile_rows) {
             int const count = rows - i < tile_rows ? rows - i : tile_rows;
-            for (int k = 0; k < depth; ++k) copy_run(from + k * line + i, to + k * tile_rows, count);
+            vstore_n(out, vload_n(from + i, count), count);
         }
     }
 }

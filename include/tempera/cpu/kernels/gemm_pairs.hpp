@@ -58,15 +58,19 @@ static void pack(float const* from, std::ptrdiff_t step_k, std::ptrdiff_t step_n
 
 /// to[group][k][row] = {from[2 k, row], from[2 k + 1, row]}, zero after the last of `depth` lines. See gemm_copies.hpp.
 static void interleave(bf16 const* from, std::ptrdiff_t line, int depth, int rows, float* to) {
+    static_assert(tile_rows <= width);
     int const steps = (depth + 1) / 2;
-    for (int i = 0; i < rows; i += tile_rows, to += std::ptrdiff_t{steps} * tile_rows) {
-        int const count = rows - i < width ? rows - i : width;
-        for (int k = 0; k < steps; ++k) {
-            bf16 const* const even = from + 2 * k * line + i;
-            bool const both = 2 * k + 1 < depth;
-            vf const low = count == width ? vload(even) : vload_n(even, count);
-            vf const high = !both ? vzero() : count == width ? vload(even + line) : vload_n(even + line, count);
-            vstore(to + k * tile_rows, paired(low, high));  // the overhang is overwritten by the next step
+    for (int k = 0; k < steps; ++k, from += 2 * line) {
+        bool const both = 2 * k + 1 < depth;
+        int const whole = both && k + 1 < steps ? rows - width : -1;
+        float* out = to + std::ptrdiff_t{k} * tile_rows;
+        int i = 0;
+        for (; i <= whole; i += tile_rows, out += std::ptrdiff_t{steps} * tile_rows)
+            vstore(out, paired(vload(from + i), vload(from + line + i)));
+        for (; i < rows; i += tile_rows, out += std::ptrdiff_t{steps} * tile_rows) {
+            int const count = rows - i < tile_rows ? rows - i : tile_rows;
+            vf const high = both ? vload_n(from + line + i, count) : vzero();
+            vstore_n(out, paired(vload_n(from + i, count), high), count);
         }
     }
 }

@@ -2,28 +2,30 @@
 // The transforms of Winograd's F(4x4, 3x3). Included once per instruction set (see target.hpp); what they compute and
 // where it lies is told in cpu/winograd.hpp. Channels are whole vectors.
 
-/// t = B' d along one axis.
-TEMPERA_INLINE void winograd_input(vf const* d, int step, vf* t) {
-    vf const d0 = d[0], d1 = d[step], d2 = d[2 * step], d3 = d[3 * step], d4 = d[4 * step], d5 = d[5 * step];
-    vf const four = vset(4), five = vset(5), two = vset(2);
-    vf const even = d4 - four * d2, odd = d3 - four * d1;
-    vf const outer = d4 - d2, inner = two * (d3 - d1);
-    t[0] = four * d0 - five * d2 + d4;
-    t[1] = even + odd;
-    t[2] = even - odd;
-    t[3] = outer + inner;
-    t[4] = outer - inner;
-    t[5] = four * d1 - five * d3 + d5;
+/// Half of t = B' d along one axis: elements 3 half to 3 half + 2.
+template <int Half>
+TEMPERA_INLINE void winograd_input(vf const* d, vf* t) {
+    if (Half == 0) {
+        vf const even = vfma(vset(-4), d[2], d[4]), odd = vfma(vset(-4), d[1], d[3]);
+        t[0] = vfma(vset(4), d[0], vfma(vset(-5), d[2], d[4]));
+        t[1] = even + odd;
+        t[2] = even - odd;
+    } else {
+        vf const outer = d[4] - d[2], inner = d[3] - d[1];
+        t[0] = vfma(vset(2), inner, outer);
+        t[1] = vfma(vset(-2), inner, outer);
+        t[2] = vfma(vset(4), d[1], vfma(vset(-5), d[3], d[5]));
+    }
 }
 
 /// y = A' m along one axis.
-TEMPERA_INLINE void winograd_output(vf const* m, int step, vf* y) {
-    vf const sum1 = m[step] + m[2 * step], difference1 = m[step] - m[2 * step];
-    vf const sum2 = m[3 * step] + m[4 * step], difference2 = m[3 * step] - m[4 * step];
+TEMPERA_INLINE void winograd_output(vf const* m, vf* y) {
+    vf const sum1 = m[1] + m[2], difference1 = m[1] - m[2];
+    vf const sum2 = m[3] + m[4], difference2 = m[3] - m[4];
     y[0] = m[0] + sum1 + sum2;
     y[1] = vfma(vset(2), difference2, difference1);
     y[2] = vfma(vset(4), sum2, sum1);
-    y[3] = vfma(vset(8), difference2, difference1) + m[5 * step];
+    y[3] = vfma(vset(8), difference2, difference1) + m[5];
 }
 
 /// u = G g along one axis.
@@ -41,15 +43,15 @@ TEMPERA_INLINE void winograd_filter(vf const* g, int step, vf* u) {
 }
 
 /// m = A y along one axis: the transpose of winograd_output.
-TEMPERA_INLINE void winograd_slope(vf const* y, int step, vf* m) {
-    vf const even = y[0] + y[2 * step], odd = y[step] + y[3 * step];
-    vf const outer = vfma(vset(4), y[2 * step], y[0]), inner = vset(2) * vfma(vset(4), y[3 * step], y[step]);
+TEMPERA_INLINE void winograd_slope(vf const* y, vf* m) {
+    vf const even = y[0] + y[2], odd = y[1] + y[3];
+    vf const outer = vfma(vset(4), y[2], y[0]), inner = vset(2) * vfma(vset(4), y[3], y[1]);
     m[0] = y[0];
     m[1] = even + odd;
     m[2] = even - odd;
     m[3] = outer + inner;
     m[4] = outer - inner;
-    m[5] = y[3 * step];
+    m[5] = y[3];
 }
 
 /// g = G' u along one axis: the transpose of winograd_filter.
@@ -62,36 +64,74 @@ TEMPERA_INLINE void winograd_filter_slope(vf const* u, int step, vf* g) {
     g[2] = c - a + u[5 * step];
 }
 
+/// A piece of a map, `height` x `width` positions from (top, left) on, of which those in [row_begin, row_end) x
+/// [column_begin, column_end) lie in the map.
+struct winograd_piece {
+    float const* corner;  ///< where (top, left) lies, or would
+    std::ptrdiff_t row, column;
+    int row_begin, row_end, column_begin, column_end;
+
+    static winograd_piece of(float const* image, int in_height, int in_width, int channels, int top, int left, int side) {
+        std::ptrdiff_t const column = channels, row = in_width * column;
+        return {image + top * row + left * column, row, column,
+                top < 0 ? -top : 0, in_height - top < side ? in_height - top : side,
+                left < 0 ? -left : 0, in_width - left < side ? in_width - left : side};
+    }
+    bool whole(int side) const {
+        return row_begin == 0 && row_end == side && column_begin == 0 && column_end == side;
+    }
+};
+
+/// One vector of channels of each position of a piece at the map's edge, zeros outside.
+TEMPERA_INLINE void winograd_padded(winograd_piece const& p, int channel, int side, float* to) {
+    for (int i = 0; i < side * side; ++i) vstore(to + i * width, vzero());
+    for (int r = p.row_begin; r < p.row_end; ++r) {
+        for (int s = p.column_begin; s < p.column_end; ++s)
+            vstore(to + (r * side + s) * width, vload(p.corner + r * p.row + s * p.column + channel));
+    }
+}
+
+/// Rows 3 half to 3 half + 2 of B' d B, in two halves since six rows of six do not fit the registers.
+template <int Half>
+TEMPERA_INLINE void winograd_tile(float const* from, std::ptrdiff_t row, std::ptrdiff_t column, float* to,
+                                  std::ptrdiff_t plane) {
+    vf t[3][6];
+    TEMPERA_UNROLL
+    for (int s = 0; s < 6; ++s) {
+        vf d[6], half[3];
+        TEMPERA_UNROLL
+        for (int r = Half; r < 5 + Half; ++r) d[r] = vload(from + r * row + s * column);
+        winograd_input<Half>(d, half);
+        TEMPERA_UNROLL
+        for (int r = 0; r < 3; ++r) t[r][s] = half[r];
+    }
+    to += 18 * Half * plane;
+    TEMPERA_UNROLL
+    for (int r = 0; r < 3; ++r) {
+        vf out[6];
+        winograd_input<0>(t[r], out);
+        winograd_input<1>(t[r], out + 3);
+        TEMPERA_UNROLL
+        for (int s = 0; s < 6; ++s, to += plane) vstore(to, out[s]);
+    }
+}
+
 /// Tiles [first, first + count): v[xi][tile][channel] from the map, zeros around it.
 static void winograd_gather(winograd_map const& w, float const* x, std::int64_t first, int count, float* v,
                             std::ptrdiff_t plane, std::ptrdiff_t line) {
     for (int i = 0; i < count; ++i) {
         winograd_place const at = w.place(first + i);
         float const* const image = x + at.image * w.in_height * w.in_width * w.channels;
-        int const top = 4 * at.row - w.pad_top;
-        int const left = 4 * at.column - w.pad_left;
+        winograd_piece const piece = winograd_piece::of(image, w.in_height, w.in_width, w.channels,
+                                                        4 * at.row - w.pad_top, 4 * at.column - w.pad_left, 6);
+        bool const whole = piece.whole(6);
         for (int c = 0; c < w.channels; c += width) {
-            vf d[6][6], t[6][6];
-            for (int r = 0; r < 6; ++r) {
-                int const y = top + r;
-                bool const inside = y >= 0 && y < w.in_height;
-                float const* const row = image + (std::int64_t{y} * w.in_width + left) * w.channels + c;
-                for (int s = 0; s < 6; ++s) {
-                    bool const there = inside && left + s >= 0 && left + s < w.in_width;
-                    d[r][s] = there ? vload(row + s * w.channels) : vzero();
-                }
-            }
-            for (int s = 0; s < 6; ++s) {
-                vf column[6];
-                winograd_input(&d[0][s], 6, column);
-                for (int r = 0; r < 6; ++r) t[r][s] = column[r];
-            }
-            float* const to = v + i * line + c;
-            for (int r = 0; r < 6; ++r) {
-                vf out[6];
-                winograd_input(t[r], 1, out);
-                for (int s = 0; s < 6; ++s) vstore(to + (6 * r + s) * plane, out[s]);
-            }
+            float padded[36 * width];
+            if (!whole) winograd_padded(piece, c, 6, padded);
+            float const* const from = whole ? piece.corner + c : padded;
+            std::ptrdiff_t const row = whole ? piece.row : 6 * width, column = whole ? piece.column : width;
+            winograd_tile<0>(from, row, column, v + i * line + c, plane);
+            winograd_tile<1>(from, row, column, v + i * line + c, plane);
         }
     }
 }
@@ -100,6 +140,7 @@ static void winograd_gather(winograd_map const& w, float const* x, std::int64_t 
 static void winograd_scatter(winograd_map const& w, float const* m, std::ptrdiff_t plane, std::ptrdiff_t line,
                              std::int64_t first, int count, gemm_epilogue<float> const& epilogue, bool accumulate,
                              float* y) {
+    vf const least = epilogue.relu ? vzero() : vset(-__builtin_inff());
     for (int i = 0; i < count; ++i) {
         winograd_place const at = w.place(first + i);
         int const rows = w.out_height - 4 * at.row < 4 ? w.out_height - 4 * at.row : 4;
@@ -108,22 +149,30 @@ static void winograd_scatter(winograd_map const& w, float const* m, std::ptrdiff
             ((at.image * w.out_height + 4 * at.row) * w.out_width + 4 * at.column) * std::int64_t{w.filters};
         for (int c = 0; c < w.filters; c += width) {
             vf t[4][6];
-            for (int s = 0; s < 6; ++s) {
+            float const* from = m + i * line + c;
+            TEMPERA_UNROLL
+            for (int s = 0; s < 6; ++s, from += plane) {
                 vf column[6], out[4];
-                for (int r = 0; r < 6; ++r) column[r] = vload(m + (6 * r + s) * plane + i * line + c);
-                winograd_output(column, 1, out);
+                TEMPERA_UNROLL
+                for (int r = 0; r < 6; ++r) column[r] = vload(from + 6 * r * plane);
+                winograd_output(column, out);
+                TEMPERA_UNROLL
                 for (int r = 0; r < 4; ++r) t[r][s] = out[r];
             }
             vf const offset = epilogue.bias != nullptr ? vload(epilogue.bias + c) : vzero();
-            for (int r = 0; r < rows; ++r) {
+            TEMPERA_UNROLL
+            for (int r = 0; r < 4; ++r) {
+                if (r >= rows) break;
                 vf out[4];
-                winograd_output(t[r], 1, out);
-                for (int s = 0; s < columns; ++s) {
+                winograd_output(t[r], out);
+                TEMPERA_UNROLL
+                for (int s = 0; s < 4; ++s) {
+                    if (s >= columns) break;
                     std::int64_t const at_result = corner + (std::int64_t{r} * w.out_width + s) * w.filters + c;
                     vf value = out[s] + offset;
                     if (accumulate) value = value + vload(y + at_result);
                     if (epilogue.residual != nullptr) value = value + vload(epilogue.residual + at_result);
-                    if (epilogue.relu) value = vmax(vzero(), value);
+                    value = vmax(least, value);
                     if (epilogue.stream) vstream(y + at_result, value);
                     else vstore(y + at_result, value);
                 }
@@ -165,28 +214,32 @@ static void winograd_slopes(winograd_map const& w, float const* dy, std::int64_t
                             float* s, std::ptrdiff_t plane, std::ptrdiff_t line) {
     for (int i = 0; i < count; ++i) {
         winograd_place const at = w.place(first + i);
-        int const rows = w.out_height - 4 * at.row < 4 ? w.out_height - 4 * at.row : 4;
-        int const columns = w.out_width - 4 * at.column < 4 ? w.out_width - 4 * at.column : 4;
-        float const* const from =
-            dy + ((at.image * w.out_height + 4 * at.row) * w.out_width + 4 * at.column) * std::int64_t{w.filters};
+        float const* const image = dy + at.image * w.out_height * w.out_width * w.filters;
+        winograd_piece const piece =
+            winograd_piece::of(image, w.out_height, w.out_width, w.filters, 4 * at.row, 4 * at.column, 4);
+        bool const whole = piece.whole(4);
         for (int c = begin; c < end; c += width) {
-            vf d[4][4], t[6][4];
-            for (int r = 0; r < 4; ++r) {
-                for (int q = 0; q < 4; ++q) {
-                    bool const there = r < rows && q < columns;
-                    d[r][q] = there ? vload(from + (std::int64_t{r} * w.out_width + q) * w.filters + c) : vzero();
-                }
-            }
+            float padded[16 * width];
+            if (!whole) winograd_padded(piece, c, 4, padded);
+            float const* const from = whole ? piece.corner + c : padded;
+            std::ptrdiff_t const row = whole ? piece.row : 4 * width, column = whole ? piece.column : width;
+            vf t[6][4];
+            TEMPERA_UNROLL
             for (int q = 0; q < 4; ++q) {
-                vf column[6];
-                winograd_slope(&d[0][q], 4, column);
-                for (int r = 0; r < 6; ++r) t[r][q] = column[r];
+                vf d[4], out[6];
+                TEMPERA_UNROLL
+                for (int r = 0; r < 4; ++r) d[r] = vload(from + r * row + q * column);
+                winograd_slope(d, out);
+                TEMPERA_UNROLL
+                for (int r = 0; r < 6; ++r) t[r][q] = out[r];
             }
-            float* const to = s + i * line + (c - begin);
+            float* to = s + i * line + (c - begin);
+            TEMPERA_UNROLL
             for (int r = 0; r < 6; ++r) {
                 vf out[6];
-                winograd_slope(t[r], 1, out);
-                for (int q = 0; q < 6; ++q) vstore(to + (6 * r + q) * plane, out[q]);
+                winograd_slope(t[r], out);
+                TEMPERA_UNROLL
+                for (int q = 0; q < 6; ++q, to += plane) vstore(to, out[q]);
             }
         }
     }
