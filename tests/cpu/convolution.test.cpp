@@ -264,6 +264,41 @@ void check_packed(cpu& device) {
     }
 }
 
+TEST_CASE("a convolution takes the statistics of what it writes", "[cpu][convolution]") {
+    cpu device{.threads = 2};
+    numbers random{15};
+    // columns left over, blocks of several sizes, few rows in groups of columns, a depth in two stretches, one that goes by
+    // Winograd's method, one row
+    for (convolution_geometry const g :
+         {convolution_geometry{3, 9, 9, 24, 9, 9, 70, 3, 1, 1, 1}, convolution_geometry{9, 31, 17, 8, 31, 17, 64, 1, 1, 0, 0},
+          convolution_geometry{1, 6, 5, 40, 6, 5, 300, 1, 1, 0, 0}, convolution_geometry{2, 14, 14, 160, 7, 7, 32, 3, 2, 1, 1},
+          convolution_geometry{16, 8, 8, 32, 8, 8, 32, 3, 1, 1, 1}, convolution_geometry{1, 1, 1, 5, 1, 1, 33, 1, 1, 0, 0}}) {
+        INFO(text_of(g));
+        auto const x = filled<float>(g.in_size(), random, false);
+        auto const w = filled<float>(g.weight_size(), random, false);
+        auto bias = filled<float>(g.out_channels, random, false);
+        for (float& b : bias) b += 50;  // far from zero, as sums of squares are not
+        std::vector<float> y(static_cast<std::size_t>(g.out_size())), twin(y.size());
+        std::size_t const channels = bias.size();
+        std::vector<float> mean(channels), variance(channels), moving_mean(channels, 1.0F), moving_variance(channels, 2.0F);
+        convolution_statistics(device, g, x.data(), w.data(), bias.data(), y.data(),
+                               {mean.data(), variance.data(), moving_mean.data(), moving_variance.data(), 0.75F, 1.5F});
+        convolution_forward(device, g, x.data(), w.data(), bias.data(), twin.data());
+        CHECK(y == twin);
+        std::vector<double> exact_mean(channels), exact_variance(channels);
+        double const share = 1.0 / static_cast<double>(y.size() / channels);
+        for (std::size_t i = 0; i < y.size(); ++i) exact_mean[i % channels] += share * static_cast<double>(y[i]);
+        for (std::size_t i = 0; i < y.size(); ++i)
+            exact_variance[i % channels] += share * std::pow(static_cast<double>(y[i]) - exact_mean[i % channels], 2);
+        compare(mean, exact_mean, 1e-6, "mean");
+        compare(variance, exact_variance, 1e-5, "variance");
+        for (std::size_t c = 0; c < channels; ++c) {
+            CHECK(moving_mean[c] == 0.75F * 1.0F + 0.25F * mean[c]);
+            CHECK(moving_variance[c] == 0.75F * 2.0F + 0.25F * (1.5F * variance[c]));
+        }
+    }
+}
+
 /// Two maps together are written past the caches, each alone is not.
 template <class T>
 void check_streamed(cpu& device, int kernel) {

@@ -12,7 +12,7 @@ enum class device_kind : std::uint8_t { cpu, gpu };
 
 /// Whether convolutions take the batch-norm statistics of what they write (device/convolution.hpp).
 constexpr bool convolutions_take_statistics(device_kind device, precision p) {
-    return device == device_kind::gpu && p != precision::float32;
+    return (p == precision::float32) == (device == device_kind::cpu);
 }
 
 /// Where a custom op can run: `on_cpu`, `on_gpu`, or `on_cpu | on_gpu`.

@@ -77,6 +77,17 @@ namespace cpu_kernels {
 template <class T>
 batch_norm_kernels<T> const& batch_norm_for(isa level) TEMPERA_TABLE(batch_norm_table<T>);
 
+/// Mean and variance of `rows` rows from {shift, sum (x - shift), sum (x - shift)^2} of each block of `block` rows.
+inline void batch_norm_merge_blocks(cpu& device, float const* partial, std::int64_t block, std::int64_t rows, int channels,
+                                    float* mean, float* variance) {
+    std::int64_t const blocks = (rows + block - 1) / block;
+    auto const merge = batch_norm_for<float>(device.level()).merge;
+    for_channels(device, channels, blocks * channels, [&](int begin, int end) {
+        merge(partial, blocks, channels, static_cast<double>(block), static_cast<double>(rows - (blocks - 1) * block), begin,
+              end, mean, variance);
+    });
+}
+
 }  // namespace cpu_kernels
 
 template <class T>
@@ -112,9 +123,7 @@ void batch_norm_statistics(cpu& device, batch_norm_geometry const& g, T const* x
         });
     });
 
-    for_channels(device, g.channels, cut.blocks() * c, [&](int begin, int end) {
-        kernels.merge(partial, cut.blocks(), c, cut.rows_of(0), cut.rows_of(cut.blocks() - 1), begin, end, mean, variance);
-    });
+    cpu_kernels::batch_norm_merge_blocks(device, partial, cut.rows_per_block, g.rows, g.channels, mean, variance);
 }
 
 inline void batch_norm_moving(cpu& device, int channels, float decay, float factor, float const* mean,

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include <tempera/cpu/batch_norm.hpp>
 #include <tempera/cpu/direct_convolution.hpp>
 #include <tempera/cpu/verbose.hpp>
 #include <tempera/cpu/winograd.hpp>
@@ -65,13 +66,40 @@ void convolution_forward(cpu& device, convolution_geometry const& g, T const* x,
             return winograd_forward(device, g, x, w, panels, epilogue, y);
         }
     }
-    if (packed != nullptr) forward_packed(device, call.kernels, g, x, packed, epilogue, y);
-    else forward_with(device, call.kernels, g, x, w, epilogue, y);
+    gemm_epilogue<T> const finish{epilogue.bias, epilogue.residual, epilogue.relu};
+    if (packed != nullptr) forward_packed(device, call.kernels, g, x, packed, finish, y);
+    else forward_with(device, call.kernels, g, x, w, finish, y);
 }
 template <class T>
 void convolution_forward(cpu& device, convolution_geometry const& g, T const* x, float const* w, float const* bias,
                          T* y) {
     convolution_forward(device, g, x, w, nullptr, convolution_epilogue<T>{.bias = bias}, y);
+}
+
+/// Blocks of rows give their moments while they are written. Winograd's tiles leave blocks of several sizes: their map is read
+/// again. So are maps in bfloat16, where it costs no more than taking moments between roundings.
+inline void convolution_statistics(cpu& device, convolution_geometry const& g, float const* x, float const* w,
+                                   float const* bias, float* y, batch_norm_statistics_target const& target) {
+    using namespace cpu_kernels;
+    std::int64_t const rows = std::int64_t{1} * g.batch * g.out_height * g.out_width;
+    if (rows == 0 || winograd_fits(device, g)) {
+        convolution_forward(device, g, x, w, bias, y);
+        batch_norm_statistics(device, {.rows = rows, .channels = g.out_channels}, static_cast<float const*>(y), target.mean,
+                              target.variance);
+    } else {
+        convolution_call<float> const call(device, "convolution_statistics", g, g.in_channels);
+        auto const turn = device.exclusive();
+        std::int64_t const block = block_of(call.kernels, g);
+        std::int64_t const c = g.out_channels;
+        std::int64_t const floats = ceil_divide(rows, block) * 3 * c;
+        auto* const partial = static_cast<float*>(
+            device.scratch(device.caller(), 4, static_cast<std::size_t>(floats) * sizeof(float)));
+        forward_with(device, call.kernels, g, x, w, {.bias = bias, .moments = partial, .moments_line = c}, y);
+        batch_norm_merge_blocks(device, partial, block, rows, g.out_channels, target.mean, target.variance);
+    }
+    if (target.moving_mean != nullptr)
+        batch_norm_moving(device, g.out_channels, target.decay, target.factor, target.mean, target.variance,
+                          target.moving_mean, target.moving_variance);
 }
 
 template <class T>

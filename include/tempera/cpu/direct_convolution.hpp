@@ -43,9 +43,16 @@ inline void pack_filters(cpu& device, gemm_tiles const& kernels, convolution_geo
     });
 }
 
+/// Rows of y that a chunk of the forward pass writes.
+inline std::int64_t block_of(gemm_tiles const& kernels, convolution_geometry const& g) {
+    int const depth = g.kernel * g.kernel * (g.in_channels / kernels.pair);
+    return rows_per_block(kernels, std::int64_t{1} * g.batch * g.out_height * g.out_width,
+                          depth_cut(kernels, depth).line);
+}
+
 template <class T>
 void forward_packed(cpu& device, gemm_kernels<T> const& kernels, convolution_geometry const& g, T const* x,
-                    float const* packed, convolution_epilogue<T> const& epilogue, T* y) {
+                    float const* packed, gemm_epilogue<T> const& epilogue, T* y) {
     auto const turn = device.exclusive();
     int const channels = g.in_channels / kernels.pair;
     int const depth = g.kernel * g.kernel * channels;
@@ -65,13 +72,13 @@ void forward_packed(cpu& device, gemm_kernels<T> const& kernels, convolution_geo
     job.panels = packed;
     job.c = y;
     job.out = {1, 1, g.out_channels, 0, 0};
-    job.epilogue = {epilogue.bias, epilogue.residual, epilogue.relu, false};
+    job.epilogue = epilogue;
     run_gemm(device, kernels, job);
 }
 
 template <class T>
 void forward_with(cpu& device, gemm_kernels<T> const& kernels, convolution_geometry const& g, T const* x,
-                  float const* w, convolution_epilogue<T> const& epilogue, T* y) {
+                  float const* w, gemm_epilogue<T> const& epilogue, T* y) {
     auto const turn = device.exclusive();
     float* const packed = panels_of(device, packed_floats(kernels, g));
     pack_filters(device, kernels, g, w, packed);

@@ -22,13 +22,24 @@
 namespace tempera::cpu_kernels {
 
 /// What becomes of sums: c = relu(sum + bias + residual), each part where there is one. Rows of `residual` begin where those
-/// of c do. stream: c is written past the caches.
+/// of c do. stream: c is written past the caches. moments: where {shift, sum d, sum d^2} of each column of c go, d = c - shift,
+/// three lines `moments_line` apart; shift is the mean of a block's first tile. For floats in place alone.
 template <class T>
 struct gemm_epilogue {
-    float const* bias;
-    T const* residual;
-    bool relu;
-    bool stream;
+    float const* bias = nullptr;
+    T const* residual = nullptr;
+    bool relu = false;
+    bool stream = false;
+    float* moments = nullptr;
+    std::ptrdiff_t moments_line = 0;
+
+    /// From column `begin` on.
+    gemm_epilogue from(std::ptrdiff_t begin) const {
+        gemm_epilogue e = *this;
+        if (bias != nullptr) e.bias += begin;
+        if (moments != nullptr) e.moments += begin;
+        return e;
+    }
 };
 
 /// One block of a product. a[i, k] = a[i / tile_rows * a_group + i % tile_rows * a_row + k * a_step];
@@ -204,23 +215,35 @@ inline std::int64_t line_of(std::int64_t depth) {
     return line % 512 == 0 ? line + 16 : line;
 }
 
+/// Rows of c that one chunk makes: 256 KB of copied rows at most, 16 blocks if there are rows enough for 16 tiles in each.
+inline std::int64_t rows_per_block(gemm_tiles const& kernels, std::int64_t rows, std::int64_t line) {
+    std::int64_t const tr = kernels.tile_rows;
+    std::int64_t const block = std::min({std::int64_t{512}, 65536 / std::max<std::int64_t>(line, 1), ceil_divide(rows, 16)});
+    return std::min(round_up(std::max(block, std::min<std::int64_t>(16 * tr, 128)), tr), round_up(rows, tr));
+}
+
+/// How the depth of a product is cut.
+struct depth_cut {
+    int stretch;
+    std::int64_t stretches, line;  ///< line: floats from one copied row of a stretch to the next
+
+    depth_cut(gemm_tiles const& kernels, int depth)
+        : stretches(depth > kernels.depth_block ? ceil_divide(depth, kernels.depth_block) : 1) {
+        stretch = static_cast<int>(round_up(ceil_divide(depth, stretches), 8));
+        line = line_of(stretch);
+    }
+};
+
 /// Floats are written in place, other elements by `scatter` from a worker's block of sums.
 template <class T>
 void run_gemm(cpu& device, gemm_kernels<T> const& kernels, gemm_job<T> const& job) {
     if (job.rows == 0 || job.columns == 0) return;
     std::int64_t const tr = kernels.tile_rows;
     std::int64_t const tc = kernels.tile_columns;
-    std::int64_t const stretches = job.depth > kernels.depth_block ? ceil_divide(job.depth, kernels.depth_block) : 1;
-    int const stretch = static_cast<int>(round_up(ceil_divide(job.depth, stretches), 8));
-    std::int64_t const line = line_of(stretch);
-
-    // Rows of a block: 256 KB of copied rows at most, 16 blocks if there are rows enough for 16 tiles in each. With
-    // fewer blocks, groups of columns make 16 chunks.
-    std::int64_t block = std::min<std::int64_t>(512, 65536 / std::max<std::int64_t>(line, 1));
-    block = std::min(block, ceil_divide(job.rows, 16));
-    block = std::min(round_up(std::max(block, std::min<std::int64_t>(16 * tr, 128)), tr), round_up(job.rows, tr));
+    auto const [stretch, stretches, line] = depth_cut(kernels, job.depth);
+    std::int64_t const block = rows_per_block(kernels, job.rows, line);
     std::int64_t const blocks = ceil_divide(job.rows, block);
-    std::int64_t const panels = ceil_divide(job.columns, tc);
+    std::int64_t const panels = ceil_divide(job.columns, tc);  // with few blocks, groups of them make 16 chunks
     std::int64_t const groups = blocks >= 16 ? 1 : std::min(panels, ceil_divide(16, blocks));
     std::int64_t const panels_per_group = ceil_divide(panels, groups);
 
@@ -261,9 +284,9 @@ void run_gemm(cpu& device, gemm_kernels<T> const& kernels, gemm_job<T> const& jo
             }
         }
 
-        gemm_epilogue<T> epilogue = job.epilogue;
+        gemm_epilogue<T> epilogue = job.epilogue.from(n0);
+        if (epilogue.moments != nullptr) epilogue.moments += chunk / groups * 3 * epilogue.moments_line;
         epilogue.stream = !job.accumulate && (!direct || stretches == 1) && past_caches(job.c, job.rows, job.columns);
-        if (epilogue.bias != nullptr) epilogue.bias += n0;
         int k0 = 0;
         do {
             int const depth = std::min(stretch, job.depth - k0);

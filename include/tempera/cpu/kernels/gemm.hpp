@@ -54,7 +54,8 @@ struct tile_operands {
     std::ptrdiff_t const* c_rows;
     int columns;
     bool accumulate;
-    gemm_epilogue<float> epilogue;  ///< bias and residual at the tile's first column
+    bool first;                     ///< of its block
+    gemm_epilogue<float> epilogue;  ///< from the tile's first column on
 };
 
 /// The end of a tile without all its columns.
@@ -69,6 +70,24 @@ __attribute__((noinline)) static void store_lanes(tile_operands const& t, float 
             if (e.residual != nullptr) r += e.residual[t.c_rows[i] + j];
             c[j] = e.relu && r < 0 ? 0.0F : r;
         }
+    }
+    if (e.moments == nullptr) return;
+    for (int j = 0; j < t.columns; ++j) {
+        float* const m = e.moments + j;
+        float shift = m[0];
+        if (t.first) {
+            shift = 0;
+            for (int i = 0; i < rows; ++i) shift += t.c[t.c_rows[i] + j] / static_cast<float>(rows);
+        }
+        float sum = t.first ? 0 : m[e.moments_line], squares = t.first ? 0 : m[2 * e.moments_line];
+        for (int i = 0; i < rows; ++i) {
+            float const d = t.c[t.c_rows[i] + j] - shift;
+            sum += d;
+            squares += d * d;
+        }
+        m[0] = shift;
+        m[e.moments_line] = sum;
+        m[2 * e.moments_line] = squares;
     }
 }
 
@@ -90,6 +109,32 @@ TEMPERA_INLINE void add_rows_of(float const* from, std::ptrdiff_t const* rows, v
     for (int i = 0; i < Rows; ++i) {
         TEMPERA_UNROLL
         for (int v = 0; v < Vectors; ++v) sum[i][v] = sum[i][v] + vload(from + rows[i] + v * width);
+    }
+}
+
+template <int Rows, int Vectors>
+TEMPERA_INLINE void add_moments(tile_operands const& t, vf const (&c)[Rows][Vectors]) {
+    TEMPERA_UNROLL
+    for (int v = 0; v < Vectors; ++v) {
+        float* const at_shift = t.epilogue.moments + v * width;
+        float* const at_sum = at_shift + t.epilogue.moments_line;
+        float* const at_squares = at_sum + t.epilogue.moments_line;
+        vf shift = t.first ? c[0][v] : vload(at_shift);
+        if (t.first) {
+            TEMPERA_UNROLL
+            for (int i = 1; i < Rows; ++i) shift = shift + c[i][v];
+            shift = shift * vset(1.0F / Rows);
+        }
+        vf sum = t.first ? vzero() : vload(at_sum), squares = t.first ? vzero() : vload(at_squares);
+        TEMPERA_UNROLL
+        for (int i = 0; i < Rows; ++i) {
+            vf const d = c[i][v] - shift;
+            sum = sum + d;
+            squares = vfma(d, d, squares);
+        }
+        vstore(at_shift, shift);
+        vstore(at_sum, sum);
+        vstore(at_squares, squares);
     }
 }
 
@@ -152,16 +197,22 @@ static void tile(tile_operands const& t) {
         }
         if (t.accumulate) add_rows_of<Rows, Vectors>(t.c, t.c_rows, sum);
         if (t.epilogue.residual != nullptr) add_rows_of<Rows, Vectors>(t.epilogue.residual, t.c_rows, sum);
-        vf const least = t.epilogue.relu ? vzero() : vset(-__builtin_inff());
+        if (t.epilogue.relu) {
+            TEMPERA_UNROLL
+            for (int i = 0; i < Rows; ++i) {
+                TEMPERA_UNROLL
+                for (int v = 0; v < Vectors; ++v) sum[i][v] = vmax(vzero(), sum[i][v]);
+            }
+        }
+        if (t.epilogue.moments != nullptr) add_moments<Rows, Vectors>(t, sum);
         bool const stream = t.epilogue.stream;
         TEMPERA_UNROLL
         for (int i = 0; i < Rows; ++i) {
             float* const c = t.c + t.c_rows[i];
             TEMPERA_UNROLL
             for (int v = 0; v < Vectors; ++v) {
-                vf const result = vmax(least, sum[i][v]);
-                if (stream) vstream(c + v * width, result);
-                else vstore(c + v * width, result);
+                if (stream) vstream(c + v * width, sum[i][v]);
+                else vstore(c + v * width, sum[i][v]);
             }
         }
         return;
@@ -195,8 +246,7 @@ constexpr int narrow_vectors = TEMPERA_TARGET == 0 ? tile_vectors : 1;
 
 static void multiply_tiles(gemm_block const& g, int first_row, int last_row, int column) {
     int const columns = g.columns - column < tile_columns ? g.columns - column : tile_columns;
-    gemm_epilogue<float> epilogue = g.epilogue;
-    if (epilogue.bias != nullptr) epilogue.bias += column;
+    gemm_epilogue<float> epilogue = g.epilogue.from(column);
     if (epilogue.residual != nullptr) epilogue.residual += column;
     for (int i = first_row; i < last_row;) {
         std::ptrdiff_t const group = i / tile_rows;
@@ -211,6 +261,7 @@ static void multiply_tiles(gemm_block const& g, int first_row, int last_row, int
                               g.c_rows + i,
                               columns,
                               g.accumulate,
+                              i == 0,
                               epilogue};
         i += columns <= width ? tile_of<narrow_vectors>(t, last_row - i) : tile_of<tile_vectors>(t, last_row - i);
     }
