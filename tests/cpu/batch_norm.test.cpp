@@ -214,6 +214,37 @@ TEMPLATE_TEST_CASE("batch norm backward equals the formula in float64", "[cpu][b
     });
 }
 
+TEMPLATE_TEST_CASE("batch norm backward needs no y where no residual was added", "[cpu][batch_norm]", float, bf16) {
+    every_isa([](cpu& device) {
+        for (size const s : sizes) {
+            auto const n = s.rows * s.channels;
+            auto const x = sample::uniform<TestType>(n, 31, -2.0F, 2.0F);
+            auto const dy = sample::uniform<TestType>(n, 32);
+            auto const scale = sample::uniform<float>(s.channels, 33), offset = sample::uniform<float>(s.channels, 34);
+            auto const mean = sample::uniform<float>(s.channels, 35, -0.3F, 0.3F);
+            auto const variance = sample::uniform<float>(s.channels, 36, 0.5F, 2.0F);
+            batch_norm_geometry const g{s.rows, s.channels, static_cast<float>(epsilon)};
+            batch_norm_state const state{mean.data(), variance.data(), scale.data(), offset.data()};
+            std::vector<TestType> y(x.size());
+            batch_norm_apply(device, g, state, x.data(), static_cast<TestType const*>(nullptr), true, y.data());
+            auto const gradients = [&](bool no_residual, TestType const* seen) {
+                std::vector<TestType> dx(x.size());
+                std::vector<float> both(2 * at(s.channels));
+                batch_norm_gradients<TestType> out;
+                out.dx = dx.data();
+                out.dscale = both.data();
+                out.doffset = both.data() + s.channels;
+                out.no_residual = no_residual;
+                batch_norm_backward(device, g, state, true, x.data(), seen, dy.data(), out);
+                return std::pair(sample::widen(dx), both);
+            };
+            std::vector<TestType> const nobody_reads(x.size());
+            CAPTURE(s.rows, s.channels);
+            CHECK(gradients(false, y.data()) == gradients(true, nobody_reads.data()));
+        }
+    });
+}
+
 TEST_CASE("batch norm gradients equal finite differences", "[cpu][batch_norm]") {
     size const s{6, 5};
     auto const n = s.rows * s.channels;

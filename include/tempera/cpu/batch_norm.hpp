@@ -23,7 +23,8 @@
 namespace tempera {
 namespace cpu_kernels {
 
-/// Maps of the second backward pass. x null: no batch statistics. y null: no ReLU. dx, dresidual null: not wanted.
+/// Maps of a backward pass. x null: no batch statistics. y null: no ReLU, or by_x: x tells where it let values through.
+/// dx, dresidual null: not wanted.
 template <class T>
 struct batch_norm_passage {
     T const* x;
@@ -34,11 +35,12 @@ struct batch_norm_passage {
     bool accumulate_dx;
     bool accumulate_dresidual;
     bool stream;  ///< dx is written past the caches
+    bool by_x;
 
     batch_norm_passage at(std::int64_t i) const {
         auto moved = [i](auto* p) { return p == nullptr ? p : p + i; };
         return {moved(x), moved(y), dy + i, moved(dx), moved(dresidual), accumulate_dx, accumulate_dresidual,
-                stream};
+                stream,       by_x};
     }
     /// How often a map passes the memory bus.
     int passes() const {
@@ -57,7 +59,7 @@ struct batch_norm_kernels {
                   int begin, int end, float* mean, float* variance);
     void (*normalise)(T const* x, T const* residual, T* y, std::int64_t count, int wide, float const* coefficients,
                       bool relu, bool stream);
-    void (*reduce)(T const* x, T const* y, T const* dy, T* dresidual, std::int64_t count, int wide, float const* mean,
+    void (*reduce)(batch_norm_passage<T> const& maps, std::int64_t count, int wide, float const* coefficients,
                    float* first, float* second);
     void (*finish)(float const* partial, std::int64_t blocks, int channels, int wide, double rows, float const* variance,
                    float epsilon, int begin, int end, float* coefficients, float* dscale, float* doffset,
@@ -169,9 +171,14 @@ void batch_norm_backward(cpu& device, batch_norm_geometry const& g, batch_norm_s
     std::size_t const wide = static_cast<std::size_t>(cut.wide);
     auto* const coefficients = static_cast<float*>(
         device.scratch(device.caller(), 4,
-                       (4 * wide + static_cast<std::size_t>(cut.blocks() * 2 * c)) * sizeof(float)));
-    kernels.coefficients(s.mean, s.variance, s.scale, nullptr, g.epsilon, g.channels, cut.wide, coefficients);
+                       (5 * wide + static_cast<std::size_t>(cut.blocks() * 2 * c)) * sizeof(float)));
+    // Mean, factor, slope, constant, offset; the third is the offset until the sums are known.
+    kernels.coefficients(s.mean, s.variance, s.scale, s.offset, g.epsilon, g.channels, cut.wide, coefficients);
+    std::memcpy(coefficients + 4 * wide, coefficients + 2 * wide, static_cast<std::size_t>(c) * sizeof(float));
+    for (int k : {0, 1, 4}) repeat_columns(coefficients + k * cut.wide, g.channels, cut.fold);
 
+    bool const by_x = out.no_residual && y != nullptr && batch_statistics;
+    if (by_x) y = nullptr;
     cpu_kernels::batch_norm_passage<T> maps{batch_statistics ? x : nullptr,
                                             y,
                                             dy,
@@ -179,13 +186,14 @@ void batch_norm_backward(cpu& device, batch_norm_geometry const& g, batch_norm_s
                                             out.dresidual,
                                             out.dx_store == store::accumulate,
                                             out.dresidual_store == store::accumulate,
-                                            out.dx != nullptr && cpu_kernels::past_caches(out.dx, g.rows, g.channels)};
+                                            out.dx != nullptr && cpu_kernels::past_caches(out.dx, g.rows, g.channels),
+                                            by_x};
 
     if (out.dscale != nullptr || out.doffset != nullptr || (batch_statistics && out.dx != nullptr)) {
-        float* const partial = coefficients + 4 * wide;  // of every block: sum g, sum g (x - mean)
+        float* const partial = coefficients + 5 * wide;  // of every block: sum g, sum g (x - mean)
         T* const early = maps.accumulate_dresidual ? nullptr : out.dresidual;
+        cpu_kernels::batch_norm_passage<T> const read{x, y, dy, nullptr, early, false, false, false, by_x};
         scope.moves(bytes_of<T>((2 + (y != nullptr) + (early != nullptr)) * g.rows * g.channels));
-        repeat_columns(coefficients, g.channels, cut.fold);
         if (cut.fold > 1) device.reserve(5, 2 * wide * sizeof(float));
         device.for_chunks(cut.chunks, [&](std::int64_t chunk, int worker) {
             cut.each_block(chunk, [&](std::int64_t block, std::int64_t, std::int64_t first, std::int64_t count) {
@@ -193,9 +201,7 @@ void batch_norm_backward(cpu& device, batch_norm_geometry const& g, batch_norm_s
                 float* const sums = cut.fold == 1 ? result
                                                   : static_cast<float*>(device.scratch(worker, 5, 2 * wide * sizeof(float)));
                 std::memset(sums, 0, 2 * wide * sizeof(float));
-                kernels.reduce(x + first, y == nullptr ? nullptr : y + first, dy + first,
-                               early == nullptr ? nullptr : early + first, count, cut.wide, coefficients, sums,
-                               sums + wide);
+                kernels.reduce(read.at(first), count, cut.wide, coefficients, sums, sums + wide);
                 if (cut.fold == 1) return;
                 fold_columns(sums, g.channels, cut.fold, result);
                 fold_columns(sums + wide, g.channels, cut.fold, result + c);
@@ -215,7 +221,7 @@ void batch_norm_backward(cpu& device, batch_norm_geometry const& g, batch_norm_s
 
     if (maps.dx == nullptr && maps.dresidual == nullptr) return;
     scope.moves(bytes_of<T>(maps.passes() * g.rows * g.channels));
-    for (int k = 0; k < 4; ++k) repeat_columns(coefficients + k * cut.wide, g.channels, cut.fold);
+    for (int k : {2, 3}) repeat_columns(coefficients + k * cut.wide, g.channels, cut.fold);
     device.for_chunks(cut.chunks, [&](std::int64_t chunk, int) {
         cut.each_block(cut.chunks - 1 - chunk, [&](std::int64_t, std::int64_t, std::int64_t first, std::int64_t count) {
             kernels.propagate(maps.at(first), count, cut.wide, coefficients);

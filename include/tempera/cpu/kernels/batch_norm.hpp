@@ -57,11 +57,16 @@ TEMPERA_INLINE void step_rows(normalise_pass<T> const& k, std::int64_t i, std::i
     }
 }
 
-/// dy where the fused ReLU let the value through.
+/// dy where the fused ReLU let the value through, which y tells, or what the ReLU was applied to.
 template <bool Tail, class T>
 TEMPERA_INLINE vf masked(T const* y, T const* dy, std::int64_t i, int n) {
     vf const g = load<Tail>(dy + i, n);
     return y == nullptr ? g : vpositive(load<Tail>(y + i, n), g, vzero());
+}
+/// What a fused ReLU was applied to where nothing was added: as normalise_pass had it.
+template <bool Tail>
+TEMPERA_INLINE vf before_relu(vf centred, vf factor, float const* offset, int n) {
+    return vfma(centred, factor, load<Tail>(offset, n));
 }
 
 template <class T>
@@ -72,21 +77,26 @@ struct reduce_pass {
     T const* dy;
     T* dresidual;
     float const* mean;
+    float const* factor;
+    float const* offset;
     float* first;
     float* second;
 };
 template <bool Tail, int Rows, class T>
 TEMPERA_INLINE void step_rows(reduce_pass<T> const& k, std::int64_t i, std::int64_t j, int n) {
     vf const mean = load<Tail>(k.mean + j, n);
+    vf const factor = load<Tail>(k.factor + j, n);
     vf first = load<Tail>(k.first + j, n);
     vf second = load<Tail>(k.second + j, n);
 #pragma GCC unroll 2
     for (int r = 0; r < Rows; ++r) {
         std::int64_t const at = i + r * k.wide;
-        vf const g = masked<Tail>(k.y, k.dy, at, n);
+        vf const centred = load<Tail>(k.x + at, n) - mean;
+        vf g = masked<Tail>(k.y, k.dy, at, n);
+        if (k.offset != nullptr) g = vpositive(before_relu<Tail>(centred, factor, k.offset + j, n), g, vzero());
         if (k.dresidual != nullptr) save<Tail>(k.dresidual + at, g, n);
         first = first + g;
-        second = vfma(g, load<Tail>(k.x + at, n) - mean, second);
+        second = vfma(g, centred, second);
     }
     save<Tail>(k.first + j, first, n);
     save<Tail>(k.second + j, second, n);
@@ -100,6 +110,7 @@ struct propagate_pass {
     float const* factor;
     float const* slope;
     float const* constant;
+    float const* offset;
 };
 template <bool Tail, int Rows, class T>
 TEMPERA_INLINE void step_rows(propagate_pass<T> const& k, std::int64_t i, std::int64_t j, int n) {
@@ -110,10 +121,12 @@ TEMPERA_INLINE void step_rows(propagate_pass<T> const& k, std::int64_t i, std::i
 #pragma GCC unroll 2
     for (int r = 0; r < Rows; ++r) {
         std::int64_t const at = i + r * k.wide;
-        vf const g = masked<Tail>(k.p.y, k.p.dy, at, n);
+        vf g = masked<Tail>(k.p.y, k.p.dy, at, n);
+        vf const centred = k.p.x != nullptr ? load<Tail>(k.p.x + at, n) - mean : vzero();
+        if (k.p.by_x) g = vpositive(before_relu<Tail>(centred, factor, k.offset + j, n), g, vzero());
         if (k.p.dx != nullptr) {
             vf v = g * factor;
-            if (k.p.x != nullptr) v = v + vfma(load<Tail>(k.p.x + at, n) - mean, slope, constant);
+            if (k.p.x != nullptr) v = v + vfma(centred, slope, constant);
             if (k.p.accumulate_dx) v = v + load<Tail>(k.p.dx + at, n);
             write<Tail>(k.p.dx + at, v, n, k.p.stream);
         }
@@ -224,13 +237,16 @@ void batch_norm_normalise(T const* x, T const* residual, T* y, std::int64_t coun
     if (stream) vsettle();
 }
 template <class T>
-void batch_norm_reduce(T const* x, T const* y, T const* dy, T* dresidual, std::int64_t count, int wide,
-                       float const* mean, float* first, float* second) {
-    walk_rows(reduce_pass<T>{wide, x, y, dy, dresidual, mean, first, second}, count);
+void batch_norm_reduce(batch_norm_passage<T> const& p, std::int64_t count, int wide, float const* coefficients,
+                       float* first, float* second) {
+    float const* const offset = p.by_x ? coefficients + 4 * wide : nullptr;
+    walk_rows(reduce_pass<T>{wide, p.x, p.y, p.dy, p.dresidual, coefficients, coefficients + wide, offset, first, second},
+              count);
 }
 template <class T>
 void batch_norm_propagate(batch_norm_passage<T> const& p, std::int64_t count, int wide, float const* coefficients) {
-    walk_rows(propagate_pass<T>{wide, p, coefficients, coefficients + wide, coefficients + 2 * wide, coefficients + 3 * wide},
+    walk_rows(propagate_pass<T>{wide, p, coefficients, coefficients + wide, coefficients + 2 * wide, coefficients + 3 * wide,
+                                coefficients + 4 * wide},
               count);
     if (p.stream) vsettle();
 }
