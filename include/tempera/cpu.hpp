@@ -15,10 +15,12 @@
 #include <tempera/cpu/finite.hpp>
 #include <tempera/cpu/gate.hpp>
 #include <tempera/cpu/gemm.hpp>
+#include <tempera/cpu/gemm_job.hpp>
 #include <tempera/cpu/isa.hpp>
 #include <tempera/cpu/l2_normalize.hpp>
 #include <tempera/cpu/matmul.hpp>
 #include <tempera/cpu/optimizers.hpp>
+#include <tempera/cpu/past_caches.hpp>
 #include <tempera/cpu/pointwise.hpp>
 #include <tempera/cpu/pool.hpp>
 #include <tempera/cpu/pooling.hpp>
@@ -30,3 +32,4 @@
 #include <tempera/cpu/verbose.hpp>
 #include <tempera/cpu/walk.hpp>
 #include <tempera/cpu/winograd.hpp>
+#include <tempera/cpu/winograd_weights.hpp>

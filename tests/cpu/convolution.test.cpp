@@ -269,10 +269,12 @@ TEST_CASE("a convolution takes the statistics of what it writes", "[cpu][convolu
     numbers random{15};
     // columns left over, blocks of several sizes, few rows in groups of columns, a depth in two stretches, one that goes by
     // Winograd's method, one row
-    for (convolution_geometry const g :
-         {convolution_geometry{3, 9, 9, 24, 9, 9, 70, 3, 1, 1, 1}, convolution_geometry{9, 31, 17, 8, 31, 17, 64, 1, 1, 0, 0},
-          convolution_geometry{1, 6, 5, 40, 6, 5, 300, 1, 1, 0, 0}, convolution_geometry{2, 14, 14, 160, 7, 7, 32, 3, 2, 1, 1},
-          convolution_geometry{16, 8, 8, 32, 8, 8, 32, 3, 1, 1, 1}, convolution_geometry{1, 1, 1, 5, 1, 1, 33, 1, 1, 0, 0}}) {
+    for (convolution_geometry const g : {convolution_geometry{3, 9, 9, 24, 9, 9, 70, 3, 1, 1, 1},
+                                         convolution_geometry{9, 31, 17, 8, 31, 17, 64, 1, 1, 0, 0},
+                                         convolution_geometry{1, 6, 5, 40, 6, 5, 300, 1, 1, 0, 0},
+                                         convolution_geometry{2, 14, 14, 160, 7, 7, 32, 3, 2, 1, 1},
+                                         convolution_geometry{16, 8, 8, 32, 8, 8, 32, 3, 1, 1, 1},
+                                         convolution_geometry{1, 1, 1, 5, 1, 1, 33, 1, 1, 0, 0}}) {
         INFO(text_of(g));
         auto const x = filled<float>(g.in_size(), random, false);
         auto const w = filled<float>(g.weight_size(), random, false);
@@ -280,7 +282,8 @@ TEST_CASE("a convolution takes the statistics of what it writes", "[cpu][convolu
         for (float& b : bias) b += 50;  // far from zero, as sums of squares are not
         std::vector<float> y(static_cast<std::size_t>(g.out_size())), twin(y.size());
         std::size_t const channels = bias.size();
-        std::vector<float> mean(channels), variance(channels), moving_mean(channels, 1.0F), moving_variance(channels, 2.0F);
+        std::vector<float> mean(channels), variance(channels), moving_mean(channels, 1.0F),
+            moving_variance(channels, 2.0F);
         convolution_statistics(device, g, x.data(), w.data(), bias.data(), y.data(),
                                {mean.data(), variance.data(), moving_mean.data(), moving_variance.data(), 0.75F, 1.5F});
         convolution_forward(device, g, x.data(), w.data(), bias.data(), twin.data());
@@ -303,9 +306,17 @@ TEST_CASE("a convolution takes the statistics of what it writes", "[cpu][convolu
 template <class T>
 void check_streamed(cpu& device, int kernel) {
     int const width = 182 * static_cast<int>(sizeof(float) / sizeof(T));
-    convolution_geometry g{.batch = 2, .in_height = 182, .in_width = width, .in_channels = 16, .out_height = 182,
-                           .out_width = width, .out_channels = 64, .kernel = kernel, .stride = 1,
-                           .pad_top = kernel / 2, .pad_left = kernel / 2};
+    convolution_geometry g{.batch = 2,
+                           .in_height = 182,
+                           .in_width = width,
+                           .in_channels = 16,
+                           .out_height = 182,
+                           .out_width = width,
+                           .out_channels = 64,
+                           .kernel = kernel,
+                           .stride = 1,
+                           .pad_top = kernel / 2,
+                           .pad_left = kernel / 2};
     numbers random{14};
     auto const x = filled<T>(g.in_size(), random, false);
     auto const w = filled<float>(g.weight_size(), random, false);

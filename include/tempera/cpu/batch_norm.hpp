@@ -23,8 +23,7 @@
 namespace tempera {
 namespace cpu_kernels {
 
-/// Maps of a backward pass. x null: no batch statistics. y null: no ReLU, or by_x: x tells where it let values through.
-/// dx, dresidual null: not wanted.
+/// Maps of a backward pass. x null: not needed. y null: no ReLU, or by_x. dx, dresidual null: not wanted.
 template <class T>
 struct batch_norm_passage {
     T const* x;
@@ -34,13 +33,14 @@ struct batch_norm_passage {
     T* dresidual;
     bool accumulate_dx;
     bool accumulate_dresidual;
-    bool stream;  ///< dx is written past the caches
+    bool stream;  ///< what is written alone, not added, is written past the caches
     bool by_x;
+    bool batch_statistics;
 
     batch_norm_passage at(std::int64_t i) const {
         auto moved = [i](auto* p) { return p == nullptr ? p : p + i; };
-        return {moved(x), moved(y), dy + i, moved(dx), moved(dresidual), accumulate_dx, accumulate_dresidual,
-                stream,       by_x};
+        return {moved(x), moved(y), dy + i,          moved(dx), moved(dresidual), accumulate_dx, accumulate_dresidual,
+                stream,   by_x,     batch_statistics};
     }
     /// How often a map passes the memory bus.
     int passes() const {
@@ -61,9 +61,9 @@ struct batch_norm_kernels {
                       bool relu, bool stream);
     void (*reduce)(batch_norm_passage<T> const& maps, std::int64_t count, int wide, float const* coefficients,
                    float* first, float* second);
-    void (*finish)(float const* partial, std::int64_t blocks, int channels, int wide, double rows, float const* variance,
-                   float epsilon, int begin, int end, float* coefficients, float* dscale, float* doffset,
-                   bool accumulate);
+    void (*finish)(float const* partial, std::int64_t blocks, int channels, int wide, double rows,
+                   float const* variance, float epsilon, int begin, int end, float* coefficients, float* dscale,
+                   float* doffset, bool accumulate);
     void (*propagate)(batch_norm_passage<T> const& maps, std::int64_t count, int wide, float const* coefficients);
 };
 
@@ -80,13 +80,13 @@ template <class T>
 batch_norm_kernels<T> const& batch_norm_for(isa level) TEMPERA_TABLE(batch_norm_table<T>);
 
 /// Mean and variance of `rows` rows from {shift, sum (x - shift), sum (x - shift)^2} of each block of `block` rows.
-inline void batch_norm_merge_blocks(cpu& device, float const* partial, std::int64_t block, std::int64_t rows, int channels,
-                                    float* mean, float* variance) {
+inline void batch_norm_merge_blocks(cpu& device, float const* partial, std::int64_t block, std::int64_t rows,
+                                    int channels, float* mean, float* variance) {
     std::int64_t const blocks = (rows + block - 1) / block;
     auto const merge = batch_norm_for<float>(device.level()).merge;
     for_channels(device, channels, blocks * channels, [&](int begin, int end) {
-        merge(partial, blocks, channels, static_cast<double>(block), static_cast<double>(rows - (blocks - 1) * block), begin,
-              end, mean, variance);
+        merge(partial, blocks, channels, static_cast<double>(block), static_cast<double>(rows - (blocks - 1) * block),
+              begin, end, mean, variance);
     });
 }
 
@@ -146,8 +146,8 @@ void batch_norm_apply(cpu& device, batch_norm_geometry const& g, batch_norm_stat
     if (cut.chunks == 0) return;
     auto const& kernels = cpu_kernels::batch_norm_for<T>(device.level());
     auto const lock = device.exclusive();
-    auto* const coefficients = static_cast<float*>(
-        device.scratch(device.caller(), 4, 3 * static_cast<std::size_t>(cut.wide) * sizeof(float)));
+    auto* const coefficients =
+        static_cast<float*>(device.scratch(device.caller(), 4, 3 * static_cast<std::size_t>(cut.wide) * sizeof(float)));
     kernels.coefficients(s.mean, s.variance, s.scale, s.offset, g.epsilon, g.channels, cut.wide, coefficients);
     for (int k = 0; k < 3; ++k) repeat_columns(coefficients + k * cut.wide, g.channels, cut.fold);
     bool const stream = cpu_kernels::past_caches(y, g.rows, g.channels);
@@ -169,37 +169,37 @@ void batch_norm_backward(cpu& device, batch_norm_geometry const& g, batch_norm_s
     auto const lock = device.exclusive();
     std::int64_t const c = g.channels;
     std::size_t const wide = static_cast<std::size_t>(cut.wide);
-    auto* const coefficients = static_cast<float*>(
-        device.scratch(device.caller(), 4,
-                       (5 * wide + static_cast<std::size_t>(cut.blocks() * 2 * c)) * sizeof(float)));
+    auto* const coefficients = static_cast<float*>(device.scratch(
+        device.caller(), 4, (5 * wide + static_cast<std::size_t>(cut.blocks() * 2 * c)) * sizeof(float)));
     // Mean, factor, slope, constant, offset; the third is the offset until the sums are known.
     kernels.coefficients(s.mean, s.variance, s.scale, s.offset, g.epsilon, g.channels, cut.wide, coefficients);
     std::memcpy(coefficients + 4 * wide, coefficients + 2 * wide, static_cast<std::size_t>(c) * sizeof(float));
     for (int k : {0, 1, 4}) repeat_columns(coefficients + k * cut.wide, g.channels, cut.fold);
 
-    bool const by_x = out.no_residual && y != nullptr && batch_statistics;
-    if (by_x) y = nullptr;
-    cpu_kernels::batch_norm_passage<T> maps{batch_statistics ? x : nullptr,
-                                            y,
-                                            dy,
-                                            out.dx,
-                                            out.dresidual,
-                                            out.dx_store == store::accumulate,
-                                            out.dresidual_store == store::accumulate,
-                                            out.dx != nullptr && cpu_kernels::past_caches(out.dx, g.rows, g.channels),
-                                            by_x};
+    cpu_kernels::batch_norm_passage<T> maps{
+        batch_statistics || out.by_x ? x : nullptr,
+        y,
+        dy,
+        out.dx,
+        out.dresidual,
+        out.dx_store == store::accumulate,
+        out.dresidual_store == store::accumulate,
+        out.dx != nullptr && out.dx_store == store::write && cpu_kernels::past_caches(out.dx, g.rows, g.channels),
+        out.by_x,
+        batch_statistics};
 
     if (out.dscale != nullptr || out.doffset != nullptr || (batch_statistics && out.dx != nullptr)) {
         float* const partial = coefficients + 5 * wide;  // of every block: sum g, sum g (x - mean)
         T* const early = maps.accumulate_dresidual ? nullptr : out.dresidual;
-        cpu_kernels::batch_norm_passage<T> const read{x, y, dy, nullptr, early, false, false, false, by_x};
+        bool const stream = early != nullptr && cpu_kernels::past_caches(early, g.rows, g.channels);
+        cpu_kernels::batch_norm_passage<T> const read{x, y, dy, nullptr, early, false, false, stream, out.by_x, true};
         scope.moves(bytes_of<T>((2 + (y != nullptr) + (early != nullptr)) * g.rows * g.channels));
         if (cut.fold > 1) device.reserve(5, 2 * wide * sizeof(float));
         device.for_chunks(cut.chunks, [&](std::int64_t chunk, int worker) {
             cut.each_block(chunk, [&](std::int64_t block, std::int64_t, std::int64_t first, std::int64_t count) {
                 float* const result = partial + block * 2 * c;
-                float* const sums = cut.fold == 1 ? result
-                                                  : static_cast<float*>(device.scratch(worker, 5, 2 * wide * sizeof(float)));
+                float* const sums =
+                    cut.fold == 1 ? result : static_cast<float*>(device.scratch(worker, 5, 2 * wide * sizeof(float)));
                 std::memset(sums, 0, 2 * wide * sizeof(float));
                 kernels.reduce(read.at(first), count, cut.wide, coefficients, sums, sums + wide);
                 if (cut.fold == 1) return;
@@ -210,12 +210,14 @@ void batch_norm_backward(cpu& device, batch_norm_geometry const& g, batch_norm_s
         if (early != nullptr) {  // it holds g now
             maps.dy = early;
             maps.y = nullptr;
+            maps.by_x = false;
             maps.dresidual = nullptr;
         }
 
         for_channels(device, g.channels, cut.blocks() * c, [&](int begin, int end) {
-            kernels.finish(partial, cut.blocks(), g.channels, cut.wide, static_cast<double>(g.rows), s.variance, g.epsilon,
-                           begin, end, coefficients, out.dscale, out.doffset, out.parameter_store == store::accumulate);
+            kernels.finish(partial, cut.blocks(), g.channels, cut.wide, static_cast<double>(g.rows), s.variance,
+                           g.epsilon, begin, end, coefficients, out.dscale, out.doffset,
+                           out.parameter_store == store::accumulate);
         });
     }
 

@@ -21,7 +21,8 @@ template <class T>
 struct convolution_call {
     convolution_call(cpu& device, char const* operation, convolution_geometry const& g, int along, bool packed = false)
         : kernels(gemm_kernels_for<T>(device.level(), along)),
-          winograd(is_float<T> && (packed ? device.winograd && winograd_fits_packed(device, g) : winograd_fits(device, g))),
+          winograd(is_float<T> &&
+                   (packed ? device.winograd && winograd_fits_packed(device, g) : winograd_fits(device, g))),
           scope(device, operation, winograd ? "winograd 4x4" : kernels.name, g.multiply_adds(),
                 peak_to_print(device, kernels)) {
         scope.sizes("%d x %dx%dx%d -> %dx%dx%d, %dx%d/%d", g.batch, g.in_height, g.in_width, g.in_channels,
@@ -84,16 +85,16 @@ inline void convolution_statistics(cpu& device, convolution_geometry const& g, f
     std::int64_t const rows = std::int64_t{1} * g.batch * g.out_height * g.out_width;
     if (rows == 0 || winograd_fits(device, g)) {
         convolution_forward(device, g, x, w, bias, y);
-        batch_norm_statistics(device, {.rows = rows, .channels = g.out_channels}, static_cast<float const*>(y), target.mean,
-                              target.variance);
+        batch_norm_statistics(device, {.rows = rows, .channels = g.out_channels}, static_cast<float const*>(y),
+                              target.mean, target.variance);
     } else {
         convolution_call<float> const call(device, "convolution_statistics", g, g.in_channels);
         auto const turn = device.exclusive();
         std::int64_t const block = block_of(call.kernels, g);
         std::int64_t const c = g.out_channels;
         std::int64_t const floats = ceil_divide(rows, block) * 3 * c;
-        auto* const partial = static_cast<float*>(
-            device.scratch(device.caller(), 4, static_cast<std::size_t>(floats) * sizeof(float)));
+        auto* const partial =
+            static_cast<float*>(device.scratch(device.caller(), 4, static_cast<std::size_t>(floats) * sizeof(float)));
         forward_with(device, call.kernels, g, x, w, {.bias = bias, .moments = partial, .moments_line = c}, y);
         batch_norm_merge_blocks(device, partial, block, rows, g.out_channels, target.mean, target.variance);
     }

@@ -11,7 +11,7 @@
 
 #include <type_traits>
 
-#include <tempera/cpu/gemm.hpp>
+#include <tempera/cpu/gemm_job.hpp>
 #include <tempera/device/convolution.hpp>
 
 namespace tempera::cpu_kernels {

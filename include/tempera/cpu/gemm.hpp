@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-// The packed matrix product behind convolution and matmul: the kernels' table, and one driver that cuts a product
-// into blocks, copies each block's rows to a worker's scratch memory and multiplies them.
+// The packed matrix product behind convolution, matmul and NT-Xent: what each instruction set provides for one block of it.
 //
-//   c[m, n] (+)= bias[n] + sum_k a[m, k] b[k, n]
+//   c[m, n] (+)= sum_k a[m, k] b[k, n], then the epilogue
 //
-// b is packed beforehand into panels. The rows of a are read in place, or copied; for a convolution they are windows
-// of a map, so that the matrix of all windows never exists. Blocks depend on the sizes only, and each element of c
-// is summed by one worker in the order of k: the same bits for any number of threads.
+// b is packed beforehand into panels. gemm_job.hpp cuts a whole product into blocks.
 
 #include <algorithm>
 #include <chrono>
@@ -182,30 +179,6 @@ inline float* panels_of(cpu& device, std::int64_t floats) {
         device.scratch(device.caller(), slot_panels, static_cast<std::size_t>(floats) * sizeof(float)));
 }
 
-/// Where row m of c begins: the distances of samples, lines and columns of height x width positions per sample.
-struct output_rows {
-    std::int64_t height = 1, width = 1;
-    std::ptrdiff_t image = 0, line = 0, column = 0;
-};
-
-template <class T>
-struct gemm_job {
-    std::int64_t rows = 0;
-    int columns = 0;
-    int depth = 0;
-    float const* a = nullptr;  ///< rows of a in place, a_row floats apart; null: gather `source` through `walk`
-    std::ptrdiff_t a_row = 0;
-    bool a_transposed = false;  ///< a[m, k] = a[k * a_row + m]
-    window_walk walk{};
-    void const* source = nullptr;
-    gather_function gather = nullptr;
-    float const* panels = nullptr;  ///< b, packed: depth * tile_columns floats a panel
-    T* c = nullptr;
-    output_rows out{};
-    bool accumulate = false;
-    gemm_epilogue<T> epilogue{};
-};
-
 inline std::int64_t round_up(std::int64_t n, std::int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 inline std::int64_t ceil_divide(std::int64_t n, std::int64_t d) { return (n + d - 1) / d; }
 
@@ -213,126 +186,6 @@ inline std::int64_t ceil_divide(std::int64_t n, std::int64_t d) { return (n + d 
 inline std::int64_t line_of(std::int64_t depth) {
     std::int64_t const line = round_up(depth, 16);
     return line % 512 == 0 ? line + 16 : line;
-}
-
-/// Rows of c that one chunk makes: 256 KB of copied rows at most, 16 blocks if there are rows enough for 16 tiles in each.
-inline std::int64_t rows_per_block(gemm_tiles const& kernels, std::int64_t rows, std::int64_t line) {
-    std::int64_t const tr = kernels.tile_rows;
-    std::int64_t const block = std::min({std::int64_t{512}, 65536 / std::max<std::int64_t>(line, 1), ceil_divide(rows, 16)});
-    return std::min(round_up(std::max(block, std::min<std::int64_t>(16 * tr, 128)), tr), round_up(rows, tr));
-}
-
-/// How the depth of a product is cut.
-struct depth_cut {
-    int stretch;
-    std::int64_t stretches, line;  ///< line: floats from one copied row of a stretch to the next
-
-    depth_cut(gemm_tiles const& kernels, int depth)
-        : stretches(depth > kernels.depth_block ? ceil_divide(depth, kernels.depth_block) : 1) {
-        stretch = static_cast<int>(round_up(ceil_divide(depth, stretches), 8));
-        line = line_of(stretch);
-    }
-};
-
-/// Floats are written in place, other elements by `scatter` from a worker's block of sums.
-template <class T>
-void run_gemm(cpu& device, gemm_kernels<T> const& kernels, gemm_job<T> const& job) {
-    if (job.rows == 0 || job.columns == 0) return;
-    std::int64_t const tr = kernels.tile_rows;
-    std::int64_t const tc = kernels.tile_columns;
-    auto const [stretch, stretches, line] = depth_cut(kernels, job.depth);
-    std::int64_t const block = rows_per_block(kernels, job.rows, line);
-    std::int64_t const blocks = ceil_divide(job.rows, block);
-    std::int64_t const panels = ceil_divide(job.columns, tc);  // with few blocks, groups of them make 16 chunks
-    std::int64_t const groups = blocks >= 16 ? 1 : std::min(panels, ceil_divide(16, blocks));
-    std::int64_t const panels_per_group = ceil_divide(panels, groups);
-
-    bool const copies = job.a == nullptr || job.a_transposed;
-    constexpr bool direct = std::is_same_v<T, float>;
-    std::int64_t const group_columns = panels_per_group * tc;
-    std::size_t const row_floats = static_cast<std::size_t>(copies ? block * line + 64 : 0);
-    std::size_t const sum_floats = static_cast<std::size_t>(direct ? 0 : block * group_columns);
-    std::size_t const offsets_bytes = static_cast<std::size_t>(2 * block) * sizeof(std::ptrdiff_t);
-    device.reserve(slot_rows, row_floats * sizeof(float));
-    device.reserve(slot_sums, sum_floats * sizeof(float) + offsets_bytes);
-
-    device.for_chunks(blocks * groups, [&](std::int64_t chunk, int worker) {
-        std::int64_t const m0 = chunk / groups * block;
-        int const rows = static_cast<int>(std::min(block, job.rows - m0));
-        std::int64_t const n0 = chunk % groups * group_columns;
-        int const columns = static_cast<int>(std::min(group_columns, job.columns - n0));
-        if (columns <= 0) return;
-        auto* const copied = static_cast<float*>(device.scratch(worker, slot_rows, row_floats * sizeof(float)));
-        auto* const offsets =
-            static_cast<std::ptrdiff_t*>(device.scratch(worker, slot_sums, sum_floats * sizeof(float) + offsets_bytes));
-        std::ptrdiff_t* const sum_rows = offsets + block;
-        auto* const sums = reinterpret_cast<float*>(offsets + 2 * block);
-
-        std::int64_t const per_image = job.out.height * job.out.width;
-        std::int64_t sample = m0 / per_image;
-        std::int64_t y = m0 % per_image / job.out.width;
-        std::int64_t x = m0 % job.out.width;
-        for (int i = 0; i < rows; ++i) {
-            offsets[i] = sample * job.out.image + y * job.out.line + x * job.out.column + n0;
-            sum_rows[i] = i * group_columns;
-            if (++x == job.out.width) {
-                x = 0;
-                if (++y == job.out.height) {
-                    y = 0;
-                    ++sample;
-                }
-            }
-        }
-
-        gemm_epilogue<T> epilogue = job.epilogue.from(n0);
-        if (epilogue.moments != nullptr) epilogue.moments += chunk / groups * 3 * epilogue.moments_line;
-        epilogue.stream = !job.accumulate && (!direct || stretches == 1) && past_caches(job.c, job.rows, job.columns);
-        int k0 = 0;
-        do {
-            int const depth = std::min(stretch, job.depth - k0);
-            gemm_block g{};
-            g.rows = rows;
-            g.columns = columns;
-            g.depth = depth;
-            if (!copies) {
-                g.a = job.a + m0 * job.a_row + k0;
-                g.a_row = job.a_row;
-                g.a_group = tr * job.a_row;
-                g.a_step = 1;
-            } else if (job.a_transposed) {
-                kernels.interleave_floats(job.a + k0 * job.a_row + m0, job.a_row, depth, rows, copied);
-                g.a = copied;
-                g.a_row = 1;
-                g.a_group = tr * depth;
-                g.a_step = tr;
-            } else {
-                if (depth > 0) {
-                    job.gather(job.walk, job.source, m0, rows, k0, k0 + depth, copied, line);
-                }
-                g.a = copied;
-                g.a_row = line;
-                g.a_group = tr * line;
-                g.a_step = 1;
-            }
-            g.b = job.panels + n0 * job.depth + k0 * tc;
-            g.b_panel = tc * job.depth;
-            g.b_step = tc;
-            bool const last = k0 + depth == job.depth;
-            if constexpr (direct) {
-                g.c = job.c;
-                g.c_rows = offsets;
-                if (last) g.epilogue = epilogue;
-            } else {
-                g.c = sums;
-                g.c_rows = sum_rows;
-            }
-            g.accumulate = k0 > 0 || (direct && job.accumulate);
-            kernels.multiply(g);
-            k0 += depth;
-        } while (k0 < job.depth);
-        if constexpr (!direct)
-            kernels.scatter(sums, group_columns, rows, columns, job.c, offsets, job.accumulate, epilogue);
-    });
 }
 
 }  // namespace tempera::cpu_kernels

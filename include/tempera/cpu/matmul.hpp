@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cstdint>
 
-#include <tempera/cpu/gemm.hpp>
+#include <tempera/cpu/gemm_job.hpp>
 #include <tempera/cpu/verbose.hpp>
 #include <tempera/device/matmul.hpp>
 

@@ -36,8 +36,8 @@ inline void winograd_weights(cpu& device, winograd_map const& map, int batch, fl
     device.reserve(slot_rows, bytes(winograd_points * plane_v + 64));
     device.reserve(slot_sums, bytes(winograd_points * plane_s + 64));
     auto* const parts = static_cast<float*>(device.scratch(device.caller(), slot_parts, bytes(splits * part)));
-    auto* const lines = static_cast<std::ptrdiff_t*>(device.scratch(
-        device.caller(), slot_panels, static_cast<std::size_t>(map.filters) * sizeof(std::ptrdiff_t)));
+    auto* const lines = static_cast<std::ptrdiff_t*>(
+        device.scratch(device.caller(), slot_panels, static_cast<std::size_t>(map.filters) * sizeof(std::ptrdiff_t)));
     for (int o = 0; o < map.filters; ++o) lines[o] = std::ptrdiff_t{o} * map.channels;
 
     device.for_chunks(splits * groups, [&](std::int64_t chunk, int worker) {

@@ -218,7 +218,7 @@ void batch_norm_backward(cudaStream_t stream, batch_norm_geometry const& g, batc
                          bool batch_statistics, T const* x, T const* y, T const* dy, batch_norm_gradients<T> out,
                          float* scratch) {
     auto const with_mask = [&](T const* seen, auto start) {
-        if (seen == nullptr || out.no_residual) start(std::false_type{});
+        if (seen == nullptr) start(std::false_type{});
         else start(std::true_type{});
     };
     bool const sums_for_dx = batch_statistics && out.dx != nullptr;
@@ -227,7 +227,7 @@ void batch_norm_backward(cudaStream_t stream, batch_norm_geometry const& g, batc
     if (sums_for_dx || out.dscale != nullptr || out.doffset != nullptr) {
         T* const early = out.dresidual_store == store::write ? out.dresidual : nullptr;
         with_mask(y, [&](auto of_y) {
-            masked_gradient<T, of_y> const gradient{x, y, dy, y != nullptr};
+            masked_gradient<T, of_y> const gradient{x, y, dy, y != nullptr || out.by_x};
             columns<T, sums<2>>(
                 stream, g.rows, g.channels, gradient_sums_work<T, of_y>{g, s, gradient, early}, {x, y, dy, early},
                 finish_gradient_sums{g, s.variance, mean_g, slope, out.dscale, out.doffset, out.parameter_store},
@@ -235,13 +235,14 @@ void batch_norm_backward(cudaStream_t stream, batch_norm_geometry const& g, batc
         });
         if (early != nullptr) {
             y = nullptr;
+            out.by_x = false;
             dy = early;
             out.dresidual = nullptr;
         }
     }
     if (out.dx == nullptr && out.dresidual == nullptr) return;
     with_mask(y, [&](auto of_y) {
-        masked_gradient<T, of_y> const gradient{x, y, dy, y != nullptr};
+        masked_gradient<T, of_y> const gradient{x, y, dy, y != nullptr || out.by_x};
         along_channels<T>(stream, g.rows, g.channels,
                           batch_norm_backward_work<T, of_y>{g, s, gradient, out, sums_for_dx ? mean_g : nullptr,
                                                             sums_for_dx ? slope : nullptr},

@@ -40,7 +40,7 @@ struct batch_norm_statistics_target {
     float factor = 1;
 };
 
-/// Where the backward pass writes, each pointer null where nothing is wanted, and what it need not read.
+/// Where the backward pass writes, each pointer null where nothing is wanted, and how it knows what a fused ReLU let through.
 template <class T>
 struct batch_norm_gradients {
     T* dx = nullptr;
@@ -50,7 +50,7 @@ struct batch_norm_gradients {
     float* dscale = nullptr;
     float* doffset = nullptr;
     store parameter_store = store::write;
-    bool no_residual = false;  ///< none was added: where the ReLU let values through, x tells as well as y
+    bool by_x = false;  ///< a ReLU was fused and no residual added: x tells where it let values through; y is null
 };
 
 /// batch_norm_statistics(device, g, x, mean, variance)
@@ -58,7 +58,8 @@ struct batch_norm_gradients {
 ///     moving = decay moving + (1 - decay) batch; the variance is multiplied by factor first
 ///     (1, or rows/(rows-1) for the unbiased form).
 /// batch_norm_apply(device, g, state, x, residual, relu, y): residual may be null.
-/// batch_norm_backward(device, g, state, batch_statistics, x, y, dy, gradients): y null means no ReLU was fused.
+/// batch_norm_backward(device, g, state, batch_statistics, x, y, dy, gradients): y is null where no ReLU was fused, or
+///     x tells as well (by_x).
 template <class D, class T>
 concept provides_batch_norm =
     requires(D& device, batch_norm_geometry const& g, batch_norm_state const& s, T const* x, T* y, float const* batch,

@@ -248,7 +248,7 @@ private:
     }
     constexpr bool reads_result(int i) const {
         switch (plan_.ops[i].kind) {
-            case op_kind::batch_norm: return fusion_.relu[i];
+            case op_kind::batch_norm: return fusion_.relu[i] && fusion_.residual[i] != no_value;  // else by its input
             case op_kind::relu:
             case op_kind::sigmoid:
             case op_kind::l2_normalize:

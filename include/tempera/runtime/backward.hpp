@@ -19,10 +19,9 @@ void backward_batch_norm(Device& device, binding const& b, schedule_step const& 
                                      .dscale = trained && o.flag ? b.gradient_of(o, 0) : nullptr,
                                      .doffset = trained && o.flag2 ? b.gradient_of(o, o.flag ? 1 : 0) : nullptr,
                                      .parameter_store = store_of(b.accumulate),
-                                     .no_residual = !s.residual};
+                                     .by_x = s.relu && !s.residual};
     batch_norm_backward(device, batch_norm_of(b.plan, o, b.batch), state_of(b, o, s), s.mode != bn::moving,
-                        static_cast<E const*>(b.at<E>(s.in0)), static_cast<E const*>(s.relu ? b.at<E>(s.out) : nullptr),
-                        dy, to);
+                        static_cast<E const*>(b.at<E>(s.in0)), static_cast<E const*>(b.at<E>(s.out)), dy, to);
 }
 
 template <class E, class Device>
@@ -85,7 +84,8 @@ void backward_elements(Device& device, binding const& b, schedule_step const& s,
         }
         case op_kind::slice:
             if (!s.accumulate0 && out.channels < in.channels) fill(device, n, 0.0F, dx);
-            copy_channels(device, channel_copy{rows, out.channels, 0, in.channels, o.begin, out.channels}, dy, dx, mode);
+            copy_channels(device, channel_copy{rows, out.channels, 0, in.channels, o.begin, out.channels}, dy, dx,
+                          mode);
             break;
         case op_kind::dropout: apply_dropout(device, n, o.number, random_of(b, o), dy, dx, mode); break;
         case op_kind::drop_block:

@@ -81,6 +81,7 @@ struct reduce_pass {
     float const* offset;
     float* first;
     float* second;
+    bool stream;
 };
 template <bool Tail, int Rows, class T>
 TEMPERA_INLINE void step_rows(reduce_pass<T> const& k, std::int64_t i, std::int64_t j, int n) {
@@ -94,7 +95,7 @@ TEMPERA_INLINE void step_rows(reduce_pass<T> const& k, std::int64_t i, std::int6
         vf const centred = load<Tail>(k.x + at, n) - mean;
         vf g = masked<Tail>(k.y, k.dy, at, n);
         if (k.offset != nullptr) g = vpositive(before_relu<Tail>(centred, factor, k.offset + j, n), g, vzero());
-        if (k.dresidual != nullptr) save<Tail>(k.dresidual + at, g, n);
+        if (k.dresidual != nullptr) write<Tail>(k.dresidual + at, g, n, k.stream);
         first = first + g;
         second = vfma(g, centred, second);
     }
@@ -126,7 +127,7 @@ TEMPERA_INLINE void step_rows(propagate_pass<T> const& k, std::int64_t i, std::i
         if (k.p.by_x) g = vpositive(before_relu<Tail>(centred, factor, k.offset + j, n), g, vzero());
         if (k.p.dx != nullptr) {
             vf v = g * factor;
-            if (k.p.x != nullptr) v = v + vfma(centred, slope, constant);
+            if (k.p.batch_statistics) v = v + vfma(centred, slope, constant);
             if (k.p.accumulate_dx) v = v + load<Tail>(k.p.dx + at, n);
             write<Tail>(k.p.dx + at, v, n, k.p.stream);
         }
@@ -170,7 +171,8 @@ static inline void add_columns(float const* partial, std::int64_t rows, std::int
     for (int j = begin; j < end; j += width) {
         int const n = end - j < width ? end - j : width;
         vd sum{};
-        for (std::int64_t r = 0; r < rows; ++r) sum += __builtin_convertvector(load<true>(partial + r * pitch + j, n), vd);
+        for (std::int64_t r = 0; r < rows; ++r)
+            sum += __builtin_convertvector(load<true>(partial + r * pitch + j, n), vd);
         save<true>(sums + j, __builtin_convertvector(sum, vf), n);
     }
 }
@@ -240,18 +242,20 @@ template <class T>
 void batch_norm_reduce(batch_norm_passage<T> const& p, std::int64_t count, int wide, float const* coefficients,
                        float* first, float* second) {
     float const* const offset = p.by_x ? coefficients + 4 * wide : nullptr;
-    walk_rows(reduce_pass<T>{wide, p.x, p.y, p.dy, p.dresidual, coefficients, coefficients + wide, offset, first, second},
+    walk_rows(reduce_pass<T>{wide, p.x, p.y, p.dy, p.dresidual, coefficients, coefficients + wide, offset, first,
+                             second, p.stream},
               count);
+    if (p.stream) vsettle();
 }
 template <class T>
 void batch_norm_propagate(batch_norm_passage<T> const& p, std::int64_t count, int wide, float const* coefficients) {
-    walk_rows(propagate_pass<T>{wide, p, coefficients, coefficients + wide, coefficients + 2 * wide, coefficients + 3 * wide,
-                                coefficients + 4 * wide},
+    walk_rows(propagate_pass<T>{wide, p, coefficients, coefficients + wide, coefficients + 2 * wide,
+                                coefficients + 3 * wide, coefficients + 4 * wide},
               count);
     if (p.stream) vsettle();
 }
 
 template <class T>
 inline constexpr batch_norm_kernels<T> batch_norm_table{
-    batch_norm_coefficients, batch_norm_shift<T>,  batch_norm_moments<T>,   batch_norm_merge,
-    batch_norm_normalise<T>, batch_norm_reduce<T>, batch_norm_finish, batch_norm_propagate<T>};
+    batch_norm_coefficients, batch_norm_shift<T>,  batch_norm_moments<T>, batch_norm_merge,
+    batch_norm_normalise<T>, batch_norm_reduce<T>, batch_norm_finish,     batch_norm_propagate<T>};

@@ -71,15 +71,18 @@ struct winograd_piece {
     std::ptrdiff_t row, column;
     int row_begin, row_end, column_begin, column_end;
 
-    static winograd_piece of(float const* image, int in_height, int in_width, int channels, int top, int left, int side) {
+    static winograd_piece of(float const* image, int in_height, int in_width, int channels, int top, int left,
+                             int side) {
         std::ptrdiff_t const column = channels, row = in_width * column;
-        return {image + top * row + left * column, row, column,
-                top < 0 ? -top : 0, in_height - top < side ? in_height - top : side,
-                left < 0 ? -left : 0, in_width - left < side ? in_width - left : side};
+        return {image + top * row + left * column,
+                row,
+                column,
+                top < 0 ? -top : 0,
+                in_height - top < side ? in_height - top : side,
+                left < 0 ? -left : 0,
+                in_width - left < side ? in_width - left : side};
     }
-    bool whole(int side) const {
-        return row_begin == 0 && row_end == side && column_begin == 0 && column_end == side;
-    }
+    bool whole(int side) const { return row_begin == 0 && row_end == side && column_begin == 0 && column_end == side; }
 };
 
 /// One vector of channels of each position of a piece at the map's edge, zeros outside.
@@ -270,5 +273,5 @@ static void winograd_collect(float const* u, int channels, std::ptrdiff_t plane,
     }
 }
 
-static constexpr winograd_kernels winograd_table{width,           winograd_gather,  winograd_scatter, winograd_filters,
+static constexpr winograd_kernels winograd_table{width,           winograd_gather, winograd_scatter, winograd_filters,
                                                  winograd_slopes, winograd_collect};
