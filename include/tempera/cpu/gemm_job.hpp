@@ -65,7 +65,8 @@ void run_gemm(cpu& device, gemm_kernels<T> const& kernels, gemm_job<T> const& jo
     if (job.rows == 0 || job.columns == 0) return;
     std::int64_t const tr = kernels.tile_rows;
     std::int64_t const tc = kernels.tile_columns;
-    auto const [stretch, stretches, line] = depth_cut(kernels, job.depth);
+    depth_cut const cut(kernels, job.depth);
+    std::int64_t const line = cut.line;
     std::int64_t const block = rows_per_block(kernels, job.rows, line);
     std::int64_t const blocks = ceil_divide(job.rows, block);
     std::int64_t const panels = ceil_divide(job.columns, tc);  // with few blocks, groups of them make 16 chunks
@@ -111,10 +112,10 @@ void run_gemm(cpu& device, gemm_kernels<T> const& kernels, gemm_job<T> const& jo
 
         gemm_epilogue<T> epilogue = job.epilogue.from(n0);
         if (epilogue.moments != nullptr) epilogue.moments += chunk / groups * 3 * epilogue.moments_line;
-        epilogue.stream = !job.accumulate && (!direct || stretches == 1) && past_caches(job.c, job.rows, job.columns);
+        epilogue.stream = !job.accumulate && (!direct || cut.stretches == 1) && past_caches(job.c, job.rows, job.columns);
         int k0 = 0;
         do {
-            int const depth = std::min(stretch, job.depth - k0);
+            int const depth = std::min(cut.stretch, job.depth - k0);
             gemm_block g{};
             g.rows = rows;
             g.columns = columns;
