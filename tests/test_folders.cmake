@@ -7,9 +7,8 @@ set(link_ZLIB ZLIB::ZLIB)
 set(need_xtensor "xtensor")
 set(link_xtensor xtensor)
 
-# What these test is compiled into the sanitized build as it is here, or as the emulated GPU's kernels are: nothing that
-# users run optimised for speed. A lean build has only their steps, which take too long there.
-set(folders_sanitized core cuda data graph interop io loss nn optim parallel)
+# What these test is in the sanitized build as it is here; nothing that users run optimised for speed.
+set(folders_sanitized core data graph interop io loss nn optim parallel)
 
 # Instruction sets whose kernels tests are repeated with, and the ones that this machine has.
 set(instruction_sets portable avx2 avx512 avx512_bf16 amx)
@@ -28,9 +27,12 @@ foreach(file IN LISTS files)
 endforeach()
 list(REMOVE_DUPLICATES folders)
 
-# The kernels and the CUDA entry points on the host: tests/emulation stands in for the toolkit's headers and libraries.
+# The kernels and the CUDA entry points on the host: tests/emulation stands in for the toolkit's headers and libraries. With
+# sanitizers that takes minutes, which slow tests alone have.
 file(GLOB emulation CONFIGURE_DEPENDS emulation/*.cpp)
-if(emulation)
+if(TEMPERA_SANITIZED AND NOT TEMPERA_SLOW)
+  list(REMOVE_ITEM folders cuda)
+else()
   add_library(emulated_cuda STATIC ${emulation})
   target_include_directories(emulated_cuda BEFORE PUBLIC emulation)
   target_link_libraries(emulated_cuda PUBLIC tempera_development)
@@ -40,17 +42,12 @@ if(emulation)
 endif()
 
 foreach(folder IN LISTS folders)
+  if(TEMPERA_LEAN AND NOT TEMPERA_SANITIZED AND folder IN_LIST folders_sanitized)
+    continue()
+  endif()
   set(sources "")
   set(libraries test_fixture)
   foreach(file IN LISTS files_${folder})
-    # Whole steps take a minute in the sanitized emulation; their kernels have tests of their own.
-    file(STRINGS "${file}" steps REGEX "\\[steps\\]" LIMIT_COUNT 1)
-    if(steps AND TEMPERA_SANITIZED AND NOT TEMPERA_SLOW)
-      continue()
-    endif()
-    if(TEMPERA_LEAN AND NOT TEMPERA_SANITIZED AND folder IN_LIST folders_sanitized AND NOT steps)
-      continue()
-    endif()
     set(missing "")
     foreach(package ZLIB xtensor)
       file(STRINGS "${file}" wants REGEX "#include.*(${need_${package}})" LIMIT_COUNT 1)
