@@ -13,7 +13,6 @@
 #include <type_traits>
 
 #include <tempera/cpu/cpu.hpp>
-#include <tempera/cpu/past_caches.hpp>
 #include <tempera/cpu/vector.hpp>
 
 namespace tempera::cpu_kernels {

@@ -12,6 +12,7 @@
 #include <type_traits>
 
 #include <tempera/cpu/gemm.hpp>
+#include <tempera/cpu/past_caches.hpp>
 
 namespace tempera::cpu_kernels {
 

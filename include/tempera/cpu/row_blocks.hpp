@@ -54,11 +54,6 @@ struct row_blocks {
     /// Blocks of the whole array: blocks_per_sample of every sample in turn.
     std::int64_t blocks() const { return batch * blocks_per_sample; }
 
-    /// Rows of a block.
-    double rows_of(std::int64_t block) const {
-        return static_cast<double>(std::min(rows_per_block, positions - block % blocks_per_sample * rows_per_block));
-    }
-
     /// Calls f(block, sample, first element, count of elements) for the blocks of one chunk.
     template <class F>
     void each_block(std::int64_t chunk, F const& f) const {

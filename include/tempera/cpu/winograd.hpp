@@ -16,6 +16,7 @@
 #include <cstdint>
 
 #include <tempera/cpu/gemm.hpp>
+#include <tempera/cpu/past_caches.hpp>
 #include <tempera/device/convolution.hpp>
 #include <tempera/device/store.hpp>
 
@@ -67,8 +68,8 @@ template <class Table = winograd_kernels>
 Table const& winograd_for(isa level) TEMPERA_TABLE(winograd_table);
 
 constexpr int winograd_points = 36;
-constexpr int winograd_tiles =
-    28;  ///< of a block: whole register tiles of 14 rows, few enough for the second-level cache
+/// Tiles of a block: whole register tiles of 14 rows, few enough for the second-level cache.
+constexpr int winograd_tiles = 28;
 
 /// Whether the method can take a convolution, and it has so many tiles at least.
 inline bool winograd_takes(cpu const& device, convolution_geometry const& g, std::int64_t least_tiles) {

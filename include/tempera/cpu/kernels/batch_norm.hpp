@@ -57,31 +57,24 @@ TEMPERA_INLINE void step_rows(normalise_pass<T> const& k, std::int64_t i, std::i
     }
 }
 
-/// dy where the fused ReLU let the value through, which y tells, or what the ReLU was applied to.
+/// dy where the fused ReLU let the value through. y tells, or what normalise_pass applied the ReLU to.
 template <bool Tail, class T>
-TEMPERA_INLINE vf masked(T const* y, T const* dy, std::int64_t i, int n) {
-    vf const g = load<Tail>(dy + i, n);
-    return y == nullptr ? g : vpositive(load<Tail>(y + i, n), g, vzero());
-}
-/// What a fused ReLU was applied to where nothing was added: as normalise_pass had it.
-template <bool Tail>
-TEMPERA_INLINE vf before_relu(vf centred, vf factor, float const* offset, int n) {
-    return vfma(centred, factor, load<Tail>(offset, n));
+TEMPERA_INLINE vf masked(batch_norm_passage<T> const& p, std::int64_t i, vf centred, vf factor, float const* offset,
+                         int n) {
+    vf const g = load<Tail>(p.dy + i, n);
+    if (p.by_x) return vpositive(vfma(centred, factor, load<Tail>(offset, n)), g, vzero());
+    return p.y == nullptr ? g : vpositive(load<Tail>(p.y + i, n), g, vzero());
 }
 
 template <class T>
 struct reduce_pass {
     int wide;
-    T const* x;
-    T const* y;
-    T const* dy;
-    T* dresidual;
+    batch_norm_passage<T> p;
     float const* mean;
     float const* factor;
     float const* offset;
     float* first;
     float* second;
-    bool stream;
 };
 template <bool Tail, int Rows, class T>
 TEMPERA_INLINE void step_rows(reduce_pass<T> const& k, std::int64_t i, std::int64_t j, int n) {
@@ -92,10 +85,9 @@ TEMPERA_INLINE void step_rows(reduce_pass<T> const& k, std::int64_t i, std::int6
 #pragma GCC unroll 2
     for (int r = 0; r < Rows; ++r) {
         std::int64_t const at = i + r * k.wide;
-        vf const centred = load<Tail>(k.x + at, n) - mean;
-        vf g = masked<Tail>(k.y, k.dy, at, n);
-        if (k.offset != nullptr) g = vpositive(before_relu<Tail>(centred, factor, k.offset + j, n), g, vzero());
-        if (k.dresidual != nullptr) write<Tail>(k.dresidual + at, g, n, k.stream);
+        vf const centred = load<Tail>(k.p.x + at, n) - mean;
+        vf const g = masked<Tail>(k.p, at, centred, factor, k.offset + j, n);
+        if (k.p.dresidual != nullptr) write<Tail>(k.p.dresidual + at, g, n, k.p.stream);
         first = first + g;
         second = vfma(g, centred, second);
     }
@@ -122,9 +114,8 @@ TEMPERA_INLINE void step_rows(propagate_pass<T> const& k, std::int64_t i, std::i
 #pragma GCC unroll 2
     for (int r = 0; r < Rows; ++r) {
         std::int64_t const at = i + r * k.wide;
-        vf g = masked<Tail>(k.p.y, k.p.dy, at, n);
         vf const centred = k.p.x != nullptr ? load<Tail>(k.p.x + at, n) - mean : vzero();
-        if (k.p.by_x) g = vpositive(before_relu<Tail>(centred, factor, k.offset + j, n), g, vzero());
+        vf const g = masked<Tail>(k.p, at, centred, factor, k.offset + j, n);
         if (k.p.dx != nullptr) {
             vf v = g * factor;
             if (k.p.batch_statistics) v = v + vfma(centred, slope, constant);
@@ -241,9 +232,7 @@ void batch_norm_normalise(T const* x, T const* residual, T* y, std::int64_t coun
 template <class T>
 void batch_norm_reduce(batch_norm_passage<T> const& p, std::int64_t count, int wide, float const* coefficients,
                        float* first, float* second) {
-    float const* const offset = p.by_x ? coefficients + 4 * wide : nullptr;
-    walk_rows(reduce_pass<T>{wide, p.x, p.y, p.dy, p.dresidual, coefficients, coefficients + wide, offset, first,
-                             second, p.stream},
+    walk_rows(reduce_pass<T>{wide, p, coefficients, coefficients + wide, coefficients + 4 * wide, first, second},
               count);
     if (p.stream) vsettle();
 }
