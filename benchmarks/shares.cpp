@@ -135,7 +135,7 @@ private:
 template <class T>
 void measure(cpu& device, layer& l, yardsticks& best) {
     layer_run<T> run(device, l.g);
-    bool const winograd = std::is_same_v<T, float> && cpu_kernels::winograd_fits(device, l.g);
+    bool const winograd = cpu_kernels::winograd_fits<T>(device, l.g);
     for (direction const d : {forward, backward_data, backward_weights}) {
         if (d == backward_data && l.of_input) continue;
         best.look_at_arithmetic(device);
@@ -190,12 +190,10 @@ void convolutions(cpu& device, char const* name, yardsticks& best) {
         std::string const what = std::string("all convolutions, ") + name_of(d);
         double const rate = weighted_rate(layers, &layer::spent, d);
         print_share(what.c_str(), rate / best.multiply_adds, required_of(d));
-        if (floats) {
-            double const direct = weighted_rate(layers, &layer::direct, d);
-            print_share((what + ", without Winograd").c_str(), direct / best.multiply_adds, required_of(d));
-        } else {
-            std::printf("  %-52s %5.1f %%\n", "  of the peak of bfloat16's own kernels", 100 * rate / best.pairs);
-        }
+        double const direct = weighted_rate(layers, &layer::direct, d);
+        print_share((what + ", without Winograd").c_str(), direct / best.multiply_adds, required_of(d));
+        if (!floats)
+            std::printf("  %-52s %5.1f %%\n", "  of the peak of bfloat16's own kernels", 100 * direct / best.pairs);
     }
 }
 

@@ -14,7 +14,8 @@
     template l2_normalize_kernels<T> const& l2_normalize_for<T>(isa); \
     template pointwise_kernels<T> const& pointwise_for<T>(isa);       \
     template pooling_kernels<T> const& pooling_for<T>(isa);           \
-    template selective_kernels<T> const& selective_for<T>(isa);
+    template selective_kernels<T> const& selective_for<T>(isa);       \
+    template winograd_kernels<T> const& winograd_for<T>(isa);
 
 namespace tempera::cpu_kernels {
 
@@ -24,6 +25,5 @@ template contrastive_kernels const& contrastive_for<contrastive_kernels>(isa);
 template finite_kernels const& finite_for<finite_kernels>(isa);
 template optimizer_kernels const& optimizers_for<optimizer_kernels>(isa);
 template softmax_kernels const& softmax_for<softmax_kernels>(isa);
-template winograd_kernels const& winograd_for<winograd_kernels>(isa);
 
 }  // namespace tempera::cpu_kernels

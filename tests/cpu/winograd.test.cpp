@@ -105,7 +105,7 @@ TEST_CASE("Winograd's method agrees with sums in double, and the direct one with
         for (std::size_t i = 0; i < finished.size(); ++i)
             finished[i] = std::max(finished[i] + static_cast<double>(p.dy[i]), 0.0);
         every_isa([&](cpu& device) {
-            REQUIRE(cpu_kernels::winograd_fits(device, g));
+            REQUIRE(cpu_kernels::winograd_fits<float>(device, g));
             std::vector<float> y(p.dy.size()), dx(p.x.size()), dw(p.w.size()), dbias(p.bias.size());
             for (bool const winograd : {true, false}) {
                 CAPTURE(winograd);
@@ -132,6 +132,46 @@ TEST_CASE("Winograd's method agrees with sums in double, and the direct one with
     }
 }
 
+TEST_CASE("Winograd's method takes maps in bfloat16, and filters that are not rounded", "[cpu][winograd]") {
+    problem p(geometries[2]);
+    std::vector<bf16> x, dy;
+    for (float& v : p.x) v = static_cast<float>(x.emplace_back(v));
+    for (float& v : p.dy) v = static_cast<float>(dy.emplace_back(v));
+    expectation const e(p);
+    auto const worst_of = [](std::vector<bf16> const& found, std::vector<double> const& expected) {
+        std::vector<float> wide;
+        for (bf16 const v : found) wide.push_back(static_cast<float>(v));
+        return worst(wide, expected);
+    };
+    every_isa([&](cpu& device) {
+        bool const taken = device.level() != isa::amx;
+        REQUIRE(cpu_kernels::winograd_fits<bf16>(device, p.g) == taken);
+        std::vector<bf16> y(dy.size()), dx(x.size());
+        std::vector<float> dw(p.w.size());
+        convolution_forward(device, p.g, x.data(), p.w.data(), p.bias.data(), y.data());
+        convolution_backward_data(device, p.g, dy.data(), p.w.data(), dx.data(), store::write);
+        convolution_backward_weights(device, p.g, x.data(), dy.data(), dw.data(), nullptr, store::write);
+        CHECK(worst_of(y, e.y) < 0x1p-8);  // half of the last bit of the largest value, and what is rounded before
+        CHECK(worst_of(dx, e.dx) < 0x1p-8);
+        CHECK(worst(dw, e.dw) < 1e-5);
+        convolution_backward_data(device, p.g, dy.data(), p.w.data(), dx.data(), store::accumulate);
+        for (bf16& v : dx) v = bf16(0.5F * static_cast<float>(v));
+        CHECK(worst_of(dx, e.dx) < 0x1p-8);
+
+        convolution_epilogue<bf16> const epilogue{p.bias.data(), dy.data(), true};
+        std::vector<float> packed(static_cast<std::size_t>(packed_filters<bf16>(device, p.g)));
+        pack_filters<bf16>(device, p.g, p.w.data(), packed.data());
+        std::vector<bf16> finished(dy.size());
+        convolution_forward(device, p.g, x.data(), p.w.data(), nullptr, epilogue, y.data());
+        convolution_forward(device, p.g, x.data(), p.w.data(), packed.data(), epilogue, finished.data());
+        CHECK(std::memcmp(y.data(), finished.data(), y.size() * sizeof(bf16)) == 0);
+        std::vector<double> expected = e.y;
+        for (std::size_t i = 0; i < expected.size(); ++i)
+            expected[i] = std::max(expected[i] + static_cast<double>(p.dy[i]), 0.0);
+        CHECK(worst_of(y, expected) < 0x1p-8);
+    });
+}
+
 TEST_CASE("Winograd's method gives the same bits for any number of threads", "[cpu][winograd]") {
     problem const p(geometries[2]);
     std::vector<float> first;
@@ -153,7 +193,7 @@ std::vector<float> one_by_one(cpu& device, problem const& p) {
     pack_filters<float>(device, g, p.w.data(), packed.data());
     std::vector<float> y(p.dy.size());
     g.batch = 1;
-    REQUIRE(cpu_kernels::winograd_fits_packed(device, g));
+    REQUIRE(cpu_kernels::winograd_fits_packed<float>(device, g));
     for (std::int64_t i = 0; i < p.g.batch; ++i) {
         convolution_epilogue<float> const epilogue{p.bias.data(), p.dy.data() + i * g.out_size(), true};
         convolution_forward(device, g, p.x.data() + i * g.in_size(), p.w.data(), packed.data(), epilogue,
@@ -185,15 +225,47 @@ TEST_CASE("tiles of many filters go several blocks at a time", "[cpu][winograd]"
     CHECK(std::equal(y.begin(), y.end(), all.end() - last.out_size()));
 }
 
+/// Of one filter, in double.
+std::vector<double> filter_gradient(problem const& p, int filter) {
+    convolution_geometry const& g = p.g;
+    std::vector<double> dw(static_cast<std::size_t>(9 * g.in_channels));
+    for (int n = 0; n < g.batch; ++n)
+        for (int i = 0; i < g.out_height; ++i)
+            for (int j = 0; j < g.out_width; ++j)
+                for (int tap = 0; tap < 9; ++tap) {
+                    int const r = i + tap / 3 - g.pad_top, s = j + tap % 3 - g.pad_left;
+                    if (r < 0 || r >= g.in_height || s < 0 || s >= g.in_width) continue;
+                    std::int64_t const out = (std::int64_t{n} * g.out_height + i) * g.out_width + j;
+                    float const* const x =
+                        p.x.data() + ((std::int64_t{n} * g.in_height + r) * g.in_width + s) * g.in_channels;
+                    auto const slope = static_cast<double>(p.dy.data()[out * g.out_channels + filter]);
+                    double* const to = dw.data() + tap * g.in_channels;
+                    for (int c = 0; c < g.in_channels; ++c) to[c] += slope * static_cast<double>(x[c]);
+                }
+    return dw;
+}
+
+TEST_CASE("gradients of many filters are summed point by point", "[cpu][winograd]") {
+    problem const p({120, 8, 7, 256, 8, 7, 256, 3, 1, 1, 1});  // 480 tiles: 448 and 32
+    std::vector<float> dw(p.w.size());
+    cpu device{.threads = 2};
+    convolution_backward_weights(device, p.g, p.x.data(), p.dy.data(), dw.data(), nullptr, store::write);
+    for (int const filter : {0, 111, 112, 255}) {  // the ends of groups of filters
+        CAPTURE(filter);
+        auto const begin = dw.begin() + filter * 9 * 256;
+        CHECK(worst({begin, begin + 9 * 256}, filter_gradient(p, filter)) < 1e-5);
+    }
+}
+
 TEST_CASE("Winograd's method is taken where it fits alone", "[cpu][winograd]") {
     cpu device, direct{.winograd = false};
     convolution_geometry const fits = geometries[0];
-    CHECK(cpu_kernels::winograd_fits(device, fits));
-    CHECK_FALSE(cpu_kernels::winograd_fits(direct, fits));
+    CHECK(cpu_kernels::winograd_fits<float>(device, fits));
+    CHECK_FALSE(cpu_kernels::winograd_fits<float>(direct, fits));
     auto const refused = [&](auto change) {
         convolution_geometry g = fits;
         change(g);
-        return !cpu_kernels::winograd_fits(device, g);
+        return !cpu_kernels::winograd_fits<float>(device, g);
     };
     CHECK(refused([](auto& g) { g.stride = 2; }));
     CHECK(refused([](auto& g) { g.kernel = 5; }));

@@ -21,8 +21,7 @@ template <class T>
 struct convolution_call {
     convolution_call(cpu& device, char const* operation, convolution_geometry const& g, int along, bool packed = false)
         : kernels(gemm_kernels_for<T>(device.level(), along)),
-          winograd(is_float<T> &&
-                   (packed ? device.winograd && winograd_fits_packed(device, g) : winograd_fits(device, g))),
+          winograd(packed ? device.winograd && winograd_fits_packed<T>(device, g) : winograd_fits<T>(device, g)),
           scope(device, operation, winograd ? "winograd 4x4" : kernels.name, g.multiply_adds(),
                 peak_to_print(device, kernels)) {
         scope.sizes("%d x %dx%dx%d -> %dx%dx%d, %dx%d/%d", g.batch, g.in_height, g.in_width, g.in_channels,
@@ -42,8 +41,9 @@ template <class T>
 std::int64_t packed_filters(cpu& device, convolution_geometry const& g) {
     using namespace cpu_kernels;
     auto const& kernels = gemm_kernels_for<T>(device.level(), g.in_channels);
-    bool const both = is_float<T> && winograd_fits_packed(device, g);
-    return packed_floats(kernels, g) + (both ? winograd_floats(kernels, g.in_channels, g.out_channels) : 0);
+    auto const& products = gemm_kernels_of<float>(device.level());
+    return packed_floats(kernels, g) +
+           (winograd_fits_packed<T>(device, g) ? winograd_floats(products, g.in_channels, g.out_channels) : 0);
 }
 template <class T>
 void pack_filters(cpu& device, convolution_geometry const& g, float const* w, float* packed) {
@@ -51,8 +51,8 @@ void pack_filters(cpu& device, convolution_geometry const& g, float const* w, fl
     auto const& kernels = gemm_kernels_for<T>(device.level(), g.in_channels);
     auto const turn = device.exclusive();
     cpu_kernels::pack_filters(device, kernels, g, w, packed);
-    if (is_float<T> && winograd_fits_packed(device, g))
-        winograd_pack(device, kernels, g.out_channels, g.in_channels, w, false, packed + packed_floats(kernels, g));
+    if (winograd_fits_packed<T>(device, g))
+        winograd_pack(device, g.out_channels, g.in_channels, w, false, packed + packed_floats(kernels, g));
 }
 
 /// Filters w may be packed as well; null: they are packed now. T is float or bf16.
@@ -61,11 +61,9 @@ void convolution_forward(cpu& device, convolution_geometry const& g, T const* x,
                          convolution_epilogue<T> const& epilogue, T* y) {
     using namespace cpu_kernels;
     convolution_call<T> const call(device, "convolution_forward", g, g.in_channels, packed != nullptr);
-    if constexpr (is_float<T>) {
-        if (call.winograd) {
-            float const* const panels = packed != nullptr ? packed + packed_floats(call.kernels, g) : nullptr;
-            return winograd_forward(device, g, x, w, panels, epilogue, y);
-        }
+    if (call.winograd) {
+        float const* const panels = packed != nullptr ? packed + packed_floats(call.kernels, g) : nullptr;
+        return winograd_forward(device, g, x, w, panels, epilogue, y);
     }
     gemm_epilogue<T> const finish{epilogue.bias, epilogue.residual, epilogue.relu};
     if (packed != nullptr) forward_packed(device, call.kernels, g, x, packed, finish, y);
@@ -83,7 +81,7 @@ inline void convolution_statistics(cpu& device, convolution_geometry const& g, f
                                    float const* bias, float* y, batch_norm_statistics_target const& target) {
     using namespace cpu_kernels;
     std::int64_t const rows = std::int64_t{1} * g.batch * g.out_height * g.out_width;
-    if (rows == 0 || winograd_fits(device, g)) {
+    if (rows == 0 || winograd_fits<float>(device, g)) {
         convolution_forward(device, g, x, w, bias, y);
         batch_norm_statistics(device, {.rows = rows, .channels = g.out_channels}, static_cast<float const*>(y),
                               target.mean, target.variance);
@@ -108,9 +106,7 @@ void convolution_backward_data(cpu& device, convolution_geometry const& g, T con
                                store mode) {
     using namespace cpu_kernels;
     convolution_call<T> const call(device, "convolution_backward_data", g, g.out_channels);
-    if constexpr (is_float<T>) {
-        if (call.winograd) return winograd_backward_data(device, g, dy, w, dx, mode);
-    }
+    if (call.winograd) return winograd_backward_data(device, g, dy, w, dx, mode);
     backward_data_with(device, call.kernels, g, dy, w, dx, mode);
 }
 
@@ -120,9 +116,7 @@ void convolution_backward_weights(cpu& device, convolution_geometry const& g, T 
     using namespace cpu_kernels;
     convolution_call<T> const call(device, "convolution_backward_weights", g, g.in_channels);
     if (dbias != nullptr) add_rows_with(device, call.kernels, g, dy, dbias, mode);
-    if constexpr (is_float<T>) {
-        if (call.winograd) return winograd_backward_weights(device, g, x, dy, dw, mode);
-    }
+    if (call.winograd) return winograd_backward_weights(device, g, x, dy, dw, mode);
     backward_weights_with(device, call.kernels, g, x, dy, dw, mode);
 }
 

@@ -9,11 +9,13 @@
 // 36 products of matrices {tiles, channels} x {channels, filters} take the place of 144: a quarter of the multiply-adds.
 // Blocks of tiles are transformed into a worker's scratch memory, multiplied by the tiles of the matrix product and
 // transformed back. The error is about ten times that of direct sums (tests/cpu/winograd.test.cpp); cpu{.winograd = false}
-// switches it off.
+// switches it off. Maps in bf16 are widened as they are transformed: filters are then not rounded, and a quarter of the
+// multiply-adds takes less time than all of them as dot products of pairs, at most twice as fast.
 
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 #include <tempera/cpu/gemm.hpp>
 #include <tempera/cpu/past_caches.hpp>
@@ -43,15 +45,17 @@ struct winograd_map {
     }
 };
 
+/// For maps of T; everything else is in float32.
+template <class T>
 struct winograd_kernels {
     int width;  ///< channels and filters are multiples of it
-    void (*gather)(winograd_map const&, float const* x, std::int64_t first, int count, float* v, std::ptrdiff_t plane,
+    void (*gather)(winograd_map const&, T const* x, std::int64_t first, int count, float* v, std::ptrdiff_t plane,
                    std::ptrdiff_t line);
     void (*scatter)(winograd_map const&, float const* m, std::ptrdiff_t plane, std::ptrdiff_t line, std::int64_t first,
-                    int count, gemm_epilogue<float> const& epilogue, bool accumulate, float* y);
-    void (*filters)(float const* w, int filters, int channels, int first, int last, bool turned, float* u,
-                    std::ptrdiff_t plane, std::ptrdiff_t line);
-    void (*slopes)(winograd_map const&, float const* dy, std::int64_t first, int count, int begin, int end, float* s,
+                    int count, gemm_epilogue<T> const& epilogue, bool accumulate, T* y);
+    void (*filters)(float const* w, std::ptrdiff_t row, std::ptrdiff_t tap, bool turned, int rows, int columns,
+                    float* u, std::ptrdiff_t plane, bool stream);
+    void (*slopes)(winograd_map const&, T const* dy, std::int64_t first, int count, int begin, int end, float* s,
                    std::ptrdiff_t plane, std::ptrdiff_t line);
     void (*collect)(float const* u, int channels, std::ptrdiff_t plane, int parts, std::ptrdiff_t part, bool accumulate,
                     float* dw);
@@ -64,60 +68,69 @@ struct winograd_kernels {
 
 namespace tempera::cpu_kernels {
 
-template <class Table = winograd_kernels>
-Table const& winograd_for(isa level) TEMPERA_TABLE(winograd_table);
+template <class T>
+winograd_kernels<T> const& winograd_for(isa level) TEMPERA_TABLE(winograd_table<T>);
 
 constexpr int winograd_points = 36;
 /// Tiles of a block: whole register tiles of 14 rows, few enough for the second-level cache.
 constexpr int winograd_tiles = 28;
 
-/// Whether the method can take a convolution, and it has so many tiles at least.
-inline bool winograd_takes(cpu const& device, convolution_geometry const& g, std::int64_t least_tiles) {
-    int const width = winograd_for(device.level()).width;
+/// Whether the method can take a convolution of maps of T, and it has so many tiles at least. Tiles of bf16 pairs (AMX) are
+/// faster still.
+template <class T>
+bool winograd_takes(cpu const& device, convolution_geometry const& g, std::int64_t least_tiles) {
+    if (std::is_same_v<T, bf16> && device.level() == isa::amx) return false;
+    int const width = winograd_for<T>(device.level()).width;
     std::int64_t const tiles = std::int64_t{g.batch} * ((g.out_height + 3) / 4) * ((g.out_width + 3) / 4);
     std::int64_t const results = std::int64_t{g.batch} * g.out_height * g.out_width;
     return g.kernel == 3 && g.stride == 1 && g.in_channels % width == 0 && g.out_channels % width == 0 &&
            std::min(g.in_channels, g.out_channels) >= 16 && tiles >= least_tiles && results >= 7 * tiles;
 }
 /// And is not switched off, and saves more than transforming the filters costs.
-inline bool winograd_fits(cpu const& device, convolution_geometry const& g) {
-    return device.winograd && winograd_takes(device, g, 64);
+template <class T>
+bool winograd_fits(cpu const& device, convolution_geometry const& g) {
+    return device.winograd && winograd_takes<T>(device, g, 64);
 }
 /// Whether filters are packed for it: four times as many are to be read, but nothing is to be transformed.
-inline bool winograd_fits_packed(cpu const& device, convolution_geometry const& g) {
-    return winograd_takes(device, g, 16);
+template <class T>
+bool winograd_fits_packed(cpu const& device, convolution_geometry const& g) {
+    return winograd_takes<T>(device, g, 16);
 }
 
-/// Floats of transformed filters in panels.
+/// Floats of transformed filters in panels: of one point, which do not lie a power of two apart, and of all.
+inline std::int64_t winograd_point(gemm_tiles const& gemm, int channels, int filters) {
+    return round_up(filters, gemm.tile_columns) * channels + 16;
+}
 inline std::int64_t winograd_floats(gemm_tiles const& gemm, int channels, int filters) {
-    return winograd_points * round_up(filters, gemm.tile_columns) * channels;
+    return winograd_points * winograd_point(gemm, channels, filters);
 }
 
 /// The transformed filters of all 36 points in panels: {point, panel, depth, tile_columns}. Forward, depth runs along the
 /// input's channels and columns along the filters; turned, the other way round.
-inline void winograd_pack(cpu& device, gemm_tiles const& gemm, int filters, int channels, float const* w, bool turned,
-                          float* packed) {
-    winograd_kernels const& k = winograd_for(device.level());
-    std::int64_t const tc = gemm.tile_columns;
-    int const depth = turned ? filters : channels;
-    std::int64_t const point = winograd_floats(gemm, depth, turned ? channels : filters) / winograd_points;
-    constexpr int piece = 32;  // channels at a time: 36 x 32 x 32 floats fit the second-level cache
-    std::int64_t const plane = piece * piece;
-    device.reserve(slot_rows, static_cast<std::size_t>(winograd_points * plane) * sizeof(float));
-    std::int64_t const down = ceil_divide(filters, piece);
-    device.for_chunks(down * ceil_divide(channels, piece), [&](std::int64_t chunk, int worker) {
-        auto* const u = static_cast<float*>(
-            device.scratch(worker, slot_rows, static_cast<std::size_t>(winograd_points * plane) * sizeof(float)));
-        int const f = static_cast<int>(chunk % down) * piece;
-        int const c = static_cast<int>(chunk / down) * piece;
-        int const rows = std::min(piece, filters - f);
-        int const columns = std::min(piece, channels - c);
-        k.filters(w + std::int64_t{f} * 9 * channels, rows, channels, c, c + columns, turned, u, plane, piece);
-        for (int xi = 0; xi < winograd_points; ++xi) {
-            float* const to = packed + xi * point;
-            if (turned) gemm.pack(u + xi * plane, piece, 1, rows, columns, to + c * depth + f * tc, tc * depth);
-            else gemm.pack(u + xi * plane, 1, piece, columns, rows, to + f * depth + c * tc, tc * depth);
-        }
+inline void winograd_pack(cpu& device, int filters, int channels, float const* w, bool turned, float* packed) {
+    gemm_tiles const& gemm = gemm_kernels_of<float>(device.level());
+    auto const transform = winograd_for<float>(device.level()).filters;
+    constexpr int rows = 32;  // of a panel at a time: their nine taps fit the first-level cache
+    int const tc = gemm.tile_columns;
+    int const depth = turned ? filters : channels, columns = turned ? channels : filters;
+    std::ptrdiff_t const filter = std::ptrdiff_t{9} * channels;
+    std::int64_t const point = winograd_point(gemm, depth, columns);
+    std::int64_t const down = ceil_divide(depth, rows);
+    std::size_t const bytes = static_cast<std::size_t>(9 * rows * tc) * sizeof(float);
+    bool const stream = past_caches(packed, winograd_points, point);
+    if (!turned) device.reserve(slot_rows, bytes);
+    device.for_chunks(down * ceil_divide(columns, tc), [&](std::int64_t chunk, int worker) {
+        int const first = static_cast<int>(chunk % down) * rows;
+        int const column = static_cast<int>(chunk / down) * tc;
+        int const count = std::min(rows, depth - first), wide = std::min(tc, columns - column);
+        float* const to = packed + std::ptrdiff_t{column} * depth + std::ptrdiff_t{first} * tc;
+        if (turned)
+            return transform(w + first * filter + column, filter, channels, true, count, wide, to, point, stream);
+        auto* const taps = static_cast<float*>(device.scratch(worker, slot_rows, bytes));  // {tap, channel, filter}
+        for (int tap = 0; tap < 9; ++tap)
+            gemm.pack(w + column * filter + std::ptrdiff_t{tap} * channels + first, 1, filter, count, wide,
+                      taps + tap * rows * tc, 0);
+        transform(taps, tc, rows * tc, false, count, wide, to, point, stream);
     });
 }
 
@@ -147,8 +160,7 @@ inline void winograd_product(gemm_tiles const& gemm, winograd_map const& map, fl
         g.a_group = gemm.tile_rows * v.line;
         g.a_row = v.line;
         g.a_step = 1;
-        g.b = panels + point * (winograd_floats(gemm, map.channels, map.filters) / winograd_points) +
-              std::ptrdiff_t{begin} * map.channels;
+        g.b = panels + point * winograd_point(gemm, map.channels, map.filters) + std::ptrdiff_t{begin} * map.channels;
         g.b_panel = std::ptrdiff_t{gemm.tile_columns} * map.channels;
         g.b_step = gemm.tile_columns;
         g.c = m.data + point * m.plane + first * m.line + begin;
@@ -160,12 +172,14 @@ inline void winograd_product(gemm_tiles const& gemm, winograd_map const& map, fl
 /// y (+)= the convolution of x, then the epilogue; panels by winograd_pack. Where tiles are many, each chunk takes a block of
 /// them through all three steps; where they are few, or filters so many that every block would fetch them anew from memory,
 /// the steps follow each other and the products are divided by points. The same sums in the same order.
-inline void winograd_convolution(cpu& device, winograd_map const& map, int batch, float const* x, float const* panels,
-                                 gemm_epilogue<float> epilogue, bool accumulate, float* y) {
+template <class T>
+void winograd_convolution(cpu& device, winograd_map const& map, int batch, T const* x, float const* panels,
+                          gemm_epilogue<T> epilogue, bool accumulate, T* y) {
     gemm_tiles const& gemm = gemm_kernels_of<float>(device.level());
-    winograd_kernels const& k = winograd_for(device.level());
+    winograd_kernels<T> const& k = winograd_for<T>(device.level());
     auto const turn = device.exclusive();
-    epilogue.stream = !accumulate && past_caches(y, std::int64_t{batch} * map.out_height * map.out_width, map.filters);
+    epilogue.stream = std::is_same_v<T, float> && !accumulate &&
+                      past_caches(y, std::int64_t{batch} * map.out_height * map.out_width, map.filters);
     std::int64_t const tiles = std::int64_t{batch} * map.across() * map.down();
     bool const by_points = tiles < 8 * winograd_tiles || winograd_floats(gemm, map.channels, map.filters) > 1 << 23;
     int const together = static_cast<int>(std::min<std::int64_t>(tiles, (by_points ? 16 : 1) * winograd_tiles));
@@ -212,13 +226,13 @@ inline void winograd_convolution(cpu& device, winograd_map const& map, int batch
 }
 
 /// With filters w {filters, 3, 3, channels} as they are, or turned those of a gradient.
-inline void winograd_convolution_with(cpu& device, winograd_map const& map, int batch, float const* x, float const* w,
-                                      bool turned, gemm_epilogue<float> const& epilogue, bool accumulate, float* y) {
+template <class T>
+void winograd_convolution_with(cpu& device, winograd_map const& map, int batch, T const* x, float const* w, bool turned,
+                               gemm_epilogue<T> const& epilogue, bool accumulate, T* y) {
     gemm_tiles const& gemm = gemm_kernels_of<float>(device.level());
     auto const turn = device.exclusive();
     float* const panels = panels_of(device, winograd_floats(gemm, map.channels, map.filters));
-    winograd_pack(device, gemm, turned ? map.channels : map.filters, turned ? map.filters : map.channels, w, turned,
-                  panels);
+    winograd_pack(device, turned ? map.channels : map.filters, turned ? map.filters : map.channels, w, turned, panels);
     winograd_convolution(device, map, batch, x, panels, epilogue, accumulate, y);
 }
 
@@ -229,19 +243,21 @@ inline winograd_map winograd_map_of(convolution_geometry const& g) {
 }
 
 /// packed: null, or panels by winograd_pack, which are then not made from w.
-inline void winograd_forward(cpu& device, convolution_geometry const& g, float const* x, float const* w,
-                             float const* packed, convolution_epilogue<float> const& e, float* y) {
+template <class T>
+void winograd_forward(cpu& device, convolution_geometry const& g, T const* x, float const* w, float const* packed,
+                      convolution_epilogue<T> const& e, T* y) {
     winograd_map const map = winograd_map_of(g);
-    gemm_epilogue<float> const epilogue{e.bias, e.residual, e.relu, false};
+    gemm_epilogue<T> const epilogue{e.bias, e.residual, e.relu, false};
     if (packed != nullptr) winograd_convolution(device, map, g.batch, x, packed, epilogue, false, y);
     else winograd_convolution_with(device, map, g.batch, x, w, false, epilogue, false, y);
 }
 
-inline void winograd_backward_data(cpu& device, convolution_geometry const& g, float const* dy, float const* w,
-                                   float* dx, store mode) {
+template <class T>
+void winograd_backward_data(cpu& device, convolution_geometry const& g, T const* dy, float const* w, T* dx,
+                            store mode) {
     winograd_map const map{g.out_height, g.out_width,   g.out_channels, g.in_height,
                            g.in_width,   g.in_channels, 2 - g.pad_top,  2 - g.pad_left};
-    winograd_convolution_with(device, map, g.batch, dy, w, true, {}, mode == store::accumulate, dx);
+    winograd_convolution_with(device, map, g.batch, dy, w, true, gemm_epilogue<T>{}, mode == store::accumulate, dx);
 }
 
 }  // namespace tempera::cpu_kernels

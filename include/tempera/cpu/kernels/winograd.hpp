@@ -66,13 +66,13 @@ TEMPERA_INLINE void winograd_filter_slope(vf const* u, int step, vf* g) {
 
 /// A piece of a map, `height` x `width` positions from (top, left) on, of which those in [row_begin, row_end) x
 /// [column_begin, column_end) lie in the map.
+template <class T>
 struct winograd_piece {
-    float const* corner;  ///< where (top, left) lies, or would
+    T const* corner;  ///< where (top, left) lies, or would
     std::ptrdiff_t row, column;
     int row_begin, row_end, column_begin, column_end;
 
-    static winograd_piece of(float const* image, int in_height, int in_width, int channels, int top, int left,
-                             int side) {
+    static winograd_piece of(T const* image, int in_height, int in_width, int channels, int top, int left, int side) {
         std::ptrdiff_t const column = channels, row = in_width * column;
         return {image + top * row + left * column,
                 row,
@@ -86,7 +86,8 @@ struct winograd_piece {
 };
 
 /// One vector of channels of each position of a piece at the map's edge, zeros outside.
-TEMPERA_INLINE void winograd_padded(winograd_piece const& p, int channel, int side, float* to) {
+template <class T>
+TEMPERA_INLINE void winograd_padded(winograd_piece<T> const& p, int channel, int side, float* to) {
     for (int i = 0; i < side * side; ++i) vstore(to + i * width, vzero());
     for (int r = p.row_begin; r < p.row_end; ++r) {
         for (int s = p.column_begin; s < p.column_end; ++s)
@@ -95,8 +96,8 @@ TEMPERA_INLINE void winograd_padded(winograd_piece const& p, int channel, int si
 }
 
 /// Rows 3 half to 3 half + 2 of B' d B, in two halves since six rows of six do not fit the registers.
-template <int Half>
-TEMPERA_INLINE void winograd_tile(float const* from, std::ptrdiff_t row, std::ptrdiff_t column, float* to,
+template <int Half, class T>
+TEMPERA_INLINE void winograd_tile(T const* from, std::ptrdiff_t row, std::ptrdiff_t column, float* to,
                                   std::ptrdiff_t plane) {
     vf t[3][6];
     TEMPERA_UNROLL
@@ -120,29 +121,34 @@ TEMPERA_INLINE void winograd_tile(float const* from, std::ptrdiff_t row, std::pt
 }
 
 /// Tiles [first, first + count): v[xi][tile][channel] from the map, zeros around it.
-static void winograd_gather(winograd_map const& w, float const* x, std::int64_t first, int count, float* v,
-                            std::ptrdiff_t plane, std::ptrdiff_t line) {
+template <class T>
+void winograd_gather(winograd_map const& w, T const* x, std::int64_t first, int count, float* v, std::ptrdiff_t plane,
+                     std::ptrdiff_t line) {
     for (int i = 0; i < count; ++i) {
         winograd_place const at = w.place(first + i);
-        float const* const image = x + at.image * w.in_height * w.in_width * w.channels;
-        winograd_piece const piece = winograd_piece::of(image, w.in_height, w.in_width, w.channels,
-                                                        4 * at.row - w.pad_top, 4 * at.column - w.pad_left, 6);
+        T const* const image = x + at.image * w.in_height * w.in_width * w.channels;
+        winograd_piece<T> const piece = winograd_piece<T>::of(image, w.in_height, w.in_width, w.channels,
+                                                              4 * at.row - w.pad_top, 4 * at.column - w.pad_left, 6);
         bool const whole = piece.whole(6);
         for (int c = 0; c < w.channels; c += width) {
             float padded[36 * width];
-            if (!whole) winograd_padded(piece, c, 6, padded);
-            float const* const from = whole ? piece.corner + c : padded;
-            std::ptrdiff_t const row = whole ? piece.row : 6 * width, column = whole ? piece.column : width;
-            winograd_tile<0>(from, row, column, v + i * line + c, plane);
-            winograd_tile<1>(from, row, column, v + i * line + c, plane);
+            float* const to = v + i * line + c;
+            if (whole) {
+                winograd_tile<0>(piece.corner + c, piece.row, piece.column, to, plane);
+                winograd_tile<1>(piece.corner + c, piece.row, piece.column, to, plane);
+            } else {
+                winograd_padded(piece, c, 6, padded);
+                winograd_tile<0>(padded, 6 * width, width, to, plane);
+                winograd_tile<1>(padded, 6 * width, width, to, plane);
+            }
         }
     }
 }
 
 /// The 4 x 4 results of each tile, less at the map's edges: y (+)= A' m A, then the epilogue.
-static void winograd_scatter(winograd_map const& w, float const* m, std::ptrdiff_t plane, std::ptrdiff_t line,
-                             std::int64_t first, int count, gemm_epilogue<float> const& epilogue, bool accumulate,
-                             float* y) {
+template <class T>
+void winograd_scatter(winograd_map const& w, float const* m, std::ptrdiff_t plane, std::ptrdiff_t line,
+                      std::int64_t first, int count, gemm_epilogue<T> const& epilogue, bool accumulate, T* y) {
     vf const least = epilogue.relu ? vzero() : vset(-__builtin_inff());
     for (int i = 0; i < count; ++i) {
         winograd_place const at = w.place(first + i);
@@ -185,72 +191,82 @@ static void winograd_scatter(winograd_map const& w, float const* m, std::ptrdiff
     if (epilogue.stream) vsettle();
 }
 
-/// Filters of `channels` channels {3, 3, channels}, 9 `channels` floats apart: u[xi][filter][channel], lines `line` and
-/// planes `plane` floats apart. turned: by half a turn, as the gradient of the map needs them.
-static void winograd_filters(float const* w, int filters, int channels, int first, int last, bool turned, float* u,
-                             std::ptrdiff_t plane, std::ptrdiff_t line) {
-    for (int f = 0; f < filters; ++f) {
-        for (int c = first; c < last; c += width) {
-            float const* const from = w + std::int64_t{f} * 9 * channels + c;
+/// A panel of b for each point: u[xi][row][column] = G g G' of the filter whose taps g lie `tap` floats apart, from
+/// w[row][column] on; zeros after the last of `columns`. turned: by half a turn, as the gradient of the map needs them.
+static inline void winograd_filters(float const* w, std::ptrdiff_t row, std::ptrdiff_t tap, bool turned, int rows,
+                                    int columns, float* u, std::ptrdiff_t plane, bool stream) {
+    for (int i = 0; i < rows; ++i, w += row, u += tile_columns) {
+        for (int j = 0; j < tile_columns; j += width) {
             vf g[3][3], t[6][3];
-            for (int k = 0; k < 9; ++k) {
-                int const tap = turned ? 8 - k : k;
-                g[k / 3][k % 3] = vload(from + std::int64_t{tap} * channels);
-            }
+            for (int k = 0; k < 9; ++k)
+                g[k / 3][k % 3] = j < columns ? vload(w + (turned ? 8 - k : k) * tap + j) : vzero();
             for (int s = 0; s < 3; ++s) {
                 vf column[6];
                 winograd_filter(&g[0][s], 3, column);
                 for (int r = 0; r < 6; ++r) t[r][s] = column[r];
             }
-            float* const to = u + f * line + (c - first);
             for (int r = 0; r < 6; ++r) {
                 vf out[6];
                 winograd_filter(t[r], 1, out);
-                for (int s = 0; s < 6; ++s) vstore(to + (6 * r + s) * plane, out[s]);
+                for (int s = 0; s < 6; ++s) {
+                    if (stream) vstream(u + (6 * r + s) * plane + j, out[s]);
+                    else vstore(u + (6 * r + s) * plane + j, out[s]);
+                }
             }
         }
+    }
+    if (stream) vsettle();
+}
+
+/// Rows of A dy A' from 4 x 4 vectors.
+template <class T>
+TEMPERA_INLINE void winograd_slope_tile(T const* from, std::ptrdiff_t row, std::ptrdiff_t column, float* to,
+                                        std::ptrdiff_t plane) {
+    vf t[6][4];
+    TEMPERA_UNROLL
+    for (int q = 0; q < 4; ++q) {
+        vf d[4], out[6];
+        TEMPERA_UNROLL
+        for (int r = 0; r < 4; ++r) d[r] = vload(from + r * row + q * column);
+        winograd_slope(d, out);
+        TEMPERA_UNROLL
+        for (int r = 0; r < 6; ++r) t[r][q] = out[r];
+    }
+    TEMPERA_UNROLL
+    for (int r = 0; r < 6; ++r) {
+        vf out[6];
+        winograd_slope(t[r], out);
+        TEMPERA_UNROLL
+        for (int q = 0; q < 6; ++q, to += plane) vstore(to, out[q]);
     }
 }
 
 /// Tiles [first, first + count) of filters [begin, end): s[xi][tile][filter] = A dy A', zeros around the map.
-static void winograd_slopes(winograd_map const& w, float const* dy, std::int64_t first, int count, int begin, int end,
-                            float* s, std::ptrdiff_t plane, std::ptrdiff_t line) {
+template <class T>
+void winograd_slopes(winograd_map const& w, T const* dy, std::int64_t first, int count, int begin, int end, float* s,
+                     std::ptrdiff_t plane, std::ptrdiff_t line) {
     for (int i = 0; i < count; ++i) {
         winograd_place const at = w.place(first + i);
-        float const* const image = dy + at.image * w.out_height * w.out_width * w.filters;
-        winograd_piece const piece =
-            winograd_piece::of(image, w.out_height, w.out_width, w.filters, 4 * at.row, 4 * at.column, 4);
+        T const* const image = dy + at.image * w.out_height * w.out_width * w.filters;
+        winograd_piece<T> const piece =
+            winograd_piece<T>::of(image, w.out_height, w.out_width, w.filters, 4 * at.row, 4 * at.column, 4);
         bool const whole = piece.whole(4);
         for (int c = begin; c < end; c += width) {
             float padded[16 * width];
-            if (!whole) winograd_padded(piece, c, 4, padded);
-            float const* const from = whole ? piece.corner + c : padded;
-            std::ptrdiff_t const row = whole ? piece.row : 4 * width, column = whole ? piece.column : width;
-            vf t[6][4];
-            TEMPERA_UNROLL
-            for (int q = 0; q < 4; ++q) {
-                vf d[4], out[6];
-                TEMPERA_UNROLL
-                for (int r = 0; r < 4; ++r) d[r] = vload(from + r * row + q * column);
-                winograd_slope(d, out);
-                TEMPERA_UNROLL
-                for (int r = 0; r < 6; ++r) t[r][q] = out[r];
-            }
-            float* to = s + i * line + (c - begin);
-            TEMPERA_UNROLL
-            for (int r = 0; r < 6; ++r) {
-                vf out[6];
-                winograd_slope(t[r], out);
-                TEMPERA_UNROLL
-                for (int q = 0; q < 6; ++q, to += plane) vstore(to, out[q]);
+            float* const to = s + i * line + (c - begin);
+            if (whole) {
+                winograd_slope_tile(piece.corner + c, piece.row, piece.column, to, plane);
+            } else {
+                winograd_padded(piece, c, 4, padded);
+                winograd_slope_tile(padded, 4 * width, width, to, plane);
             }
         }
     }
 }
 
 /// dw[filter] (+)= G' u G, u[xi][channel] being the sum of `parts` parts `part` floats apart, in order.
-static void winograd_collect(float const* u, int channels, std::ptrdiff_t plane, int parts, std::ptrdiff_t part,
-                             bool accumulate, float* dw) {
+static inline void winograd_collect(float const* u, int channels, std::ptrdiff_t plane, int parts, std::ptrdiff_t part,
+                                    bool accumulate, float* dw) {
     for (int c = 0; c < channels; c += width) {
         vf t[3][6], g[3][3];
         for (int s = 0; s < 6; ++s) {
@@ -273,5 +289,6 @@ static void winograd_collect(float const* u, int channels, std::ptrdiff_t plane,
     }
 }
 
-static constexpr winograd_kernels winograd_table{width,           winograd_gather, winograd_scatter, winograd_filters,
-                                                 winograd_slopes, winograd_collect};
+template <class T>
+inline constexpr winograd_kernels<T> winograd_table{
+    width, winograd_gather<T>, winograd_scatter<T>, winograd_filters, winograd_slopes<T>, winograd_collect};
