@@ -90,7 +90,6 @@ outcome<Device, P> experiment<Device, P>::run(row r, task const& t, float learni
     if (r == row::linear) {
         auto result = linear_evaluation(*pretrained_, t.labeled, sgd{}, o);
         out.history = std::move(result.history);
-        o.validation = t.judged;
         out.top1 = result.probe->evaluate(*pretrained_, t.judged).top1;
         return out;
     }

@@ -335,3 +335,39 @@ TEST_CASE("gpu double buffer: a copy is neither early nor late, whichever stream
     for (int k = 0; k < rounds; ++k)
         for (int i = 0; i < count; ++i) CHECK(all[static_cast<std::size_t>(k * count + i)] == static_cast<float>(k));
 }
+
+namespace {
+/// The identity, copied by the runtime in the stream that the op is given.
+struct copied_in_stream {
+    static constexpr device_set devices = on_gpu;
+    constexpr shape infer(input_shapes in, declaration&) const { return in[0]; }
+    static void forward(op_call& c) { copy(c.output<float>(), c.input<float>(), c.context); }
+    static void backward(op_call& c) { copy(c.input_gradient<float>(), c.output_gradient<float>(), c.context); }
+
+    static void copy(view<float> to, view<float const> from, void* stream) {
+        cuda_kernels::check(cudaMemcpyAsync(to.data, from.data, static_cast<std::size_t>(from.size()) * sizeof(float),
+                                            cudaMemcpyDeviceToDevice, static_cast<cudaStream_t>(stream)),
+                            "cudaMemcpyAsync");
+    }
+};
+}  // namespace
+
+TEST_CASE("gpu steps: a custom op works in the stream it is given, captured too", "[steps]") {
+    gpu device;
+    auto const trained = [&](auto const& middle) {
+        auto const network = [&](value x) {
+            return dense{.units = 4}(global_average_pool(middle(conv{.filters = 8}(x))));
+        };
+        dynamic_model<gpu> m(device, network, {6, 6, 3}, {.max_batch = 5});
+        optimizer_state state(m, sgd{});
+        captured_step step(m, cross_entropy{}, state);
+        buffer<float> const images = lab::on_device(device, lab::random_values<float>(5 * 6 * 6 * 3, 1));
+        buffer<std::int32_t> const labels = lab::on_device(device, std::vector<std::int32_t>{0, 3, 1, 2, 3});
+        for (int i = 0; i < 4; ++i)
+            step({images.data(), {5, 6, 6, 3}}, {.labels = {labels.data(), {5, 1, 1, 1}}}, 0.1F);
+        step.take();
+        CHECK(step.graphs() == 1);
+        return m.host_parameters();
+    };
+    CHECK(trained([](value x) { return x.apply(copied_in_stream{}); }) == trained([](value x) { return x; }));
+}

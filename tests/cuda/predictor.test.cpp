@@ -2,6 +2,8 @@
 // Predictors on the GPU: convolutions with their residual and ReLU, filters converted once, and sessions that are captured,
 // beside the CPU's.
 
+#include <thread>
+
 #include <tempera/tempera.hpp>
 
 #include "lab.hpp"
@@ -105,6 +107,32 @@ TEST_CASE("gpu predictor: captured sessions give the bits of those that are not,
     auto const captured = in_turn({});
     CHECK(captured == in_turn(refusing));
     CHECK(captured[0] != captured[6]);
+}
+
+TEST_CASE("gpu predictor: sessions of several threads give what one gives", "[steps]") {
+    gpu device;
+    dynamic_model<gpu, precision::bfloat16> from(device, plain18, image, {.max_batch = largest});
+    draw(from);
+    predictor<gpu, precision::bfloat16> const shared(from, largest);
+    auto const predictions = [&](std::uint32_t first) {
+        std::vector<std::vector<float>> out;
+        auto session = shared.make_session();
+        buffer<float> place(device, largest * image.size());
+        for (std::uint32_t k = first; k < first + 6; ++k) {
+            auto const host = drawn_images(k);
+            device.upload(view_of_images(host.data(), largest), place);
+            out.push_back(
+                downloaded(device, session.predict(view_of_images(place.data(), 1 + static_cast<int>(k) % 3)).last()));
+        }
+        return out;
+    };
+    auto const expected = predictions(10), others = predictions(20);
+    std::vector<std::vector<float>> found[2];
+    std::thread one([&] { found[0] = predictions(10); }), two([&] { found[1] = predictions(20); });
+    one.join();
+    two.join();
+    CHECK(found[0] == expected);
+    CHECK(found[1] == others);
 }
 
 TEST_CASE("gpu predictor: from the third batch at a place on there is one launch, and nothing is allocated",

@@ -44,7 +44,7 @@ std::vector<std::int32_t> places(image_set const& set) {
 TEST_CASE("a balanced draw takes as many of each class", "[data][fraction]") {
     image_set const set = mixed({30, 50, 40, 80});
     CHECK(per_class(balanced_fraction(set, 0.1, 1)) == std::vector<int>{5, 5, 5, 5});
-    CHECK(balanced_fraction(set, 0.1, 1).size() == 20);  // of the 200 labelled, not of all 220
+    CHECK(balanced_fraction(set, 0.1, 1).size() == 20);  // of the 200 labeled, not of all 220
     auto const uneven = per_class(balanced_count(set, 22, 1));
     CHECK(*std::min_element(uneven.begin(), uneven.end()) == 5);
     CHECK(*std::max_element(uneven.begin(), uneven.end()) == 6);
@@ -110,17 +110,19 @@ TEST_CASE("labels can be hidden, all or all but a draw's", "[data][fraction]") {
         count += is_known ? 1 : 0;
     }
     CHECK(count == 20);
-    CHECK(says(refusal([&] { unlabeled_except(labeled, set); }), {"labelled images that lie in the set"}));
+    CHECK(says(refusal([&] { unlabeled_except(labeled, set); }), {"labeled images that lie in the set"}));
+    CHECK(says(refusal([&] { unlabeled_except(set, balanced_count(mixed({30, 50, 3, 80}), 8, 1)); }),
+               {"unlabeled_except: expected labeled images drawn from the set, found those of other data"}));
 }
 
 TEST_CASE("draws that cannot be made are refused", "[data][fraction]") {
     image_set const set = mixed({30, 50, 3, 80});
-    CHECK(says(refusal([&] { balanced_count(set, 16, 1); }), {"4 labelled images of class 2, found 3"}));
+    CHECK(says(refusal([&] { balanced_count(set, 16, 1); }), {"4 labeled images of class 2, found 3"}));
     CHECK(balanced_count(set, 12, 1).size() == 12);
     CHECK(says(refusal([&] { balanced_count(set, 0, 1); }), {"at least one image"}));
     CHECK(says(refusal([&] { balanced_fraction(set, 0, 1); }), {"a fraction above 0"}));
     CHECK(says(refusal([&] { balanced_fraction(set, 1.5, 1); }), {"at most 1, found 1.5"}));
     CHECK(says(refusal([&] { balanced_fraction(set, 0.0001, 1); }), {"at least one image, found 0"}));
     CHECK(says(refusal([&] { balanced_count(image_set{}, 1, 1); }), {"a set with images"}));
-    CHECK(says(refusal([&] { hold_out(set, 163, 1); }), {"labelled images"}));
+    CHECK(says(refusal([&] { hold_out(set, 163, 1); }), {"labeled images"}));
 }

@@ -63,6 +63,9 @@ char const* cudaGetErrorName(cudaError_t status) {
         case cudaErrorNoDevice: return "cudaErrorNoDevice";
         case cudaErrorInvalidDevice: return "cudaErrorInvalidDevice";
         case cudaErrorNoKernelImageForDevice: return "cudaErrorNoKernelImageForDevice";
+        case cudaErrorInvalidDeviceFunction: return "cudaErrorInvalidDeviceFunction";
+        case cudaErrorInvalidPtx: return "cudaErrorInvalidPtx";
+        case cudaErrorUnsupportedPtxVersion: return "cudaErrorUnsupportedPtxVersion";
         case cudaErrorInvalidResourceHandle: return "cudaErrorInvalidResourceHandle";
         case cudaErrorIllegalAddress: return "cudaErrorIllegalAddress";
         case cudaErrorStreamCaptureUnsupported: return "cudaErrorStreamCaptureUnsupported";

@@ -108,7 +108,11 @@ TEST_CASE("numbers out of range", "[fault]") {
     check(in_stage(selective_kernel{}), {4, 4, 4},
           number(fault::positive_number_expected, op_kind::selective_merge, 0, 1));
     check(in_stage(dropout{.rate = 1}), {4, 4, 4}, number(fault::rate_out_of_range, op_kind::dropout, 100, 99));
-    check(in_stage(drop_block{.keep = -0.5F}), {4, 4, 4}, number(fault::rate_out_of_range, op_kind::drop_block, 150, 99));
+    check(in_stage(dropout{.rate = -0.5F}), {4, 4, 4}, number(fault::rate_out_of_range, op_kind::dropout, -50, 0));
+    check(in_stage(drop_block{.keep = -0.5F}), {4, 4, 4}, number(fault::rate_out_of_range, op_kind::drop_block, -50, 1));
+    check(in_stage(drop_block{.keep = 1.5F}), {4, 4, 4}, number(fault::rate_out_of_range, op_kind::drop_block, 150, 100));
+    check(in_stage(slice{.begin = 3, .count = 0x7fffffff}), {4, 4, 4},
+          number(fault::channels_out_of_range, op_kind::slice, 1 << 30, 4));
     check(in_stage(resnet_network{{.depth = 20}}), {32, 32, 3}, number(fault::unknown_depth, op_kind::conv, 20, 50));
     check(in_stage(resnet_network{{.depth = 18, .stages = 5}}), {32, 32, 3},
           number(fault::positive_number_expected, op_kind::conv, 5, 4));
@@ -154,6 +158,10 @@ TEST_CASE("classifiers and taps", "[fault]") {
 TEST_CASE("names and paths", "[fault]") {
     check(named("trunk", [](value x) { return named("a", conv{.filters = 1})(named("a", conv{.filters = 1})(x)); }),
           {4, 4, 1}, {fault::duplicate_name, op_kind::input, "trunk.a", {}, {}, "duplicate_name: trunk.a"});
+    check(named("a.b", conv{.filters = 1}), {4, 4, 1},
+          {fault::malformed_name, op_kind::input, "a.b", {}, {}, "malformed_name: a.b"});
+    check(named("trunk", named("", conv{.filters = 1})), {4, 4, 1},
+          {fault::malformed_name, op_kind::input, "trunk", {}, {}, "malformed_name: trunk"});
     auto const nested = [](int levels) {
         return [levels](value x) {
             std::vector<std::unique_ptr<scope>> open;

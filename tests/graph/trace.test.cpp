@@ -21,6 +21,17 @@ TEST_CASE("unnamed layers are called by their kind and a number", "[trace]") {
                   "dense1.bias"});
 }
 
+namespace {
+inline constexpr auto layer_named_inside = [](value x) {
+    return named("second", named("inner", conv{.filters = 2}))(named("first", conv{.filters = 4})(x));
+};
+}  // namespace
+
+TEST_CASE("a layer named inside a network function is a constant", "[trace]") {
+    STATIC_REQUIRE(plan_of<layer_named_inside, shape{8, 8, 3}>.parameters == 9 * 3 * 4 + 9 * 4 * 2);
+    CHECK(names_of(layer_named_inside, {8, 8, 3}) == strings{"first.weight", "second.inner.weight"});
+}
+
 TEST_CASE("named and sequential give levels of the path", "[trace]") {
     auto const flat = [](value x) { return global_average_pool(x); };
     SECTION("parts of sequential are numbered by their place; named ones keep their name") {

@@ -126,6 +126,20 @@ TEST_CASE("DLPack tensors that are no view are refused", "[interop]") {
     CHECK_THROWS_AS(view_of<float>(source({big, big, big, big}).t), error);
 }
 
+TEST_CASE("memory of another GPU is refused", "[interop]") {
+    float memory[4]{};
+    std::int64_t shape[2]{2, 2};
+    dlpack::tensor t{.data = memory,
+                     .device = {dlpack::on_cuda, 1},
+                     .ndim = 2,
+                     .dtype = {2, 32, 1},
+                     .shape = shape,
+                     .strides = nullptr,
+                     .byte_offset = 0};
+    CHECK(view_of<float>(t, device_kind::gpu, 1).data == memory);
+    CHECK_THROWS_WITH(view_of<float>(t, device_kind::gpu), Contains("memory of GPU 0, found that of GPU 1"));
+}
+
 TEST_CASE("an import calls the deleter once, after its last copy or when it refuses", "[interop]") {
     source s({2, 4});
     static int deleted;

@@ -188,6 +188,82 @@ TEST_CASE("batches that a model cannot hold are refused with both sizes", "[refu
     CHECK(m.host_parameters() == parameters);
 }
 
+TEST_CASE("a loss that reads an output without a gradient is refused, and what it does not write is zero", "[refusals]") {
+    cpu device{.threads = 1};
+    image_set const set = tiny::images(20);
+    tiny_model m(device, tiny::contrastive, image, {.max_batch = 40});
+    auto const before = m.host_parameters();
+    CHECK(says(refusal([&] { pretrain(m, set, nt_xent{.output = "encoder"}, lars{}, {}); }),
+               {"pretrain: loss: expected to read outputs that take gradients, found it reads \"encoder\"",
+                "model_options::loss_outputs"}));
+    CHECK(m.host_parameters() == before);
+
+    // a loss that writes the gradient of its own output alone, on a network whose others take gradients too
+    struct forgetful {
+        loss_value operator()(cpu& on, output_views const& outputs, targets const& t, gradient_views const& g) const {
+            if (g.size() == 0) return nt_xent{}(on, outputs, t, g);
+            gradient_views::entry const last[] = {g[g.size() - 1]};
+            output_views::entry const values[] = {outputs[outputs.size() - 1]};
+            return nt_xent{}(on, output_views(values), t, gradient_views(last));
+        }
+    };
+    tiny_model usual(device, tiny::contrastive, image, {.max_batch = 40});
+    tiny_model both(device, tiny::contrastive, image, {.max_batch = 40, .loss_outputs = {"encoder", "head"}});
+    train_options const o{.epochs = 3, .batch = 10, .learning_rate = 0.1F};
+    pretrain(usual, set, nt_xent{}, sgd{}, o);
+    pretrain(both, set, forgetful{}, sgd{}, o);
+    CHECK(state_of(both) == state_of(usual));
+}
+
+TEST_CASE("validation that cannot be is refused before anything is trained", "[refusals]") {
+    cpu device{.threads = 1};
+    image_set const set = tiny::images(20);
+    image_set const large({24, 24, 1}, std::vector<std::uint8_t>(std::size_t{24} * 24 * 2), {1, 2}, 10);
+    tiny_model teacher(device, tiny::tuned, image, {.max_batch = 40});
+    auto const refused = [&](train_options const& o, std::initializer_list<std::string_view> words) {
+        for (stage_case const& s : stages(set, teacher)) {
+            INFO(s.name);
+            tiny_model m(device, s.network, image, {.max_batch = 40});
+            auto const state = state_of(m);
+            CHECK(says(refusal([&] { s.run(m, o); }), words));
+            CHECK(state_of(m) == state);
+        }
+        CHECK(says(refusal([&] { linear_evaluation(teacher, set, sgd{}, o); }), words));
+    };
+    refused({.validation = large},
+            {"train_options.validation: expected images of {12, 12, 1}, found {24, 24, 1}", "center_crop"});
+    refused({.validation = unlabeled(set)}, {"expected labeled images, found none with a label"});
+    refused({.validation = set, .validate_every = 0}, {"validate_every: expected at least 1 epoch, found 0"});
+    refused({.resume = true}, {"train_options.resume: expected a checkpoint to resume from, found none"});
+    tiny_model m(device, tiny::contrastive, image, {.max_batch = 40});
+    CHECK(says(refusal([&] { pretrain(m, unlabeled(set), nt_xent{}, lars{}, {.validation = set}); }),
+               {"pretrain: expected labels for the probe that judges options.validation, found no probe"}));
+    train_options const resized{.epochs = 1, .validation = large, .validation_augment = center_crop{12, 12}};
+    CHECK(train_supervised(teacher, set, sgd{}, resized).last().validation_top1 >= 0);
+    CHECK(pretrain(m, set, nt_xent{}, lars{}, resized).last().validation_top1 >= 0);
+}
+
+TEST_CASE("settings of optimizers out of range are refused", "[refusals]") {
+    cpu device{.threads = 1};
+    image_set const set = tiny::images(10);
+    tiny_model m(device, tiny::student, image, {.max_batch = 10});
+    auto const refused = [&](auto const& optimizer, std::string_view setting) {
+        std::string const text = refusal([&] { train_supervised(m, set, optimizer, {}); });
+        INFO(text);
+        return says(text, {setting, "correct this setting"});
+    };
+    CHECK(refused(adam{.beta1 = 1}, "adam.beta1: expected at least 0 and below 1, found 1"));
+    CHECK(refused(adam{.beta2 = -0.5F}, "adam.beta2"));
+    CHECK(refused(adam{.epsilon = no_number}, "adam.epsilon: expected a finite number"));
+    CHECK(refused(sgd{.momentum = no_number}, "sgd.momentum"));
+    CHECK(refused(sgd{.weight_decay = -1}, "sgd.weight_decay"));
+    CHECK(refused(lars{.momentum = 1.5F}, "lars.momentum"));
+    CHECK(refused(lars{.eta = -1}, "lars.eta"));
+    embeddings const two{{1, 2}, 2, 1};
+    CHECK(says(refusal([&] { nearest_neighbours(two, two, -1); }),
+               {"nearest_neighbours: expected at least 0 neighbours, found -1"}));
+}
+
 TEST_CASE("networks that a stage cannot use are refused", "[refusals]") {
     scratch_folder const folder;
     cpu device{.threads = 1};

@@ -116,7 +116,7 @@ TEST_CASE("a checkpoint is a safetensors file of the manifest, as another parser
     }
 }
 
-TEST_CASE("bfloat16 entries are widened, other types refused", "[checkpoint]") {
+TEST_CASE("entries of 16 bits are widened, other types refused where the model has the entry", "[checkpoint]") {
     scratch_folder const folder;
     cpu device{.threads = 1};
     dynamic_model<cpu> m(device, small(1, "last"), {1, 1, 1}, {.max_batch = 1});
@@ -135,8 +135,16 @@ TEST_CASE("bfloat16 entries are widened, other types refused", "[checkpoint]") {
     auto const before = state_of(m);
     write(entry_of<std::int32_t>("last.bias", {2}, whole));
     CHECK(says(refusal([&] { m.load(folder / "m"); }),
-               {folder.path(), "\"last.bias\"", "expected F32 or BF16, found I32", "convert"}));
+               {folder.path(), "\"last.bias\"", "expected F32, BF16 or F16, found I32", "convert"}));
     CHECK(state_of(m) == before);
+
+    std::vector<half> const halves{half(0.5F), half(-65504.0F)};
+    std::vector<std::int64_t> const count{12};
+    write_safetensors(folder / "m", {entry_of<half>("last.bias", {2}, halves),
+                                     entry_of<std::int64_t>("conv1.num_batches_tracked", {}, count)});
+    load_report const report = m.load_matching(folder / "m");
+    CHECK(values_of(m, "last.bias") == std::vector<float>{0.5F, -65504});
+    CHECK(report.unused == std::vector<std::string>{"conv1.num_batches_tracked"});
 }
 
 TEST_CASE("a file of another network is refused, each entry that differs is named, nothing is taken", "[checkpoint]") {

@@ -137,7 +137,7 @@ TEST_CASE("a dynamic_model refuses custom ops of other devices, and options that
                {"custom ops that run on this device", "`devices`"}));
     CHECK(
         says(refused(tuned, {.frozen = frozen("encoder.stage3")}),
-             {"model_options.frozen: expected a prefix of some tensor's name", "found \"encoder.stage3\"", "summary"}));
+             {"model_options.frozen: expected a part of the network that has tensors", "found \"encoder.stage3\"", "summary"}));
     CHECK(says(refused(tuned, {.frozen = {frozen("encoder"), frozen("enc")}}), {"model_options.frozen", "\"enc\""}));
     CHECK(says(refused(tuned, {.loss_outputs = "head"}),
                {"model_options.loss_outputs: expected outputs among encoder, classifier", "found \"head\"",

@@ -12,6 +12,7 @@
 #include <initializer_list>
 #include <string>
 #include <string_view>
+#include <type_traits>
 
 namespace tempera {
 
@@ -23,7 +24,8 @@ public:
     word(std::string const& text) : word(std::string_view(text)) {}
     template <std::integral Integer>
     requires(!std::same_as<Integer, bool> && !std::same_as<Integer, char>) constexpr word(Integer number)
-        : whole_(static_cast<std::int64_t>(number)), kind_(kind::whole) {}
+        : whole_(static_cast<std::int64_t>(number)),
+          kind_(std::is_unsigned_v<Integer> ? kind::natural : kind::whole) {}
     constexpr word(double number) : real_(number), kind_(kind::real) {}
     constexpr word(float number) : word(static_cast<double>(number)) {}
 
@@ -32,13 +34,16 @@ public:
         switch (kind_) {
             case kind::text: sentence.append(text_, static_cast<std::size_t>(whole_)); return;
             case kind::whole: std::snprintf(digits, sizeof digits, "%lld", static_cast<long long>(whole_)); break;
+            case kind::natural:
+                std::snprintf(digits, sizeof digits, "%llu", static_cast<unsigned long long>(whole_));
+                break;
             case kind::real: std::snprintf(digits, sizeof digits, "%g", real_); break;
         }
         sentence += digits;
     }
 
 private:
-    enum class kind { text, whole, real };
+    enum class kind { text, whole, natural, real };
 
     char const* text_ = nullptr;
     std::int64_t whole_ = 0;  // the length of a text

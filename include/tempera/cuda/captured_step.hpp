@@ -56,6 +56,7 @@ public:
     /// Means over the steps since the last call, after waiting for them. Throws error where a label was out of range.
     loss_value take() {
         loss_tally sum = std::exchange(on_host_, {});
+        double const weights = std::exchange(weights_, 0);
         if (std::exchange(replayed_, false)) {
             loss_tally const more = device().context.fetch(tally_.data());
             clear_tally();
@@ -64,7 +65,6 @@ public:
             sum.accuracy += more.accuracy;
             sum.entropy += more.entropy;
         }
-        double const weights = std::exchange(weights_, 0);
         if (!(weights > 0)) return {};
         return {static_cast<float>(sum.loss / weights), static_cast<float>(sum.accuracy / weights),
                 static_cast<float>(sum.entropy / weights)};

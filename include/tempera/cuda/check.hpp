@@ -15,6 +15,10 @@ inline char const* advice_for(cudaError_t status) {
         case cudaErrorNoDevice: return "use cpu, or check that nvidia-smi lists a GPU";
         case cudaErrorInsufficientDriver: return "install a newer NVIDIA driver";
         case cudaErrorMemoryAllocation: return "lower the batch, or choose recompute";
+        case cudaErrorUnsupportedPtxVersion:
+            return "install a newer NVIDIA driver, or build tempera::cuda for this GPU (TEMPERA_CUDA_ARCHITECTURES)";
+        case cudaErrorInvalidPtx:
+        case cudaErrorInvalidDeviceFunction:
         case cudaErrorNoKernelImageForDevice:
             return "build tempera::cuda for this GPU's architecture (TEMPERA_CUDA_ARCHITECTURES)";
         case cudaErrorStreamCaptureUnsupported:
@@ -34,8 +38,10 @@ inline void check(cudaError_t status, char const* call) {
 
 inline void check(cublasStatus_t status, char const* call) {
     if (status == CUBLAS_STATUS_SUCCESS) return;
+    bool const memory = status == CUBLAS_STATUS_ALLOC_FAILED || status == CUBLAS_STATUS_NOT_INITIALIZED;
     throw error({"gpu, ", call}, "success", cublasGetStatusString(status),
-                "check that the libraries of CUDA and the driver fit together");
+                memory ? "free memory of the GPU, or check that the libraries of CUDA and the driver fit together"
+                       : "check that the libraries of CUDA and the driver fit together");
 }
 
 }  // namespace tempera::cuda_kernels

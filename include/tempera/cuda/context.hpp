@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <list>
+#include <mutex>
 #include <span>
 #include <string>
 #include <string_view>
@@ -46,6 +47,9 @@ public:
     gpu_context& operator=(gpu_context const&) = delete;
     ~gpu_context() { static_cast<void>(cudaSetDevice(index_)); }
 
+    /// The stream, scratch memory and a capture belong to one thread at a time.
+    std::unique_lock<std::recursive_mutex> exclusive() { return std::unique_lock(turn_); }
+
     /// The stream that all work goes to. Makes the device current in this thread.
     cudaStream_t stream() {
         cuda_kernels::check(cudaSetDevice(index_), "cudaSetDevice");
@@ -66,6 +70,7 @@ public:
     /// Device memory, aligned to 256 bytes. Throws error with the bytes asked for and the bytes free.
     void* allocate(std::size_t bytes) {
         if (bytes == 0) return nullptr;
+        auto const turn = exclusive();
         cuda_kernels::check(cudaSetDevice(index_), "cudaSetDevice");
         void* memory = nullptr;
         cudaError_t const status = cudaMalloc(&memory, bytes);
@@ -174,6 +179,7 @@ private:
         });
     }
 
+    std::recursive_mutex turn_;
     int index_;
     cuda_kernels::owned<cudaStream_t> stream_;
     cuda_kernels::owned<cublasHandle_t> blas_;

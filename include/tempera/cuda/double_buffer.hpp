@@ -23,7 +23,8 @@ public:
     }
 
     /// Starts to copy an array and tells where it will be; what the device is given from now on waits for the copy. The
-    /// host's array may be reused at once. The result is valid until the call after the next.
+    /// host's array may be reused at once. The result is valid until the call after the next, for work that the device is
+    /// given before the next one.
     view<T const> operator()(view<T const> host) {
         using cuda_kernels::check;
         cudaStream_t const work = device_->context.stream();

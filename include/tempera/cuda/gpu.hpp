@@ -25,7 +25,7 @@ template <class Place, class Numbers = std::monostate>
 class recordings;
 
 /// `gpu device{.index = 1};` opens the second GPU; needs compute capability 8.0 or newer. Neither copied nor moved.
-/// Not for use by two threads at once.
+/// Predictor sessions of several threads take turns; nothing else is for two threads at once.
 struct gpu {
     int index = 0;      ///< as CUDA counts; CUDA_VISIBLE_DEVICES hides and reorders
     bool tf32 = false;  ///< float32 layers may multiply in TF32: numbers of 10 bits, summed in float32
@@ -47,6 +47,8 @@ struct gpu {
     void* allocate(std::size_t bytes) { return context.allocate(bytes); }
     void deallocate(void* memory) noexcept { context.deallocate(memory); }
     void synchronize() { context.synchronize(); }
+    /// What a custom op gets as op_call::context: the cudaStream_t that all work goes to.
+    void* custom_context() { return context.stream(); }
 
     /// Copies host memory to the first elements of a buffer, which must have room. The host memory may be reused at once.
     template <class T>
@@ -70,6 +72,7 @@ private:
     template <class T>
     void transfer(std::remove_const_t<T>* target, T* source, std::int64_t count, cudaMemcpyKind direction) {
         if (count == 0) return;
+        auto const turn = context.exclusive();
         cuda_kernels::check(
             cudaMemcpyAsync(target, source, static_cast<std::size_t>(count) * sizeof(T), direction, context.stream()),
             "cudaMemcpyAsync");

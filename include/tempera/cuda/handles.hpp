@@ -46,11 +46,18 @@ inline owned<cublasHandle_t> make_blas(cudaStream_t stream) {
     check(cublasCreate(&blas), "cublasCreate");
     owned<cublasHandle_t> handle(blas);
     check(cublasSetStream(blas, stream), "cublasSetStream");
+    // Partial sums of 16-bit products stay in float32 too.
+    check(cublasSetMathMode(blas, CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION), "cublasSetMathMode");
     return handle;
 }
 inline pinned_memory make_pinned(std::size_t bytes) {
     void* memory = nullptr;
-    check(cudaMallocHost(&memory, bytes), "cudaMallocHost");
+    cudaError_t const status = cudaMallocHost(&memory, bytes);
+    if (status == cudaErrorMemoryAllocation) {
+        static_cast<void>(cudaGetLastError());
+        throw error("gpu, pinned host memory", {bytes, " bytes"}, "not so many", "free memory of the host");
+    }
+    check(status, "cudaMallocHost");
     return pinned_memory(memory);
 }
 

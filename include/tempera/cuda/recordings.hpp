@@ -37,6 +37,7 @@ public:
     /// Does the work on a place, as the table says; as it is where it is part of what is being captured.
     template <class Work>
     void operator()(Place const& place, Work const& work) {
+        auto const turn = device_->context.exclusive();
         if (device_->context.capturing) return work();
         recording& r = at(place);
         if (wants_capture(r)) capture(r, work);

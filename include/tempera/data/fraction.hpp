@@ -37,7 +37,7 @@ inline std::vector<int> balanced_positions(image_set const& set, int count, std:
         auto const found = static_cast<int>(members[c].size());
         if (found < wanted)
             throw error({"balanced draw of ", count},
-                        {wanted, " labelled images of class ", set.class_name(static_cast<int>(c))}, found,
+                        {wanted, " labeled images of class ", set.class_name(static_cast<int>(c))}, found,
                         "draw fewer images or give more labels");
         philox_stream stream = draw_stream(seed, static_cast<int>(c));
         shuffle(members[c].data(), found, stream);
@@ -49,19 +49,19 @@ inline std::vector<int> balanced_positions(image_set const& set, int count, std:
 
 }  // namespace fraction_detail
 
-/// `count` labelled images, the same number of each class (one more for some where it does not divide evenly).
+/// `count` labeled images, the same number of each class (one more for some where it does not divide evenly).
 /// Throws error when a class has too few. Draws of one seed are nested.
 inline image_set balanced_count(image_set const& set, int count, std::uint64_t seed) {
     return set.subset(fraction_detail::balanced_positions(set, count, seed));
 }
 
-/// The same, with count = `fraction` of the labelled images, rounded to the nearest. 0 < fraction <= 1.
+/// The same, with count = `fraction` of the labeled images, rounded to the nearest. 0 < fraction <= 1.
 inline image_set balanced_fraction(image_set const& set, double fraction, std::uint64_t seed) {
     if (!(fraction > 0 && fraction <= 1))
         throw error("balanced_fraction", "a fraction above 0 and at most 1", fraction, "give 0.01 for one percent");
     auto const labels = set.labels();
-    auto const labelled = labels.size() - static_cast<std::size_t>(std::count(labels.begin(), labels.end(), no_label));
-    return balanced_count(set, static_cast<int>(std::lround(fraction * static_cast<double>(labelled))), seed);
+    auto const labeled = labels.size() - static_cast<std::size_t>(std::count(labels.begin(), labels.end(), no_label));
+    return balanced_count(set, static_cast<int>(std::lround(fraction * static_cast<double>(labeled))), seed);
 }
 
 /// A set in two parts without a common image.
@@ -98,8 +98,11 @@ inline image_set unlabeled_except(image_set const& set, image_set const& labeled
         return places;
     };
     std::vector<std::int32_t> const known = places_of(labeled), all = places_of(set);
+    if (!labeled.empty() && !set.shares_pixels(labeled))
+        throw error("unlabeled_except", "labeled images drawn from the set", "those of other data",
+                    "draw them from this set");
     if (!std::includes(all.begin(), all.end(), known.begin(), known.end()))
-        throw error("unlabeled_except", "labelled images that lie in the set", "one that does not",
+        throw error("unlabeled_except", "labeled images that lie in the set", "one that does not",
                     "draw them from this set");
     std::vector<std::int32_t> labels(static_cast<std::size_t>(set.size()), no_label);
     for (int i = 0; i < set.size(); ++i)

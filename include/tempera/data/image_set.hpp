@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-// image_set: labelled 8-bit images of one shape in host memory. Copies and subsets share the pixels.
+// image_set: labeled 8-bit images of one shape in host memory. Copies and subsets share the pixels.
 
 #include <cstdint>
 #include <memory>
@@ -64,6 +64,9 @@ public:
     std::span<std::int32_t const> labels() const { return labels_; }
     /// Where image i lies in the set that first held the pixels: the same image has the same place in every subset.
     std::int32_t place(int i) const { return places_[static_cast<std::size_t>(i)]; }
+
+    /// Whether both sets are of the same pixels, so that their places can be compared.
+    bool shares_pixels(image_set const& other) const { return pixels_ == other.pixels_; }
 
     /// The images at `positions` of this set, in that order. Throws error when there are none or one is out of range.
     image_set subset(std::span<int const> positions) const {

@@ -12,6 +12,7 @@
 #include <functional>
 #include <mutex>
 #include <span>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -86,21 +87,19 @@ public:
         workspaces_.resize(static_cast<std::size_t>(options_.threads == 0 ? 1 : options_.threads));
         if (!options_.draw_only)
             for (distortion_workspace& w : workspaces_) w.reserve(options_.augment, set_.image_shape());
-        for (int t = 0; t < options_.threads; ++t)
-            threads_.emplace_back([this, t] { run(workspaces_[static_cast<std::size_t>(t)]); });
+        try {
+            for (int t = 0; t < options_.threads; ++t)
+                threads_.emplace_back([this, t] { run(workspaces_[static_cast<std::size_t>(t)]); });
+        } catch (std::system_error const& e) {
+            stop();
+            throw error("loader: threads", {options_.threads, " threads of its own"}, e.what(), "take fewer, or 0");
+        }
     }
     loader(loader const&) = delete;
     loader& operator=(loader const&) = delete;
 
     /// Stops after the images that are being worked on.
-    ~loader() {
-        {
-            std::lock_guard const lock(mutex_);
-            stopping_ = true;
-        }
-        changed_.notify_all();
-        for (std::thread& t : threads_) t.join();
-    }
+    ~loader() { stop(); }
 
     std::int64_t steps_per_epoch() const {
         return options_.drop_last ? set_.size() / options_.batch
@@ -156,6 +155,16 @@ private:
 
     slot& slot_of(std::int64_t step) {
         return slots_[static_cast<std::size_t>(step % static_cast<std::int64_t>(slots_.size()))];
+    }
+
+    void stop() {
+        {
+            std::lock_guard const lock(mutex_);
+            stopping_ = true;
+        }
+        changed_.notify_all();
+        for (std::thread& t : threads_) t.join();
+        threads_.clear();
     }
 
     /// Takes the next batch and notes its samples. Under the lock, so batches are taken in order and one permutation

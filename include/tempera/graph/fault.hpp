@@ -20,13 +20,14 @@ enum class fault : std::uint8_t {
     expects_a_vector,         ///< dense on a map; pool it first
     channels_out_of_range,    ///< a slice beyond the channels
     positive_number_expected, ///< filters, units, stride, kernel, batch ... below 1
-    rate_out_of_range,        ///< a rate outside [0, 1)
+    rate_out_of_range,        ///< a rate outside [0, 1), or a share kept outside (0, 1], in hundredths
     wrong_classes,            ///< a classifier of fewer than 2 classes
     unknown_tap,              ///< a tap the head does not have
     unknown_depth,            ///< a depth that is not 10, 18, 34, 50, 101, 152 or 200
     duplicate_name,           ///< two parts of one scope share a name
+    malformed_name,           ///< a part's name that is empty or holds a dot, which joins the levels of a path
     path_too_long,            ///< a path of more than 96 characters or 24 levels
-    unknown_frozen_prefix,    ///< no tensor's name starts with it
+    unknown_frozen_prefix,    ///< no part with tensors has this name, or lies below it
     too_many_ops_raise_TEMPERA_MAX_OPS,
     too_many_outputs,         ///< of a network: 8
     too_many_tensors,         ///< of a custom op: 4
@@ -46,6 +47,7 @@ constexpr std::string_view name_of(fault f) {
         case fault::unknown_tap: return "unknown_tap";
         case fault::unknown_depth: return "unknown_depth";
         case fault::duplicate_name: return "duplicate_name";
+        case fault::malformed_name: return "malformed_name";
         case fault::path_too_long: return "path_too_long";
         case fault::unknown_frozen_prefix: return "unknown_frozen_prefix";
         case fault::too_many_ops_raise_TEMPERA_MAX_OPS: return "too_many_ops_raise_TEMPERA_MAX_OPS";

@@ -55,7 +55,7 @@ struct trace {
     int output_count = 0;
     int custom_count = 0;
     int here = 0;               ///< the scope that new ops stand in
-    std::string_view next_name{};  ///< given by named() or sequential() to the next layer
+    name_text next_name{};  ///< given by named() or sequential() to the next layer
     int next_number = -1;
     bool next_is_named = false;
     diagnosis bad{};
@@ -114,6 +114,8 @@ struct trace {
         if (!name.empty() && is_digit(name.back())) number_from_digits(node);
         for (int c = scopes[here].first_child; c >= 0; c = scopes[c].next_sibling)
             if (scopes[c].number == node.number && scopes[c].name == node.name) fail_at(fault::duplicate_name, c);
+        if (name.find('.') != std::string_view::npos || (name.empty() && number < 0))
+            fail(fault::malformed_name, op_kind::input, shape{}, shape{}, name);
         node.parent = here;
         node.depth = scopes[here].depth + 1;
         node.path_length = scopes[here].path_length + (here > 0 ? 1 : 0) + node.name.length + digits_of(node.number);
@@ -126,18 +128,18 @@ struct trace {
         return scope_count++;
     }
 
-    /// The name given to the next layer may be a temporary: it is not kept.
-    constexpr void forget_name() {
-        next_is_named = false;
-        next_name = std::string_view{};
+    constexpr void name_next(std::string_view name, int number) {
+        next_name = name_text{};
+        next_name.push(name);
+        next_number = number;
+        next_is_named = true;
     }
 
     /// The scope of a layer with tensors: the name that named() gave, else its kind and a running number.
     constexpr int open_layer(op_kind kind) {
         if (next_is_named) {
-            std::string_view const name = next_name;
-            forget_name();
-            return open(name, next_number);
+            next_is_named = false;
+            return open(next_name.text(), next_number);
         }
         scope_node& s = scopes[here];
         int& given = kind == op_kind::conv         ? s.named_convs

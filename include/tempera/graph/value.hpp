@@ -24,7 +24,7 @@ public:
     constexpr value emit(op o, tempera::shape out) const {
         o.in0 = id_;
         if (o.tensors == 0) o.scope = trace_->here;
-        trace_->forget_name();
+        trace_->next_is_named = false;
         return {*trace_, trace_->emit(o, out)};
     }
 

@@ -4,7 +4,7 @@
 // struct with DLPack's members: those declared here, or those of a dlpack.h that the program has.
 //
 //   dlpack_import<float const> const images(capsule);   m.predict(images.values());
-//   DLManagedTensor* t = dlpack_of<DLManagedTensor>(outputs.last());
+//   DLManagedTensorVersioned* t = dlpack_of<DLManagedTensorVersioned>(outputs.last());
 
 #include <cstddef>
 #include <cstdint>
@@ -111,10 +111,10 @@ constexpr bool lies_on(std::int32_t type, device_kind kind) {
 
 }  // namespace dlpack_detail
 
-/// A view of a tensor's memory on a device. Throws error for another element type, another device, memory that is not
-/// aligned, strides that are not dense row-major, and 0, 3 or more than 4 dimensions.
+/// A view of a tensor's memory on a device, for GPUs that of `index`. Throws error for another element type, another device,
+/// memory that is not aligned, strides that are not dense row-major, and 0, 3 or more than 4 dimensions.
 template <class T, DlpackTensor Tensor>
-view<T> view_of(Tensor const& t, device_kind device = device_kind::cpu) {
+view<T> view_of(Tensor const& t, device_kind device = device_kind::cpu, int index = 0) {
     char const* const where = "view_of(DLPack)";
     dlpack::data_type const wanted = dlpack_detail::data_type_of<T>();
     if (t.dtype.code != wanted.code || t.dtype.bits != wanted.bits || t.dtype.lanes != 1)
@@ -124,6 +124,9 @@ view<T> view_of(Tensor const& t, device_kind device = device_kind::cpu) {
     if (!dlpack_detail::lies_on(type, device))
         throw error(where, device == device_kind::cpu ? "memory of the host" : "memory of a CUDA device",
                     {"DLPack's device type ", type}, "move the tensor to the model's device");
+    if (type == dlpack::on_cuda && t.device.device_id != index)
+        throw error(where, {"memory of GPU ", index}, {"that of GPU ", t.device.device_id},
+                    "move the tensor to the model's device");
     if (t.ndim < 1 || t.ndim > 4 || t.shape == nullptr)
         throw error(where, "4, 2 or 1 dimensions", t.ndim, "reshape the tensor");
     extents const dims = detail::dense_extents(where, t.shape, t.strides, static_cast<std::size_t>(t.ndim));
@@ -141,7 +144,7 @@ public:
     /// Takes `managed` over. Throws error where view_of does, for a version other than 1, and for memory that is
     /// read-only while T is not const.
     template <DlpackManaged Managed>
-    explicit dlpack_import(Managed* managed, device_kind device = device_kind::cpu)
+    explicit dlpack_import(Managed* managed, device_kind device = device_kind::cpu, int index = 0)
         : owner_(managed, [](Managed* m) {
               if (m != nullptr && m->deleter != nullptr) m->deleter(m);
           }) {
@@ -154,7 +157,7 @@ public:
                 throw error("dlpack_import", "memory that may be written", "a read-only tensor",
                             "import it with a const element type");
         }
-        values_ = view_of<T>(managed->dl_tensor, device);
+        values_ = view_of<T>(managed->dl_tensor, device, index);
     }
 
     /// Valid as long as this object or a copy of it.
@@ -166,7 +169,8 @@ private:
 };
 
 /// A managed tensor {n, h, w, c} on the memory of a view, for another library, which calls its deleter. `owner` keeps the
-/// memory alive until then; without one the memory must outlive the tensor. Const elements are marked read-only where
+/// memory alive until then; without one the memory must outlive the tensor. `where` says on which device it lies: give it
+/// for a GPU, {dlpack::on_cuda, index}. Const elements are marked read-only where
 /// the struct can say so, and refused at compile time where it cannot.
 template <DlpackManaged Managed = dlpack::managed_tensor_versioned, class T>
 Managed* dlpack_of(view<T> v, std::shared_ptr<void const> owner = {}, dlpack::device where = {dlpack::on_cpu, 0}) {

@@ -4,9 +4,10 @@
 //
 //   loss_value operator()(Device&, output_views const&, targets const&, gradient_views const&) const
 //
-// It writes d loss / d output into the gradient views of the outputs it reads. `gradients` is empty (value only) or has
-// one view per output, in the same order; a view whose data is null is not wanted. A loss reads the last output unless
-// it has a member `bool reads(output_views const&, std::size_t i) const` that says otherwise.
+// It writes d loss / d output into the gradient views of the outputs it reads, and zero into the others; the stages of
+// pipeline/ set those others to zero themselves. `gradients` is empty (value only) or has one view per output, in the same
+// order; a view whose data is null is not wanted. A loss reads the last output unless it has a member
+// `bool reads(output_views const&, std::size_t i) const` that says otherwise.
 
 #include <concepts>
 #include <cstddef>
@@ -31,7 +32,7 @@ concept AccumulatingLoss = Loss<L, Device> && requires(L const& loss, Device& de
     { loss(device, outputs, target, gradients, 1.0F, store::accumulate) } -> std::convertible_to<loss_value>;
 };
 
-/// Whether a loss depends on output i. The caller of a loss gives null data to the gradients of all other outputs.
+/// Whether a loss depends on output i.
 template <class L>
 bool reads_output(L const& loss, output_views const& outputs, std::size_t i) {
     if constexpr (requires {

@@ -26,9 +26,13 @@ inline constexpr pointwise_layer<op_kind::l2_normalize> l2_normalize{};
 inline constexpr pointwise_layer<op_kind::stop_gradient> stop_gradient{};
 
 namespace detail {
-constexpr value random_mask(value x, op_kind kind, float number, float rate, int block) {
-    if (!(rate >= 0.0F && rate < 1.0F))
-        x.graph().fail_number(fault::rate_out_of_range, kind, static_cast<int>(rate * 100), 99);
+/// `number` is what the user gave, `nearest` the nearest legal one in hundredths.
+constexpr value random_mask(value x, op_kind kind, float number, bool legal, int nearest, int block) {
+    if (!legal) {
+        bool const countable = number > -1e6F && number < 1e6F;
+        x.graph().fail_number(fault::rate_out_of_range, kind, countable ? static_cast<int>(number * 100) : 100'000'000,
+                              nearest);
+    }
     op o{};
     o.kind = kind;
     o.number = number;
@@ -40,15 +44,18 @@ constexpr value random_mask(value x, op_kind kind, float number, float rate, int
 /// Zeroes elements with probability `rate` and scales the others by 1 / (1 - rate); identity when predicting.
 struct dropout {
     float rate = 0.5F;
-    constexpr value operator()(value x) const { return detail::random_mask(x, op_kind::dropout, rate, rate, 1); }
+    constexpr value operator()(value x) const {
+        return detail::random_mask(x, op_kind::dropout, rate, rate >= 0 && rate < 1, rate < 0 ? 0 : 99, 1);
+    }
 };
 
-/// Zeroes square blocks of the map, the same in all channels (DropBlock, Ghiasi et al. 2018); identity when predicting.
+/// Zeroes square blocks of the map, in each channel others (DropBlock, Ghiasi et al. 2018); identity when predicting.
 struct drop_block {
     float keep = 0.9F;
     int size = 7;
     constexpr value operator()(value x) const {
-        return keep == 1.0F ? x : detail::random_mask(x, op_kind::drop_block, keep, 1 - keep, size);
+        bool const legal = keep > 0 && keep <= 1;
+        return keep == 1 ? x : detail::random_mask(x, op_kind::drop_block, keep, legal, keep > 1 ? 100 : 1, size);
     }
 };
 
@@ -61,9 +68,10 @@ struct slice {
         op o{};
         o.kind = op_kind::slice;
         o.begin = begin;
-        bool const inside = begin >= 0 && count >= 1 && begin + count <= in.channels;
+        bool const inside = begin >= 0 && count >= 1 && begin <= in.channels && count <= in.channels - begin;
         if (!inside) {
-            x.graph().fail_number(fault::channels_out_of_range, o.kind, begin + count, in.channels);
+            bool const countable = begin < (1 << 30) && count < (1 << 30);
+            x.graph().fail_number(fault::channels_out_of_range, o.kind, countable ? begin + count : 1 << 30, in.channels);
             o.begin = 0;
         }
         return x.emit(o, shape{in.height, in.width, inside ? count : in.channels});

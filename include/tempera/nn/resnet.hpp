@@ -104,7 +104,7 @@ private:
     constexpr value block(value x, int filters, int stride, int index) const {
         scope const level(x, "block", index);
         int const width = bottleneck() ? 4 * filters : filters;
-        value const kept = index == 0 ? drop(shortcut(x, width, stride)) : x;
+        value const kept = drop(index == 0 ? shortcut(x, width, stride) : x);
         auto spatial = [&](value in) {
             if (!config.selective_kernel) return unit(in, filters, 3, stride);
             scope const selective(in, "selective");

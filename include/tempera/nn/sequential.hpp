@@ -25,10 +25,7 @@ inline constexpr bool owns_tensors<batch_norm> = true;
 template <class F>
 constexpr auto apply_named(F const& f, value x, std::string_view name, int number = -1) {
     if constexpr (owns_tensors<F>) {
-        trace& t = x.graph();
-        t.next_name = name;
-        t.next_number = number;
-        t.next_is_named = true;
+        x.graph().name_next(name, number);
         return f(x);
     } else {
         scope const level(x, name, number);

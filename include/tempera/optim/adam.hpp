@@ -18,6 +18,10 @@ struct adam {
     static constexpr int slots = 2;
 
     std::vector<update_range> ranges(manifest const& tensors) const {
+        require_share("adam.beta1", beta1);
+        require_share("adam.beta2", beta2);
+        require_amount("adam.epsilon", epsilon);
+        require_amount("adam.weight_decay", weight_decay);
         return decay_all_but_norms(tensors, weight_decay);
     }
 

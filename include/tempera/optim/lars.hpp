@@ -20,6 +20,9 @@ struct lars {
     static constexpr int slots = 1;
 
     std::vector<update_range> ranges(manifest const& tensors) const {
+        require_share("lars.momentum", momentum);
+        require_amount("lars.eta", eta);
+        require_amount("lars.weight_decay", weight_decay);
         return ranges_of(tensors, [this](role r) {
             bool const adapted = r == role::weight || r == role::other;
             bool const decayed = adapted || r == role::classifier_weight;

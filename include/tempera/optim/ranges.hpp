@@ -4,9 +4,11 @@
 
 #include <concepts>
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <vector>
 
+#include <tempera/core/error.hpp>
 #include <tempera/core/manifest.hpp>
 #include <tempera/device/optimizers.hpp>
 
@@ -14,7 +16,8 @@ namespace tempera {
 
 /// A copyable configuration that updates ranges of the flat parameter block:
 ///   O::slots                                            blocks of state as large as the parameters, zero at first
-///   o.ranges(manifest)                                  which tensors to update, and what applies to each
+///   o.ranges(manifest)                                  which tensors to update, and what applies to each; throws
+///                                                       error for settings out of range
 ///   o(device, learning_rate, step, ranges, w, g, state) one update; step counts from 0, state holds O::slots pointers
 template <class O, class Device>
 concept Optimizer = std::copyable<O> &&
@@ -24,6 +27,15 @@ concept Optimizer = std::copyable<O> &&
     { o.ranges(m) } -> std::convertible_to<std::vector<update_range>>;
     o(device, 0.1F, std::int64_t{0}, ranges, w, g, state);
 };
+
+/// Throws error unless a setting such as "adam.beta1" lies in [0, 1), or is finite and not negative.
+inline void require_share(char const* setting, float value) {
+    if (!(value >= 0 && value < 1)) throw error(setting, "at least 0 and below 1", value, "correct this setting");
+}
+inline void require_amount(char const* setting, float value) {
+    if (!(value >= 0 && value < std::numeric_limits<float>::infinity()))
+        throw error(setting, "a finite number, at least 0", value, "correct this setting");
+}
 
 /// Update ranges of the trained parameters, with rule(role) -> update_range giving weight_decay and adapt.
 template <class Rule>

@@ -18,6 +18,8 @@ struct sgd {
     static constexpr int slots = 1;
 
     std::vector<update_range> ranges(manifest const& tensors) const {
+        require_share("sgd.momentum", momentum);
+        require_amount("sgd.weight_decay", weight_decay);
         return decay_all_but_norms(tensors, weight_decay);
     }
 

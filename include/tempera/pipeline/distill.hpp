@@ -14,9 +14,9 @@
 namespace tempera {
 
 /// Student and teacher run on the same device; the teacher in inference form. Both classify with their last output.
-template <class D, precision P, precision TeacherPrecision, class Loss, class Optimizer>
+template <class D, precision P, precision TeacherPrecision, Loss<D> L, Optimizer<D> O>
 training_history distill(basic_model<D, P>& student, basic_model<D, TeacherPrecision>& teacher, image_set const& images,
-                         Loss const& loss, Optimizer const& optimizer, train_options const& options) {
+                         L const& loss, O const& optimizer, train_options const& options) {
     auto const classes = [](auto const& m) {
         return m.plan().values[m.plan().outputs[m.plan().outputs.size() - 1].value];
     };
@@ -29,13 +29,14 @@ training_history distill(basic_model<D, P>& student, basic_model<D, TeacherPreci
     if (!(student.plan().input() == teacher.plan().input()))
         throw error("distill", "student and teacher of the same input shape", "different ones",
                     "they see the same augmented images");
+    detail::require_validation(options, student.plan().input());
     auto& device = student.device();
     device_batch<std::int32_t, D> labels(device);
     repeated<std::pair<float const*, int>, D> teaching(device);
     view<float const> teacher_logits;  // in the same place, also where a graph makes them
     return detail::train_loop(
         student, images, optimizer, options, {"distill"}, 1,
-        {.loss = std::cref(loss), .place = [&](view<float const> x, image_batch const& batch) {
+        {.loss = detail::loss_of("distill", student, loss), .place = [&](view<float const> x, image_batch const& batch) {
              teaching({x.data, x.dims.n}, [&] { teacher_logits = teacher.predict(x).last(); });
              return detail::step_input{x, {.labels = labels(batch.labels), .teacher_logits = teacher_logits}};
          }});

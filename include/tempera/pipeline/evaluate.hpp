@@ -27,7 +27,8 @@ namespace detail {
 template <class D, precision P, class F>
 void predict_all(basic_model<D, P>& model, image_set const& set, augmentation const& augment, F const& f) {
     device_batch<float, D> to_device(model.device());
-    loader batches{set, {.batch = std::min(set.size(), model.options().max_batch), .augment = augment, .shuffle = false, .drop_last = false}};
+    int const rows = std::min(set.size(), model.options().max_batch);
+    loader batches{set, {.batch = rows, .augment = augment, .shuffle = false, .drop_last = false}};
     while (auto const batch = batches.next()) f(model.predict(to_device(batch.images)), batch);
 }
 
@@ -72,8 +73,10 @@ struct embeddings {
     float const* row(int i) const { return values.data() + static_cast<std::ptrdiff_t>(i) * channels; }
 };
 
+/// One output of a model, in inference form, for every image of a set in its order. Throws error for an unknown output.
 template <class D, precision P>
-embeddings embed(basic_model<D, P>& model, image_set const& set, std::string_view output, augmentation const& augment = {}) {
+embeddings embed(basic_model<D, P>& model, image_set const& set, std::string_view output,
+                 augmentation const& augment = {}) {
     embeddings out;
     detail::predict_all(model, set, augment, [&](output_views const& outputs, image_batch const&) {
         view<float const> const rows = outputs[output];
@@ -89,6 +92,7 @@ embeddings embed(basic_model<D, P>& model, image_set const& set, std::string_vie
 /// Positions of the `count` rows of `among` most similar (cosine) to each row of `queries`, best first. A row that is the
 /// query itself (same place in the same embeddings) is skipped.
 inline std::vector<std::vector<int>> nearest_neighbours(embeddings const& among, embeddings const& queries, int count) {
+    if (count < 0) throw error("nearest_neighbours", "at least 0 neighbours", count, "correct the count");
     if (among.channels != queries.channels)
         throw error("nearest_neighbours", {"embeddings of ", queries.channels, " channels"}, among.channels,
                     "embed both sets with the same output of the same model");

@@ -26,6 +26,7 @@ template <class D, precision P>
 linear_evaluation_result<D> linear_evaluation(basic_model<D, P>& encoder, image_set const& labeled,
                                               sgd const& optimizer, train_options const& options) {
     require_images(labeled);  // the probe takes its classes from them
+    detail::require_validation(options, encoder.plan().input());
     auto& device = encoder.device();
     device_batch<std::int32_t, D> labels(device);
     linear_evaluation_result<D> out;
@@ -41,7 +42,7 @@ linear_evaluation_result<D> linear_evaluation(basic_model<D, P>& encoder, image_
                  encoding({images.data, images.dims.n}, [&] { features = encoder.predict(images)["encoder"]; });
                  return detail::step_input{features, {.labels = labels(batch.labels)}};
              },
-         .judge = [&](image_set const& held_out) { return out.test = out.probe->evaluate(encoder, held_out); }});
+         .judge = [&](image_set const& held_out) { return out.test = out.probe->evaluate(encoder, held_out, options.validation_augment); }});
     return out;
 }
 

@@ -41,6 +41,12 @@ public:
         return std::exchange(trained_, false) ? mean : -1.0F;
     }
 
+    /// Of the probe as it is, on the features "encoder" of a model.
+    template <precision P>
+    evaluation evaluate(basic_model<Device, P>& encoder, image_set const& set, augmentation const& augment) {
+        return probe_.evaluate(encoder, set, augment);
+    }
+
 private:
     using state = optimizer_state<Device, precision::float32, sgd>;
 

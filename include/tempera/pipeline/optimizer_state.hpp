@@ -12,13 +12,14 @@
 
 namespace tempera {
 
-template <class D, precision P, class Optimizer>
+template <class D, precision P, Optimizer<D> O>
 class optimizer_state {
 public:
-    optimizer_state(basic_model<D, P>& model, Optimizer const& optimizer)
+    /// Throws error for settings out of range.
+    optimizer_state(basic_model<D, P>& model, O const& optimizer)
         : model_(&model), optimizer_(optimizer), ranges_(optimizer.ranges(model.manifest())) {
         std::int64_t const n = model.plan().parameters;
-        for (int i = 0; i < Optimizer::slots; ++i) {
+        for (int i = 0; i < O::slots; ++i) {
             memory_.push_back(buffer<float>(model.device(), n));
             fill(model.device(), n, 0.0F, memory_.back().data());
             slots_.push_back(memory_.back().data());
@@ -36,9 +37,22 @@ public:
     std::int64_t steps() const { return step_; }
     void set_steps(std::int64_t n) { step_ = n; }
 
+    /// One slot in host memory, an element for each parameter.
+    std::vector<float> host_slot(int i) const {
+        std::vector<float> host(static_cast<std::size_t>(memory_[static_cast<std::size_t>(i)].size()));
+        extents const dims{static_cast<int>(host.size()), 1, 1, 1};
+        model_->device().download(view<float const>{slots_[static_cast<std::size_t>(i)], dims},
+                                  view<float>{host.data(), dims});
+        return host;
+    }
+    void write_slot(int i, std::vector<float> const& host) {
+        model_->device().upload(view<float const>{host.data(), {static_cast<int>(host.size()), 1, 1, 1}},
+                                memory_[static_cast<std::size_t>(i)]);
+    }
+
 private:
     basic_model<D, P>* model_;
-    Optimizer optimizer_;
+    O optimizer_;
     std::vector<update_range> ranges_;
     std::vector<buffer<float>> memory_;
     std::vector<float*> slots_;

@@ -18,28 +18,37 @@ struct probe_options {
     float learning_rate = 0.1F;
 };
 
-/// The model's max_batch must be at least twice options.batch. Labels are read by the probe only.
-template <class D, precision P, class Loss, class Optimizer>
-training_history pretrain(basic_model<D, P>& model, image_set const& images, Loss const& loss,
-                          Optimizer const& optimizer, train_options const& options, probe_options const& probing = {}) {
+/// The model's max_batch must be at least twice options.batch. Labels are read by the probe only, which also judges
+/// options.validation; without a probe there can be none.
+template <class D, precision P, Loss<D> L, Optimizer<D> O>
+training_history pretrain(basic_model<D, P>& model, image_set const& images, L const& loss, O const& optimizer,
+                          train_options const& options, probe_options const& probing = {}) {
+    detail::require_validation(options, model.plan().input());
     bool labeled = false;
     for (std::int32_t const l : images.labels()) labeled = labeled || l != no_label;
     std::optional<online_probe<D>> probe;
     if (labeled && probing.enabled)
         probe.emplace(model.device(), model.output("encoder").dims.c, images.classes(), model.options().max_batch,
                       probing.learning_rate);
+    if (!probe && !options.validation.empty())
+        throw error("pretrain", "labels for the probe that judges options.validation", "no probe",
+                    "label the images, or leave .validation empty");
     view<float const> features;  // in the same place, also where a graph makes them
+    auto const contrast = detail::loss_of("pretrain", model, loss);
 
     detail::stage_work<D> work{
         .loss =
             [&](D& device, output_views const& outputs, targets const& none, gradient_views const& gradients) {
                 if (probe) features = outputs["encoder"];
-                return loss(device, outputs, none, gradients);
+                return contrast(device, outputs, none, gradients);
             },
         .place = [](view<float const> views, image_batch const&) { return detail::step_input{views}; }};
     if (probe) {
         work.beside = [&](image_batch const& batch) { probe->train(features, batch.labels); };
         work.probe_accuracy = [&] { return probe->accuracy(); };
+        work.judge = [&](image_set const& held_out) {
+            return probe->evaluate(model, held_out, options.validation_augment);
+        };
     }
     return detail::train_loop(model, images, optimizer, options, {"pretrain", "contrastive accuracy"}, 2, work);
 }

@@ -12,12 +12,15 @@
 
 #include <tempera/data/loader.hpp>
 #include <tempera/loss/cross_entropy.hpp>
+#include <tempera/loss/loss_concept.hpp>
+#include <tempera/optim/learning_rate.hpp>
 #include <tempera/optim/warmup_cosine.hpp>
 #include <tempera/pipeline/device_batch.hpp>
 #include <tempera/pipeline/device_views.hpp>
 #include <tempera/pipeline/evaluate.hpp>
 #include <tempera/pipeline/loss_means.hpp>
 #include <tempera/pipeline/optimizer_state.hpp>
+#include <tempera/pipeline/resumption.hpp>
 #include <tempera/pipeline/train_options.hpp>
 #include <tempera/pipeline/training_step.hpp>
 
@@ -61,24 +64,62 @@ struct stage_work {
     std::function<evaluation(image_set const& held_out)> judge{};  ///< empty: the model's own classes
 };
 
+/// The loss of a stage on a model. Gradients of outputs that it does not read are zero, whatever it writes.
+/// Throws error where it reads an output that takes no gradient.
+template <class D, precision P, Loss<D> L>
+typename stage_work<D>::loss_function loss_of(char const* stage, basic_model<D, P> const& model, L const& loss) {
+    for (std::size_t i = 0; i < model.outputs().size(); ++i) {
+        if (reads_output(loss, model.outputs(), i) && !model.takes_gradient(i))
+            throw error({stage, ": loss"}, "to read outputs that take gradients",
+                        {"it reads \"", model.outputs()[i].name, "\", which takes none"},
+                        "name the output in model_options::loss_outputs");
+    }
+    return [&loss](D& device, output_views const& outputs, targets const& target, gradient_views const& gradients) {
+        for (std::size_t i = 0; i < gradients.size(); ++i) {
+            view<float> const g = gradients[i].values;
+            if (g.data != nullptr && !reads_output(loss, outputs, i)) fill(device, g.size(), 0.0F, g.data);
+        }
+        return loss(device, outputs, target, gradients);
+    };
+}
+
+/// Throws error where a validation set does not fit a network's input, or has no label.
+inline void require_validation(train_options const& o, shape input) {
+    if (o.validate_every < 1)
+        throw error("train_options.validate_every", "at least 1 epoch", o.validate_every, "leave it at 1");
+    if (o.validation.empty()) return;
+    check(o.validation_augment, o.validation.image_shape());
+    shape const found = augmented_shape(o.validation_augment, o.validation.image_shape());
+    if (!(found == input))
+        throw error("train_options.validation", {"images of ", text_of(input)}, text_of(found),
+                    "set .validation_augment to center_crop, which resizes");
+    for (std::int32_t const label : o.validation.labels())
+        if (label != no_label) return;
+    throw error("train_options.validation", "labeled images", "none with a label", "pass a set with labels");
+}
+
 /// The host asks for a loss at the end of an epoch, for progress, and after a number of steps that the device has; on the
 /// cpu after each.
-template <class D, precision P, class Optimizer>
-training_history train_loop(basic_model<D, P>& model, image_set const& set, Optimizer const& optimizer,
+template <class D, precision P, Optimizer<D> O>
+training_history train_loop(basic_model<D, P>& model, image_set const& set, O const& optimizer,
                             train_options const& o, stage_names names, int views, stage_work<D> const& work) {
     if (!o.stage.empty()) names.stage = o.stage;
     auto const begin = std::chrono::steady_clock::now();
+    optimizer_state<D, P, O> state(model, optimizer);
+    if (o.resume && o.checkpoint.empty())
+        throw error("train_options.resume", "a checkpoint to resume from", "none", "name the file in .checkpoint");
+    std::int64_t const resumed = o.resume ? load_resumption(o.checkpoint, model, state) : 0;
     device_views<D> to_device(model.device(), set, o.augment);
     loader_options from_host = loader_of(o, set, views);
+    from_host.first_step = resumed;
     from_host.draw_only = to_device.draw_only();
     loader batches{set, from_host};
     std::int64_t const per_epoch = batches.steps_per_epoch();
     std::int64_t const total = batches.steps();
-    auto const warmup = static_cast<std::int64_t>(o.warmup_epochs * static_cast<float>(per_epoch));
+    std::int64_t const warmup = warmup_steps(set.size(), static_cast<double>(o.warmup_epochs), from_host.batch);
     warmup_cosine const rate{o.learning_rate, warmup, total};
-    using state_type = optimizer_state<D, P, Optimizer>;
-    state_type state(model, optimizer);
-    training_step<basic_model<D, P>, typename stage_work<D>::loss_function, state_type> step(model, work.loss, state);
+    training_step<basic_model<D, P>, typename stage_work<D>::loss_function, optimizer_state<D, P, O>> step(
+        model, work.loss, state);
     progress_meter meter(o.progress, names.stage, total, names.accuracy);
 
     training_history history;
@@ -107,17 +148,21 @@ training_history train_loop(basic_model<D, P>& model, image_set const& set, Opti
         if (!epoch_ends) continue;
 
         std::int64_t const epoch = (done + per_epoch - 1) / per_epoch;
-        bool const validates = !o.validation.empty() && (done == total || epoch % std::max(1, o.validate_every) == 0);
+        if (!o.checkpoint.empty()) {
+            model.save(o.checkpoint);
+            if (o.resume) save_resumption(o.checkpoint, model, state);
+        }
+        bool const validates = !o.validation.empty() && (done == total || epoch % o.validate_every == 0);
         history_point point{.epoch = static_cast<double>(done) / static_cast<double>(per_epoch),
                             .step = done,
                             .training = means.take(),
                             .probe_accuracy = work.probe_accuracy ? work.probe_accuracy() : -1.0F};
         if (validates) {
-            evaluation const found = work.judge ? work.judge(o.validation) : evaluate(model, o.validation);
+            evaluation const found =
+                work.judge ? work.judge(o.validation) : evaluate(model, o.validation, o.validation_augment);
             point.validation_top1 = static_cast<float>(found.top1);
         }
         history.points.push_back(point);
-        if (!o.checkpoint.empty()) model.save(o.checkpoint);
     }
     history.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     return history;
@@ -126,24 +171,26 @@ training_history train_loop(basic_model<D, P>& model, image_set const& set, Opti
 }  // namespace detail
 
 /// Supervised training of a classifier on the labeled images of a set, from the weights it has.
-template <class D, precision P, class Optimizer, class Loss = cross_entropy>
-training_history train_supervised(basic_model<D, P>& model, image_set const& labeled, Optimizer const& optimizer,
-                                  train_options const& options, Loss const& loss = {}) {
+template <class D, precision P, Optimizer<D> O, Loss<D> L = cross_entropy>
+training_history train_supervised(basic_model<D, P>& model, image_set const& labeled, O const& optimizer,
+                                  train_options const& options, L const& loss = {}) {
+    detail::require_validation(options, model.plan().input());
     device_batch<std::int32_t, D> labels(model.device());
     return detail::train_loop(
         model, labeled, optimizer, options, {"supervised"}, 1,
-        {.loss = std::cref(loss), .place = [&](view<float const> images, image_batch const& batch) {
+        {.loss = detail::loss_of("train_supervised", model, loss),
+         .place = [&](view<float const> images, image_batch const& batch) {
              return detail::step_input{images, {.labels = labels(batch.labels)}};
          }});
 }
 
 /// Takes what matches by name from a pretrained model (its encoder and the head layers up to the classifier's tap),
 /// then trains the whole network on the labeled images (SimCLRv2 section 2, "fine-tuning from a middle layer").
-template <class D, precision P, class OtherDevice, precision Other, class Optimizer, class Loss = cross_entropy>
+template <class D, precision P, class OtherDevice, precision Other, Optimizer<D> O, Loss<D> L = cross_entropy>
 training_history fine_tune(basic_model<D, P>& model, basic_model<OtherDevice, Other> const& pretrained,
-                           image_set const& labeled, Optimizer const& optimizer, train_options options,
-                           Loss const& loss = {}) {
+                           image_set const& labeled, O const& optimizer, train_options options, L const& loss = {}) {
     require_images(labeled);  // before any weight has changed
+    detail::require_validation(options, model.plan().input());
     model.load_matching(pretrained);
     if (options.stage.empty()) options.stage = "fine-tune";
     return train_supervised(model, labeled, optimizer, options, loss);

@@ -15,17 +15,19 @@ namespace tempera {
 
 struct train_options {
     int epochs = 10;
-    std::int64_t steps = 0;      ///< updates in all; 0: as many as the epochs have
+    std::int64_t steps = 0;      ///< updates in all; 0: as many as the epochs have whole batches (total_steps: the paper's)
     int batch = 256;             ///< images per update; larger than the set: the whole set
     float learning_rate = 0.1F;  ///< peak of warmup_cosine, as it is (scale_linear and scale_sqrt compute it from a batch)
-    float warmup_epochs = 0;
+    float warmup_epochs = 0;     ///< in steps: warmup_steps(images, warmup_epochs, batch)
     augmentation augment{};
     std::uint64_t seed = 1;      ///< of the order and the augmentation
     int loader_threads = 1;
     progress_sink progress{};
     image_set validation{};      ///< evaluated every `validate_every` epochs and at the end, when not empty
+    augmentation validation_augment{};  ///< what its images go through: center_crop resizes
     int validate_every = 1;
     std::string checkpoint{};    ///< a file to save to after every epoch; empty: none
+    bool resume = false;         ///< go on where an interrupted run with this checkpoint stopped (checkpoint + ".resume")
     std::string stage{};         ///< name in progress and errors; empty: the function's
 };
 

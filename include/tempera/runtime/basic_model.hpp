@@ -47,6 +47,8 @@ public:
 
     /// Where a loss writes. Empty for outputs that take no gradient.
     gradient_views output_gradients() const { return gradient_views(gradient_entries_); }
+    /// Whether output i does (model_options::loss_outputs).
+    bool takes_gradient(std::size_t i) const { return training_->output_gradient[i] != no_slot; }
     output_views outputs() const { return output_views(output_entries_); }
     /// One output of the last pass.
     view<float const> output(std::string_view name) const { return outputs()[name]; }
@@ -64,7 +66,7 @@ public:
     /// Bytes of parameters, gradients, statistics and arena.
     std::int64_t allocated_bytes() const { return (2 * plan_.parameters + plan_.statistics) * 4 + arena_bytes(); }
 
-    /// Every writer of parameters() calls this: packed and converted copies are made again.
+    /// Every writer of parameters() calls this, so that who keeps copies of them can see that they are old.
     void touch() { ++version_; }
     std::uint64_t version() const { return version_; }
 

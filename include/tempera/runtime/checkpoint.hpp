@@ -122,33 +122,47 @@ inline tensor_sources sources_of(manifest const& from, std::vector<float> const&
     return sources;
 }
 
-inline void save_tensors(std::string const& path, manifest const& entries, std::vector<float> const& parameters,
-                         std::vector<float> const& statistics) {
+/// Entries of a file, on values that must outlive it.
+inline std::vector<safetensors_entry> entries_of(manifest const& from, std::vector<float> const& parameters,
+                                                 std::vector<float> const& statistics) {
     std::vector<safetensors_entry> out;
-    out.reserve(entries.size());
-    for (manifest_entry const& e : entries)
-        out.push_back(entry_of<float>(std::string(e.name.text()), dims_of(e),
-                                      {detail::values_of(e, parameters, statistics), static_cast<std::size_t>(e.count)}));
-    write_safetensors(path, std::move(out), {{"format", "tempera"}});
+    out.reserve(from.size());
+    for (manifest_entry const& e : from) {
+        std::span<float const> const values{detail::values_of(e, parameters, statistics),
+                                            static_cast<std::size_t>(e.count)};
+        out.push_back(entry_of<float>(std::string(e.name.text()), dims_of(e), values));
+    }
+    return out;
 }
 
-/// float32 and bfloat16 entries of a file. Throws error for another type.
-inline tensor_sources read_tensors(std::string const& path) {
-    safetensors_file const file = read_safetensors(path);
+inline void save_tensors(std::string const& path, manifest const& from, std::vector<float> const& parameters,
+                         std::vector<float> const& statistics) {
+    write_safetensors(path, entries_of(from, parameters, statistics), {{"format", "tempera"}});
+}
+
+/// The entries of a file: float32, bfloat16 and float16 ones with their values where the manifest has their name; others
+/// with their dimensions alone. Throws error for another type of one that the manifest has.
+inline tensor_sources sources_of(std::string const& path, safetensors_file const& file, manifest const& to) {
     tensor_sources sources;
-    for (safetensors_entry const& e : file.entries()) {
-        tensor_source& s = sources[e.name];
-        s.dims = e.dims;
-        s.values.resize(static_cast<std::size_t>(e.count()));
-        if (e.type == dtype::f32) {
-            file.copy<float>(e.name, s.values);
-        } else if (e.type == dtype::bf16) {
-            std::vector<bf16> narrow(s.values.size());
-            file.copy<bf16>(e.name, narrow);
-            for (std::size_t i = 0; i < narrow.size(); ++i) s.values[i] = static_cast<float>(narrow[i]);
-        } else {
-            throw error({path, ", entry \"", e.name, "\""}, "F32 or BF16", name_of(e.type),
-                        "convert the tensor before loading it");
+    for (safetensors_entry const& e : file.entries()) sources[e.name].dims = e.dims;
+    for (manifest_entry const& wanted : to) {
+        auto const found = sources.find(wanted.name.text());
+        if (found == sources.end()) continue;
+        std::string const& name = found->first;
+        std::vector<float>& values = found->second.values;
+        safetensors_entry const& e = file[name];
+        values.resize(static_cast<std::size_t>(e.count()));
+        auto const widen = [&]<class T>(std::vector<T> narrow) {
+            file.copy<T>(name, narrow);
+            for (std::size_t i = 0; i < narrow.size(); ++i) values[i] = static_cast<float>(narrow[i]);
+        };
+        switch (e.type) {
+            case dtype::f32: file.copy<float>(name, values); break;
+            case dtype::bf16: widen(std::vector<bf16>(values.size())); break;
+            case dtype::f16: widen(std::vector<half>(values.size())); break;
+            default:
+                throw error({path, ", entry \"", name, "\""}, "F32, BF16 or F16", name_of(e.type),
+                            "convert the tensor before loading it");
         }
     }
     return sources;
@@ -156,7 +170,8 @@ inline tensor_sources read_tensors(std::string const& path) {
 
 inline loaded_tensors load_tensors(std::string const& path, manifest const& to, std::vector<float> parameters,
                                    std::vector<float> statistics, bool partial) {
-    return take_tensors(path, read_tensors(path), to, std::move(parameters), std::move(statistics), partial);
+    return take_tensors(path, sources_of(path, read_safetensors(path), to), to, std::move(parameters),
+                        std::move(statistics), partial);
 }
 
 inline loaded_tensors match_tensors(manifest const& from, std::vector<float> const& from_parameters,

@@ -63,7 +63,7 @@ inline schedule_options schedule_options_of(plan_view const& plan, model_options
         bool found = false;
         for (op const& x : plan.ops) found = found || (x.tensors > 0 && m.frozen.parts[i].holds(plan.path_of(x.scope).text()));
         if (!found)
-            throw error("model_options.frozen", "a prefix of some tensor's name",
+            throw error("model_options.frozen", "a part of the network that has tensors, or one that holds it",
                         {"\"", m.frozen.parts[i].prefix.text(), "\" (", name_of(fault::unknown_frozen_prefix), ")"},
                         "print summary(plan) to see the names");
     }

@@ -11,7 +11,7 @@
 
 namespace tempera {
 
-/// A figure of labelled rows of images. Images keep their pixels: they are enlarged without smoothing.
+/// A figure of labeled rows of images. Images keep their pixels: they are enlarged without smoothing.
 struct report_images {
     /// How an image is framed: right with a full line and a tick, wrong with a dashed line and a cross.
     enum class frame { none, right, wrong };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-// Line charts of a report: one or more panels side by side, lines labelled where they end.
+// Line charts of a report: one or more panels side by side, lines labeled where they end.
 
 #include <algorithm>
 #include <cmath>
