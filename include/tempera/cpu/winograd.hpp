@@ -27,7 +27,7 @@ namespace tempera::cpu_kernels {
 /// Where a tile of 4 x 4 results lies.
 struct winograd_place {
     std::int64_t image;
-    int row, column;
+    int row, column;  ///< counted in tiles
 };
 
 /// A map {batch, in_height, in_width, channels} and its results {batch, out_height, out_width, filters}.
@@ -42,6 +42,12 @@ struct winograd_map {
         std::int64_t const per_image = std::int64_t{1} * across() * down();
         int const within = static_cast<int>(tile % per_image);
         return {tile / per_image, within / across(), within % across()};
+    }
+    winograd_place after(winograd_place p) const {
+        if (++p.column < across()) return p;
+        p.column = 0;
+        if (++p.row < down()) return p;
+        return {p.image + 1, 0, 0};
     }
 };
 
@@ -63,6 +69,8 @@ struct winograd_kernels {
 
 }  // namespace tempera::cpu_kernels
 
+#define TEMPERA_KERNEL_FILE <tempera/cpu/kernels/winograd_transforms.hpp>
+#include <tempera/cpu/each_target.hpp>
 #define TEMPERA_KERNEL_FILE <tempera/cpu/kernels/winograd.hpp>
 #include <tempera/cpu/each_target.hpp>
 

@@ -1,68 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The transforms of Winograd's F(4x4, 3x3). Included once per instruction set (see target.hpp); what they compute and
-// where it lies is told in cpu/winograd.hpp. Channels are whole vectors.
-
-/// Half of t = B' d along one axis: elements 3 half to 3 half + 2.
-template <int Half>
-TEMPERA_INLINE void winograd_input(vf const* d, vf* t) {
-    if (Half == 0) {
-        vf const even = vfma(vset(-4), d[2], d[4]), odd = vfma(vset(-4), d[1], d[3]);
-        t[0] = vfma(vset(4), d[0], vfma(vset(-5), d[2], d[4]));
-        t[1] = even + odd;
-        t[2] = even - odd;
-    } else {
-        vf const outer = d[4] - d[2], inner = d[3] - d[1];
-        t[0] = vfma(vset(2), inner, outer);
-        t[1] = vfma(vset(-2), inner, outer);
-        t[2] = vfma(vset(4), d[1], vfma(vset(-5), d[3], d[5]));
-    }
-}
-
-/// y = A' m along one axis.
-TEMPERA_INLINE void winograd_output(vf const* m, vf* y) {
-    vf const sum1 = m[1] + m[2], difference1 = m[1] - m[2];
-    vf const sum2 = m[3] + m[4], difference2 = m[3] - m[4];
-    y[0] = m[0] + sum1 + sum2;
-    y[1] = vfma(vset(2), difference2, difference1);
-    y[2] = vfma(vset(4), sum2, sum1);
-    y[3] = vfma(vset(8), difference2, difference1) + m[5];
-}
-
-/// u = G g along one axis.
-TEMPERA_INLINE void winograd_filter(vf const* g, int step, vf* u) {
-    vf const g0 = g[0], g1 = g[step], g2 = g[2 * step];
-    vf const sixth = vset(1.0F / 6), quarter = vset(0.25F), third = vset(1.0F / 3);
-    vf const a = (g0 + g2) * sixth, b = g1 * sixth;
-    vf const c = quarter * g0 + g2, d = vset(0.5F) * g1;
-    u[0] = quarter * g0;
-    u[1] = -(a + b);
-    u[2] = b - a;
-    u[3] = (c + d) * vset(0.5F) * third;
-    u[4] = (c - d) * vset(0.5F) * third;
-    u[5] = g2;
-}
-
-/// m = A y along one axis: the transpose of winograd_output.
-TEMPERA_INLINE void winograd_slope(vf const* y, vf* m) {
-    vf const even = y[0] + y[2], odd = y[1] + y[3];
-    vf const outer = vfma(vset(4), y[2], y[0]), inner = vset(2) * vfma(vset(4), y[3], y[1]);
-    m[0] = y[0];
-    m[1] = even + odd;
-    m[2] = even - odd;
-    m[3] = outer + inner;
-    m[4] = outer - inner;
-    m[5] = y[3];
-}
-
-/// g = G' u along one axis: the transpose of winograd_filter.
-TEMPERA_INLINE void winograd_filter_slope(vf const* u, int step, vf* g) {
-    vf const sixth = vset(1.0F / 6), quarter = vset(0.25F), half = vset(0.5F);
-    vf const a = (u[step] + u[2 * step]) * sixth, b = (u[2 * step] - u[step]) * sixth;
-    vf const c = (u[3 * step] + u[4 * step]) * sixth, d = (u[3 * step] - u[4 * step]) * sixth;
-    g[0] = quarter * (u[0] + c) - a;
-    g[1] = vfma(half, d, b);
-    g[2] = c - a + u[5 * step];
-}
+// Winograd's F(4x4, 3x3) between maps and planes of transformed tiles, and filters and panels. Included once per instruction
+// set (see target.hpp), after winograd_transforms.hpp; where what lies is told in cpu/winograd.hpp. Channels are whole
+// vectors. While a tile is transformed, the memory of the next one is on its way.
 
 /// A piece of a map, `height` x `width` positions from (top, left) on, of which those in [row_begin, row_end) x
 /// [column_begin, column_end) lie in the map.
@@ -82,16 +21,29 @@ struct winograd_piece {
                 left < 0 ? -left : 0,
                 in_width - left < side ? in_width - left : side};
     }
+    static winograd_piece of_input(winograd_map const& w, T const* x, winograd_place at) {
+        return of(x + at.image * w.in_height * w.in_width * w.channels, w.in_height, w.in_width, w.channels,
+                  4 * at.row - w.pad_top, 4 * at.column - w.pad_left, 6);
+    }
+    static winograd_piece of_output(winograd_map const& w, T const* y, winograd_place at) {
+        return of(y + at.image * w.out_height * w.out_width * w.filters, w.out_height, w.out_width, w.filters,
+                  4 * at.row, 4 * at.column, 4);
+    }
     bool whole(int side) const { return row_begin == 0 && row_end == side && column_begin == 0 && column_end == side; }
 };
 
 /// One vector of channels of each position of a piece at the map's edge, zeros outside.
-template <class T>
-TEMPERA_INLINE void winograd_padded(winograd_piece<T> const& p, int channel, int side, float* to) {
-    for (int i = 0; i < side * side; ++i) vstore(to + i * width, vzero());
-    for (int r = p.row_begin; r < p.row_end; ++r) {
-        for (int s = p.column_begin; s < p.column_end; ++s)
-            vstore(to + (r * side + s) * width, vload(p.corner + r * p.row + s * p.column + channel));
+template <int Side, class T>
+TEMPERA_INLINE void winograd_padded(winograd_piece<T> const& p, int channel, float* to) {
+    TEMPERA_UNROLL
+    for (int r = 0; r < Side; ++r) {
+        bool const inside = r >= p.row_begin && r < p.row_end;
+        TEMPERA_UNROLL
+        for (int s = 0; s < Side; ++s) {
+            bool const there = inside && s >= p.column_begin && s < p.column_end;
+            T const* const from = p.corner + r * p.row + s * p.column + channel;
+            vstore(to + (r * Side + s) * width, there ? vload(from) : vzero());
+        }
     }
 }
 
@@ -124,20 +76,26 @@ TEMPERA_INLINE void winograd_tile(T const* from, std::ptrdiff_t row, std::ptrdif
 template <class T>
 void winograd_gather(winograd_map const& w, T const* x, std::int64_t first, int count, float* v, std::ptrdiff_t plane,
                      std::ptrdiff_t line) {
+    winograd_place at = w.place(first);
+    winograd_piece<T> next = winograd_piece<T>::of_input(w, x, at);
     for (int i = 0; i < count; ++i) {
-        winograd_place const at = w.place(first + i);
-        T const* const image = x + at.image * w.in_height * w.in_width * w.channels;
-        winograd_piece<T> const piece = winograd_piece<T>::of(image, w.in_height, w.in_width, w.channels,
-                                                              4 * at.row - w.pad_top, 4 * at.column - w.pad_left, 6);
+        winograd_piece<T> const piece = next;
+        at = w.after(at);
+        next = winograd_piece<T>::of_input(w, x, at);
         bool const whole = piece.whole(6);
         for (int c = 0; c < w.channels; c += width) {
+            TEMPERA_UNROLL
+            for (int r = 0; r < 6; ++r) {
+                TEMPERA_UNROLL
+                for (int s = 2; s < 6; ++s) __builtin_prefetch(next.corner + r * next.row + s * next.column + c);
+            }
             float padded[36 * width];
             float* const to = v + i * line + c;
             if (whole) {
                 winograd_tile<0>(piece.corner + c, piece.row, piece.column, to, plane);
                 winograd_tile<1>(piece.corner + c, piece.row, piece.column, to, plane);
             } else {
-                winograd_padded(piece, c, 6, padded);
+                winograd_padded<6>(piece, c, padded);
                 winograd_tile<0>(padded, 6 * width, width, to, plane);
                 winograd_tile<1>(padded, 6 * width, width, to, plane);
             }
@@ -150,13 +108,21 @@ template <class T>
 void winograd_scatter(winograd_map const& w, float const* m, std::ptrdiff_t plane, std::ptrdiff_t line,
                       std::int64_t first, int count, gemm_epilogue<T> const& epilogue, bool accumulate, T* y) {
     vf const least = epilogue.relu ? vzero() : vset(-__builtin_inff());
+    winograd_place at = w.place(first);
+    winograd_piece<T> next = winograd_piece<T>::of_output(w, y, at);
     for (int i = 0; i < count; ++i) {
-        winograd_place const at = w.place(first + i);
-        int const rows = w.out_height - 4 * at.row < 4 ? w.out_height - 4 * at.row : 4;
-        int const columns = w.out_width - 4 * at.column < 4 ? w.out_width - 4 * at.column : 4;
-        std::int64_t const corner =
-            ((at.image * w.out_height + 4 * at.row) * w.out_width + 4 * at.column) * std::int64_t{w.filters};
+        winograd_piece<T> const piece = next;
+        at = w.after(at);
+        next = winograd_piece<T>::of_output(w, y, at);
+        std::ptrdiff_t const corner = piece.corner - y;
         for (int c = 0; c < w.filters; c += width) {
+            if (!epilogue.stream) {
+                TEMPERA_UNROLL
+                for (int r = 0; r < 4; ++r) {
+                    TEMPERA_UNROLL
+                    for (int s = 0; s < 4; ++s) __builtin_prefetch(next.corner + r * next.row + s * next.column + c, 1);
+                }
+            }
             vf t[4][6];
             float const* from = m + i * line + c;
             TEMPERA_UNROLL
@@ -171,13 +137,13 @@ void winograd_scatter(winograd_map const& w, float const* m, std::ptrdiff_t plan
             vf const offset = epilogue.bias != nullptr ? vload(epilogue.bias + c) : vzero();
             TEMPERA_UNROLL
             for (int r = 0; r < 4; ++r) {
-                if (r >= rows) break;
+                if (r >= piece.row_end) break;
                 vf out[4];
                 winograd_output(t[r], out);
                 TEMPERA_UNROLL
                 for (int s = 0; s < 4; ++s) {
-                    if (s >= columns) break;
-                    std::int64_t const at_result = corner + (std::int64_t{r} * w.out_width + s) * w.filters + c;
+                    if (s >= piece.column_end) break;
+                    std::ptrdiff_t const at_result = corner + r * piece.row + s * piece.column + c;
                     vf value = out[s] + offset;
                     if (accumulate) value = value + vload(y + at_result);
                     if (epilogue.residual != nullptr) value = value + vload(epilogue.residual + at_result);
@@ -245,19 +211,25 @@ TEMPERA_INLINE void winograd_slope_tile(T const* from, std::ptrdiff_t row, std::
 template <class T>
 void winograd_slopes(winograd_map const& w, T const* dy, std::int64_t first, int count, int begin, int end, float* s,
                      std::ptrdiff_t plane, std::ptrdiff_t line) {
+    winograd_place at = w.place(first);
+    winograd_piece<T> next = winograd_piece<T>::of_output(w, dy, at);
     for (int i = 0; i < count; ++i) {
-        winograd_place const at = w.place(first + i);
-        T const* const image = dy + at.image * w.out_height * w.out_width * w.filters;
-        winograd_piece<T> const piece =
-            winograd_piece<T>::of(image, w.out_height, w.out_width, w.filters, 4 * at.row, 4 * at.column, 4);
+        winograd_piece<T> const piece = next;
+        at = w.after(at);
+        next = winograd_piece<T>::of_output(w, dy, at);
         bool const whole = piece.whole(4);
         for (int c = begin; c < end; c += width) {
+            TEMPERA_UNROLL
+            for (int r = 0; r < 4; ++r) {
+                TEMPERA_UNROLL
+                for (int q = 0; q < 4; ++q) __builtin_prefetch(next.corner + r * next.row + q * next.column + c);
+            }
             float padded[16 * width];
             float* const to = s + i * line + (c - begin);
             if (whole) {
                 winograd_slope_tile(piece.corner + c, piece.row, piece.column, to, plane);
             } else {
-                winograd_padded(piece, c, 4, padded);
+                winograd_padded<4>(piece, c, padded);
                 winograd_slope_tile(padded, 4 * width, width, to, plane);
             }
         }
