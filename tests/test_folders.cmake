@@ -7,7 +7,7 @@ set(link_ZLIB ZLIB::ZLIB)
 set(need_xtensor "xtensor")
 set(link_xtensor xtensor)
 
-# What these test is in the sanitized build as it is here; nothing that users run optimised for speed.
+# What these test is in the sanitized build as it is here; nothing that users run optimized for speed.
 set(folders_sanitized core data graph interop io loss nn optim parallel)
 
 # Instruction sets whose kernels tests are repeated with, and the ones that this machine has.

@@ -135,7 +135,7 @@ report_scatter map_of(experiment<Device>& e, image_set const& test) {
     panel.points = embedding_map(rows.view_of());
     for (int i = 0; i < some.size(); ++i) panel.classes.push_back(some.label(i));
     out.panels.push_back(std::move(panel));
-    out.caption = "t-SNE of the pretrained encoder's output for 1,000 test images; the labels give the colours only.";
+    out.caption = "t-SNE of the pretrained encoder's output for 1,000 test images; the labels give the colors only.";
     return out;
 }
 

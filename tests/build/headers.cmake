@@ -40,5 +40,5 @@ file(CONFIGURE OUTPUT units.cpp CONTENT
      "int first_unit();\nint second_unit();\nint main() { return first_unit() + second_unit(); }\n")
 add_executable(two_units first_unit.cpp second_unit.cpp units.cpp)
 target_link_libraries(two_units PRIVATE tempera_development)
-target_compile_options(two_units PRIVATE -O0)  # what links unoptimised links; half the time
+target_compile_options(two_units PRIVATE -O0)  # what links unoptimized links; half the time
 add_test(NAME "build: two units that include everything link" COMMAND two_units)

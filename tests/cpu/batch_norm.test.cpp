@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Batch normalisation on the CPU against a float64 reference and finite differences of the formula.
+// Batch normalization on the CPU against a float64 reference and finite differences of the formula.
 
 #include <tempera/cpu/batch_norm.hpp>
 
@@ -45,7 +45,7 @@ struct parameters {
 constexpr double epsilon = 1e-3;
 
 /// y before the activation.
-std::vector<double> normalised(std::vector<double> const& x, std::vector<double> const& residual, parameters const& p) {
+std::vector<double> normalized(std::vector<double> const& x, std::vector<double> const& residual, parameters const& p) {
     std::vector<double> y(x.size());
     for (std::size_t i = 0; i < x.size(); ++i) {
         std::size_t const c = i % p.mean.size();
@@ -76,9 +76,9 @@ reference_gradients backward(std::vector<double> const& x, std::vector<double> c
     }
     for (std::size_t i = 0; i < x.size(); ++i) {
         std::size_t const c = i % channels;
-        double const centred = batch_statistics ? out.dresidual[i] - out.doffset[c] / rows - z(i) * out.dscale[c] / rows
+        double const centered = batch_statistics ? out.dresidual[i] - out.doffset[c] / rows - z(i) * out.dscale[c] / rows
                                                 : out.dresidual[i];
-        out.dx[i] = p.scale[c] / std::sqrt(p.variance[c] + epsilon) * centred;
+        out.dx[i] = p.scale[c] / std::sqrt(p.variance[c] + epsilon) * centered;
     }
     return out;
 }
@@ -149,7 +149,7 @@ TEMPLATE_TEST_CASE("batch norm apply equals a float64 reference", "[cpu][batch_n
                                                   affine ? offset.data() : nullptr},
                                  x.data(), with_residual ? residual.data() : nullptr, relu, y.data());
                 std::vector<double> const ones(at(s.channels), 1.0), zeros(at(s.channels), 0.0);
-                auto expected = normalised(
+                auto expected = normalized(
                     sample::widen(x), with_residual ? sample::widen(residual) : std::vector<double>(at(n), 0.0),
                     parameters{sample::widen(mean), sample::widen(variance), affine ? sample::widen(scale) : ones,
                                affine ? sample::widen(offset) : zeros});
@@ -261,7 +261,7 @@ TEST_CASE("batch norm gradients equal finite differences", "[cpu][batch_norm]") 
 
     auto loss = [&](std::vector<double> const& xs, std::vector<double> const& rs, std::vector<double> const& scales,
                     std::vector<double> const& offsets) {
-        auto y = normalised(xs, rs, parameters{mean_of(xs, s), variance_of(xs, s), scales, offsets});
+        auto y = normalized(xs, rs, parameters{mean_of(xs, s), variance_of(xs, s), scales, offsets});
         double sum = 0;
         for (std::size_t i = 0; i < y.size(); ++i) sum += static_cast<double>(weights[i]) * std::fmax(y[i], 0.0);
         return sum;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Row normalisation on the CPU against float64 and finite differences.
+// Row normalization on the CPU against float64 and finite differences.
 
 #include <tempera/cpu/l2_normalize.hpp>
 
@@ -12,7 +12,7 @@ using sample::at;
 
 namespace {
 
-std::vector<double> normalised(std::vector<double> const& x, std::size_t channels) {
+std::vector<double> normalized(std::vector<double> const& x, std::size_t channels) {
     std::vector<double> y(x.size());
     for (std::size_t row = 0; row < x.size(); row += channels) {
         double sum = 0;
@@ -24,7 +24,7 @@ std::vector<double> normalised(std::vector<double> const& x, std::size_t channel
 
 std::vector<double> slopes(std::vector<double> x, std::vector<double> const& dy, std::size_t channels, double step) {
     auto loss = [&] {
-        auto const y = normalised(x, channels);
+        auto const y = normalized(x, channels);
         double sum = 0;
         for (std::size_t i = 0; i < y.size(); ++i) sum += y[i] * dy[i];
         return sum;
@@ -54,7 +54,7 @@ TEMPLATE_TEST_CASE("l2_normalize equals float64 and finite differences", "[cpu][
             auto const n = s.rows * s.channels;
             auto const x = sample::uniform<TestType>(n, 1), dy = sample::uniform<TestType>(n, 2);
             auto const before = sample::uniform<TestType>(n, 3);
-            auto const expected = normalised(sample::widen(x), at(s.channels));
+            auto const expected = normalized(sample::widen(x), at(s.channels));
             std::vector<TestType> y(x.size());
             std::vector<float> inverse_norm(at(s.rows));
             l2_normalize_forward(device, s.rows, s.channels, x.data(), y.data(), inverse_norm.data());
@@ -84,7 +84,7 @@ TEST_CASE("l2_normalize below its smallest norm is a plain factor", "[cpu][l2_no
         std::vector<float> const x{1e-8F, -3e-8F, 2e-8F, 0, 0, 0}, dy{1, 2, 3, 4, 5, 6};
         std::vector<float> y(6), dx(6), inverse_norm(2);
         l2_normalize_forward(device, 2, 3, x.data(), y.data(), inverse_norm.data());
-        CHECK(sample::difference(y, normalised(sample::widen(x), 3)) < 1e-6);
+        CHECK(sample::difference(y, normalized(sample::widen(x), 3)) < 1e-6);
         l2_normalize_backward(device, 2, 3, y.data(), inverse_norm.data(), dy.data(), dx.data(), store::write);
         CHECK(sample::difference(dx, slopes(sample::widen(x), sample::widen(dy), 3, 1e-10)) < 1e-5);
     });

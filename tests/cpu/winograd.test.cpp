@@ -57,7 +57,7 @@ struct expectation {
     }
 
 private:
-    /// One tap of one filter at one position. Plain pointers: the sanitizers' unoptimised build spends its time here.
+    /// One tap of one filter at one position. Plain pointers: the sanitizers' unoptimized build spends its time here.
     void add_products(problem const& p, std::int64_t in, std::int64_t out, std::int64_t filter) {
         float const* const a = p.x.data() + in;
         float const* const b = p.w.data() + filter;
@@ -246,7 +246,7 @@ std::vector<double> filter_gradient(problem const& p, int filter) {
 }
 
 TEST_CASE("gradients of many filters are summed point by point", "[cpu][winograd]") {
-    problem const p({120, 8, 7, 256, 8, 7, 256, 3, 1, 1, 1});  // 480 tiles: 448 and 32
+    problem const p({120, 8, 7, 256, 8, 7, 256, 3, 1, 1, 1});  // 480 tiles: 224, 224 and 32
     std::vector<float> dw(p.w.size());
     cpu device{.threads = 2};
     convolution_backward_weights(device, p.g, p.x.data(), p.dy.data(), dw.data(), nullptr, store::write);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Batch normalisation against its formulas in float64; the gradient by finite differences of them.
+// Batch normalization against its formulas in float64; the gradient by finite differences of them.
 
 #include <tempera/cuda/moments.cuh>
 

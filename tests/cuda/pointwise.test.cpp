@@ -218,7 +218,7 @@ TEST_CASE("gpu pointwise: DropBlock zeroes whole blocks and keeps the sum of the
     for (std::size_t i = 0; i < masked.size(); ++i) CHECK(masked[i] == 1 + 2 * mask[i]);
 }
 
-TEMPLATE_TEST_CASE("gpu pointwise: L2 normalisation", "", float, bf16, tempera::half) {
+TEMPLATE_TEST_CASE("gpu pointwise: L2 normalization", "", float, bf16, tempera::half) {
     emulation::with const machine(lab::any_order());
     gpu device;
     store const mode = GENERATE(store::write, store::accumulate);

@@ -46,7 +46,7 @@ result step(auto& device) {
 
 }  // namespace
 
-TEST_CASE("gpu training step: convolutions on tensor cores, with the statistics that normalise them") {
+TEST_CASE("gpu training step: convolutions on tensor cores, with the statistics that normalize them") {
     emulation::with const machine(lab::any_order());
     cpu host{.threads = 2};
     gpu device;

@@ -206,7 +206,7 @@ TEST_CASE("a full turn of hue is no turn, and half a turn is the complement", "[
         }
 }
 
-TEST_CASE("a pixel's colours do not depend on its place in the row", "[data][augmentation]") {
+TEST_CASE("a pixel's colors do not depend on its place in the row", "[data][augmentation]") {
     // Rows of any length, so that every pixel is taken both among four and alone.
     std::vector<float> row;
     philox_stream stream(6);

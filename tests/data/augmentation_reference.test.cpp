@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Colour, blur, crop, evaluation and the whole chain against the values of the reference's TensorFlow code.
+// Color, blur, crop, evaluation and the whole chain against the values of the reference's TensorFlow code.
 
 #include <algorithm>
 #include <cmath>
@@ -41,7 +41,7 @@ bool starts_with(std::string const& text, std::string const& start) { return tex
 
 std::string config(std::string const& path) { return "/config/" + path; }
 
-// Of the manifest: 1e-5 for colours, blur and bicubic; 2e-5 where hue or saturation take part.
+// Of the manifest: 1e-5 for colors, blur and bicubic; 2e-5 where hue or saturation take part.
 constexpr double tolerance = 1e-5, hue_tolerance = 2e-5;
 
 /// The first numbers of names such as "3/output", each once.
@@ -53,7 +53,7 @@ int cases_under(fixture::file const& file, std::string const& prefix) {
 
 }  // namespace
 
-TEST_CASE("every colour operation of the reference", "[data][fixtures]") {
+TEST_CASE("every color operation of the reference", "[data][fixtures]") {
     fixture::file const file("augment");
     int seen = 0;
     for (int i = 0; i < 27; ++i) {

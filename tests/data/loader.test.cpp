@@ -153,7 +153,7 @@ TEST_CASE("a number of steps overrides the epochs", "[data][loader]") {
 }
 
 TEST_CASE("one sigma for a batch where the settings say so", "[data][loader]") {
-    // Images that are one bright pixel show the filter: all blurred ones of a batch have the same centre.
+    // Images that are one bright pixel show the filter: all blurred ones of a batch have the same center.
     std::vector<std::uint8_t> pixels(12 * 21 * 21, 0);
     for (std::size_t i = 0; i < 12; ++i) pixels[i * 441 + 220] = 255;
     image_set const set(shape{21, 21, 1}, pixels, std::vector<std::int32_t>(12, 0), 1);
@@ -164,10 +164,10 @@ TEST_CASE("one sigma for a batch where the settings say so", "[data][loader]") {
         std::set<float> all;
         while (auto const b = batches.next())
             for (int v = 0; v < 2; ++v) {
-                std::set<float> centres;
-                for (int i = 0; i < 6; ++i) centres.insert(b.images.slice(v * 6 + i, 1)[220]);
-                CHECK(centres.size() == (per_batch ? 1U : 6U));
-                all.insert(centres.begin(), centres.end());
+                std::set<float> centers;
+                for (int i = 0; i < 6; ++i) centers.insert(b.images.slice(v * 6 + i, 1)[220]);
+                CHECK(centers.size() == (per_batch ? 1U : 6U));
+                all.insert(centers.begin(), centers.end());
             }
         CHECK(all.size() == (per_batch ? 4U : 24U));
     }

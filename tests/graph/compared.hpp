@@ -107,7 +107,7 @@ inline std::vector<numbers> output_weights(dynamic_model<cpu>& m, int batch) {
     return out;
 }
 
-/// Whether an op of a frozen part normalises with its moving statistics.
+/// Whether an op of a frozen part normalizes with its moving statistics.
 inline bool takes_moving(plan_view const& p, frozen_list const& parts, op const& o) {
     frozen const* const part = parts.find(p.path_of(o.scope).text());
     return part != nullptr && part->mode == bn::moving;

@@ -105,7 +105,7 @@ TEST_CASE("values with several readers", "[differentiate]") {
     }
 }
 
-TEST_CASE("normalisations with residuals", "[differentiate]") {
+TEST_CASE("normalizations with residuals", "[differentiate]") {
     auto const norm = [](value x) { return batch_norm{}(x); };
     SECTION("relu(norm(x) + x)") {
         agrees_after_a([&](value x) { return relu(norm(x) + x); });
@@ -124,7 +124,7 @@ TEST_CASE("normalisations with residuals", "[differentiate]") {
             },
             map);
     }
-    SECTION("one normalisation for two additions") {
+    SECTION("one normalization for two additions") {
         agrees_after_a([&](value x) {
             value const y = norm(x);
             return relu(y + x) * relu(y + sigmoid(x));
@@ -264,7 +264,7 @@ TEST_CASE("frozen parts", "[differentiate]") {
         auto const s = scheduled(p, {.batch = 2, .frozen = frozen("")});
         CHECK(s->step_count == s->forward_count);
     }
-    SECTION("normalisations without parameters need no backward step") {
+    SECTION("normalizations without parameters need no backward step") {
         erased_network const head = [&](value x) {
             return dense{.units = 2}(global_average_pool(batch_norm{.scale = false, .offset = false}(x)));
         };

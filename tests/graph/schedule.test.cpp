@@ -84,7 +84,7 @@ TEST_CASE("batch_norm and ReLU become one step where nobody else reads between",
     SECTION("norm, relu") {
         CHECK(scheduled([](value x) { return relu(norm(convolved(x))); }, map).fused() == 1);
     }
-    SECTION("two readers of the normalised value") {
+    SECTION("two readers of the normalized value") {
         CHECK(scheduled(
                   [](value x) {
                       x = norm(convolved(x));
@@ -93,7 +93,7 @@ TEST_CASE("batch_norm and ReLU become one step where nobody else reads between",
                   map)
                   .fused() == 0);
     }
-    SECTION("the normalised value is an output") {
+    SECTION("the normalized value is an output") {
         auto const network = [](value x) {
             x = norm(convolved(x));
             return outputs(output{"norm", x}, output{"relu", relu(x)});
@@ -129,7 +129,7 @@ TEST_CASE("so does a residual, in either order, when it was made before", "[fuse
         CHECK(s.forward_steps(op_kind::add) == 0);
         CHECK(s.forward_steps(op_kind::relu) == 0);
     }
-    SECTION("of two normalisations, the later one") {
+    SECTION("of two normalizations, the later one") {
         scheduled const s(
             [](value x) {
                 value const y = norm(x);
@@ -167,7 +167,7 @@ TEST_CASE("so does a residual, in either order, when it was made before", "[fuse
         CHECK(s.fused() == 0);
         CHECK(s.forward_steps(op_kind::add) == 1);
     }
-    SECTION("x + x of one normalisation") {
+    SECTION("x + x of one normalization") {
         CHECK(scheduled(
                   [](value x) {
                       x = norm(x);
@@ -288,7 +288,7 @@ TEST_CASE("a convolution takes the statistics of its map where the device can an
 TEST_CASE("random networks have the gradients of their definition", "[layout]") {
     for (std::uint32_t number = 0; number < 8; ++number) {
         INFO("network " << number);
-        // a pool of equal values, or a deep chain of normalisations, amplifies rounding: hence the tolerance
+        // a pool of equal values, or a deep chain of normalizations, amplifies rounding: hence the tolerance
         compared::agrees(random_network{number}, {3, 3, 3}, {.loss_outputs = {"one", "two", "three"}}, 3, 2e-2);
     }
 }

@@ -21,14 +21,14 @@ view<float const> rows_of(std::vector<float> const& values, int width) {
     return {values.data(), {static_cast<int>(values.size()) / width, 1, 1, width}};
 }
 
-/// Rows around ten centres; row i belongs to centre i % 10.
+/// Rows around ten centers; row i belongs to center i % 10.
 std::vector<float> clusters(int rows, int width, float spread) {
     tempera::philox_stream draws(11);
-    std::vector<float> centres(static_cast<std::size_t>(10 * width)), out;
-    for (float& c : centres) c = draws.uniform(-1, 1);
+    std::vector<float> centers(static_cast<std::size_t>(10 * width)), out;
+    for (float& c : centers) c = draws.uniform(-1, 1);
     for (int i = 0; i < rows; ++i)
         for (int j = 0; j < width; ++j)
-            out.push_back(centres[static_cast<std::size_t>(i % 10 * width + j)] + spread * draws.uniform(-1, 1));
+            out.push_back(centers[static_cast<std::size_t>(i % 10 * width + j)] + spread * draws.uniform(-1, 1));
     return out;
 }
 

@@ -63,8 +63,8 @@ void tables(report& page) {
 
 void curves(report& page, philox_stream& draws) {
     auto accuracy = curve("contrastive accuracy", 1200, 5, 62, 4, draws), probe = curve("probe", 40, 45, 76, 1, draws);
-    accuracy.colour = 1;
-    probe.colour = 2;
+    accuracy.color = 1;
+    probe.color = 2;
     page.lines({"pretraining",
                 "Pretraining",
                 {{"Contrastive loss", "step", "nats", {curve("loss", 1200, 6, 3, 0.2, draws)}},

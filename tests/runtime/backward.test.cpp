@@ -42,8 +42,9 @@ constexpr int batch = 3;
 template <class Network>
 void check(Network const& network, name_list loss_outputs = {}, bool fuse = true, bool recompute = false) {
     cpu device{.threads = 1};
-    dynamic_model<cpu> m(device, network, in,
-                         {.max_batch = batch, .seed = 3, .recompute = recompute, .loss_outputs = loss_outputs, .fuse = fuse});
+    dynamic_model<cpu> m(
+        device, network, in,
+        {.max_batch = batch, .seed = 3, .recompute = recompute, .loss_outputs = loss_outputs, .fuse = fuse});
     std::vector<float> x(static_cast<std::size_t>(batch * in.size()));
     philox_stream random(11);
     for (float& v : x) v = random.uniform(-1, 1);
@@ -93,7 +94,8 @@ void check(Network const& network, name_list loss_outputs = {}, bool fuse = true
             continue;
         }
         INFO("parameter " << i);
-        CHECK(std::abs((above - below) / (2 * static_cast<double>(step)) - static_cast<double>(found[i])) < 6e-3 * largest);
+        CHECK(std::abs((above - below) / (2 * static_cast<double>(step)) - static_cast<double>(found[i])) <
+              6e-3 * largest);
     }
     CHECK(4 * kinks <= found.size());
 }
@@ -147,7 +149,8 @@ TEST_CASE("the input returned as an output, and an output that is also read insi
     check_all(
         [](value x) {
             value const y = smooth(x);
-            return outputs(output{"input", x}, output{"middle", y}, output{"end", finish(sigmoid(conv{.filters = 3}(y)))});
+            return outputs(output{"input", x}, output{"middle", y},
+                           output{"end", finish(sigmoid(conv{.filters = 3}(y)))});
         },
         {"middle", "end"});
 }
@@ -161,7 +164,7 @@ TEST_CASE("the same value as two outputs", "[backward]") {
         {"a", "b"});
 }
 
-TEST_CASE("concat, slice, gate, l2 normalisation and pools", "[backward]") {
+TEST_CASE("concat, slice, gate, l2 normalization and pools", "[backward]") {
     check_all([](value x) {
         value const y = smooth(x);
         value const z = concat(slice{.begin = 1, .count = 2}(y), y, conv{.filters = 2, .kernel = 1}(y));
@@ -181,6 +184,33 @@ TEST_CASE("a custom op beside another reader", "[backward]") {
         value const y = smooth(x);
         return finish(sigmoid(conv{.filters = 3}(y)) + y.apply(cube{}));
     });
+}
+
+namespace {
+template <precision P>
+void names_first_non_finite() {
+    cpu device{.threads = 1};
+    auto const network = [](value x) {
+        x = relu(batch_norm{}(named("first", conv{.filters = 16})(x)));
+        return finish(relu(batch_norm{}(named("second", conv{.filters = 3})(x))));
+    };
+    dynamic_model<cpu, P> m(device, network, in, {.max_batch = batch, .frozen = frozen("first")});
+    std::vector<float> const x(static_cast<std::size_t>(batch * in.size()), 0.5F);
+    view<float const> const images{x.data(), {batch, in.height, in.width, in.channels}};
+    m.forward(images);
+    auto const before = m.host_statistics();
+    CHECK(m.find_non_finite().empty());
+    CHECK(m.host_statistics() == before);
+    for (auto const& e : m.manifest())
+        if (e.name.text() == "second.weight") m.parameters().data()[e.offset] = std::numeric_limits<float>::quiet_NaN();
+    m.forward(images);
+    CHECK(m.find_non_finite().find("second") != std::string::npos);
+}
+}  // namespace
+
+TEST_CASE("find_non_finite names the first op whose result is no number, and changes nothing", "[backward]") {
+    names_first_non_finite<precision::float32>();
+    names_first_non_finite<precision::bfloat16>();
 }
 
 TEST_CASE("stop_gradient and frozen parts", "[backward]") {

@@ -86,7 +86,7 @@ TEST_CASE("TF1's linear and two-layer heads agree with the authors' code", "[hea
         for (std::size_t k = 0; k < names.size(); ++k) {
             auto const& e = m.manifest()[k];
             if (names[k].empty()) continue;
-            // the one layer of the linear mode is called l_0, its normalisation and dense as the others'
+            // the one layer of the linear mode is called l_0, its normalization and dense as the others'
             std::string key = names[k];
             if (!f.has(name + "/param/" + key)) key.replace(key.find("nl_0"), 4, "l_0");
             auto const& t = f[name + "/param/" + key];

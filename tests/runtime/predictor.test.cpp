@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Predictors: what they give is what the network's definition in double gives, with every normalisation folded away that
+// Predictors: what they give is what the network's definition in double gives, with every normalization folded away that
 // can be; from several threads; and nothing of the model that they were made from changes.
 #include <thread>
 
@@ -76,13 +76,13 @@ void close(output_views const& found, std::vector<numbers> const& expected, doub
     }
 }
 
-int normalisations(plan_view const& p) {
+int normalizations(plan_view const& p) {
     int n = 0;
     for (op const& o : p.ops) n += o.kind == op_kind::batch_norm;
     return n;
 }
 
-/// A model of the network gives what its definition gives; so does a predictor, which keeps `after` of `before` normalisations.
+/// A model of the network gives what its definition gives; so does a predictor, which keeps `after` of `before` normalizations.
 template <class Network>
 void folds(Network const& network, int before, int after) {
     cpu device{.threads = 1};
@@ -92,8 +92,8 @@ void folds(Network const& network, int before, int after) {
     auto const expected = defined(m, x);
     close(m.predict(x.seen), expected, 1e-4);
     close(predictor<cpu>(m, 2).make_session().predict(x.seen), expected, 1e-4);
-    CHECK(normalisations(m.plan()) == before);
-    CHECK(normalisations(fold(m.plan(), m.host_parameters(), m.host_statistics()).plan) == after);
+    CHECK(normalizations(m.plan()) == before);
+    CHECK(normalizations(fold(m.plan(), m.host_parameters(), m.host_statistics()).plan) == after);
 }
 
 }  // namespace
@@ -115,7 +115,7 @@ TEST_CASE("a predictor of a selective-kernel network gives what the model gives"
     CHECK(bits_of(session.predict(x.seen).last()) == bits_of(from_wide.make_session().predict(x.seen).last()));
 }
 
-TEST_CASE("normalisations fold where the layer before has no other reader", "[predictor]") {
+TEST_CASE("normalizations fold where the layer before has no other reader", "[predictor]") {
     constexpr conv three{.filters = 3};
     SECTION("after conv and dense, with and without bias, scale and offset") {
         folds(
@@ -143,7 +143,7 @@ TEST_CASE("normalisations fold where the layer before has no other reader", "[pr
             },
             2, 2);
     }
-    SECTION("a normalised value that is itself an output and read inside") {
+    SECTION("a normalized value that is itself an output and read inside") {
         folds(
             [=](value x) {
                 x = batch_norm{}(three(x));

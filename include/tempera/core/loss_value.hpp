@@ -12,9 +12,9 @@
 
 namespace tempera {
 
-/// Means over the batch. accuracy: fraction of rows whose largest logit is the target (for nt_xent
-/// the contrastive accuracy among the other view's N embeddings). entropy: mean entropy in nats of
-/// the predicted distribution.
+/// Means over the batch. accuracy: fraction of rows whose largest logit is the target: the label, for distillation the
+/// teacher's largest logit, for nt_xent the other view among the N embeddings of its batch. entropy: mean entropy in nats
+/// of the predicted distribution.
 struct loss_value {
     float loss = 0;
     float accuracy = 0;

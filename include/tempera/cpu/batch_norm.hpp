@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-// Batch normalisation on the CPU (formulas: device/batch_norm.hpp). Every function reads its maps once:
+// Batch normalization on the CPU (formulas: device/batch_norm.hpp). Every function reads its maps once:
 //
 //   statistics   per block: sums relative to the mean of the block's first rows; the blocks are then merged in
 //                double (Chan, Golub & LeVeque 1979), so a large mean costs no digits
@@ -57,7 +57,7 @@ struct batch_norm_kernels {
     void (*moments)(T const* x, std::int64_t count, int wide, float const* shift, float* first, float* second);
     void (*merge)(float const* partial, std::int64_t blocks, std::int64_t channels, double rows, double last_rows,
                   int begin, int end, float* mean, float* variance);
-    void (*normalise)(T const* x, T const* residual, T* y, std::int64_t count, int wide, float const* coefficients,
+    void (*normalize)(T const* x, T const* residual, T* y, std::int64_t count, int wide, float const* coefficients,
                       bool relu, bool stream);
     void (*reduce)(batch_norm_passage<T> const& maps, std::int64_t count, int wide, float const* coefficients,
                    float* first, float* second);
@@ -153,7 +153,7 @@ void batch_norm_apply(cpu& device, batch_norm_geometry const& g, batch_norm_stat
     bool const stream = cpu_kernels::past_caches(y, g.rows, g.channels);
     device.for_chunks(cut.chunks, [&](std::int64_t chunk, int) {
         cut.each_block(cut.chunks - 1 - chunk, [&](std::int64_t, std::int64_t, std::int64_t first, std::int64_t count) {
-            kernels.normalise(x + first, residual == nullptr ? nullptr : residual + first, y + first, count, cut.wide,
+            kernels.normalize(x + first, residual == nullptr ? nullptr : residual + first, y + first, count, cut.wide,
                               coefficients, rectified, stream);
         });
     });

@@ -19,7 +19,7 @@ namespace tempera::cpu_kernels {
 
 /// What becomes of sums: c = relu(sum + bias + residual), each part where there is one. Rows of `residual` begin where those
 /// of c do. stream: c is written past the caches. moments: where {shift, sum d, sum d^2} of each column of c go, d = c - shift,
-/// three lines `moments_line` apart; shift is the mean of a block's first tile. For floats in place alone.
+/// three lines `moments_line` apart; shift is the mean of a block's first tile. For floats alone.
 template <class T>
 struct gemm_epilogue {
     float const* bias = nullptr;
@@ -38,19 +38,25 @@ struct gemm_epilogue {
     }
 };
 
-/// One block of a product. a[i, k] = a[i / tile_rows * a_group + i % tile_rows * a_row + k * a_step];
-/// b[k, j] = b[j / tile_columns * b_panel + k * b_step + j % tile_columns]; row i of c begins at c + c_rows[i].
-struct gemm_block {
+/// What one block of a product multiplies. a[i, k] = a[i / tile_rows * a_group + i % tile_rows * a_row + k * a_step];
+/// b[k, j] = b[j / tile_columns * b_panel + k * b_step + j % tile_columns].
+struct gemm_operands {
     int rows, columns, depth;
     float const* a;
     std::ptrdiff_t a_group, a_row, a_step;
     float const* b;
     std::ptrdiff_t b_panel, b_step;
-    float* c;
+};
+
+/// And where its results go: row i of c begins at c + c_rows[i].
+template <class T>
+struct gemm_block_to : gemm_operands {
+    T* c;
     std::ptrdiff_t const* c_rows;
     bool accumulate;
-    gemm_epilogue<float> epilogue;
+    gemm_epilogue<T> epilogue;
 };
+using gemm_block = gemm_block_to<float>;
 
 /// Windows of a {batch, in_height, in_width, channels} map, one for each of out_height x out_width positions per
 /// sample. The window of position (i, j) covers rows i * step + top + [0, window_height) and columns j * step + left +
@@ -93,7 +99,8 @@ struct gemm_kernels : gemm_tiles {
     gather_function gather;        ///< windows as rows of a
     gather_function gather_steps;  ///< windows as steps of b
     void (*interleave)(T const* from, std::ptrdiff_t line, int depth, int rows, float* to);
-    scatter_function scatter;  ///< lines of sums to a map
+    scatter_function scatter;                      ///< lines of sums to a map
+    void (*multiply_to)(gemm_block_to<T> const&);  ///< a whole product to a map; null: by way of lines of sums
     void (*add_rows)(T const* x, std::int64_t rows, int columns, float* sums);
 };
 
@@ -102,11 +109,15 @@ struct gemm_kernels : gemm_tiles {
 #if defined(TEMPERA_KERNELS_HERE)
 #include <tempera/cpu/eigen_tile.hpp>
 #endif
+#define TEMPERA_KERNEL_FILE <tempera/cpu/kernels/gemm_lanes.hpp>
+#include <tempera/cpu/each_target.hpp>
 #define TEMPERA_KERNEL_FILE <tempera/cpu/kernels/gemm.hpp>
 #include <tempera/cpu/each_target.hpp>
 #define TEMPERA_KERNEL_FILE <tempera/cpu/kernels/gemm_copies.hpp>
 #include <tempera/cpu/each_target.hpp>
 #define TEMPERA_KERNEL_FILE <tempera/cpu/kernels/vector.hpp>
+#include <tempera/cpu/each_pairs_target.hpp>
+#define TEMPERA_KERNEL_FILE <tempera/cpu/kernels/gemm_lanes.hpp>
 #include <tempera/cpu/each_pairs_target.hpp>
 #define TEMPERA_KERNEL_FILE <tempera/cpu/kernels/gemm.hpp>
 #include <tempera/cpu/each_pairs_target.hpp>

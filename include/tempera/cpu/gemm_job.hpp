@@ -60,7 +60,8 @@ struct depth_cut {
     }
 };
 
-/// Floats are written in place, other elements by `scatter` from a worker's block of sums.
+/// Results are written in place; where the depth is cut or the kernels cannot, those that are no floats by `scatter` from a
+/// worker's block of sums.
 template <class T>
 void run_gemm(cpu& device, gemm_kernels<T> const& kernels, gemm_job<T> const& job) {
     if (job.rows == 0 || job.columns == 0) return;
@@ -75,7 +76,7 @@ void run_gemm(cpu& device, gemm_kernels<T> const& kernels, gemm_job<T> const& jo
     std::int64_t const panels_per_group = ceil_divide(panels, groups);
 
     bool const copies = job.a == nullptr || job.a_transposed;
-    constexpr bool direct = std::is_same_v<T, float>;
+    bool const direct = std::is_same_v<T, float> || (kernels.multiply_to != nullptr && cut.stretches == 1);
     std::int64_t const group_columns = panels_per_group * tc;
     std::size_t const row_floats = static_cast<std::size_t>(copies ? block * line + 64 : 0);
     std::size_t const sum_floats = static_cast<std::size_t>(direct ? 0 : block * group_columns);
@@ -113,11 +114,12 @@ void run_gemm(cpu& device, gemm_kernels<T> const& kernels, gemm_job<T> const& jo
 
         gemm_epilogue<T> epilogue = job.epilogue.from(n0);
         if (epilogue.moments != nullptr) epilogue.moments += chunk / groups * 3 * epilogue.moments_line;
-        epilogue.stream = !job.accumulate && (!direct || cut.stretches == 1) && past_caches(job.c, job.rows, job.columns);
+        epilogue.stream =
+            !job.accumulate && (!direct || cut.stretches == 1) && past_caches(job.c, job.rows, job.columns);
         int k0 = 0;
         do {
             int const depth = std::min(cut.stretch, job.depth - k0);
-            gemm_block g{};
+            gemm_operands g{};
             g.rows = rows;
             g.columns = columns;
             g.depth = depth;
@@ -145,20 +147,13 @@ void run_gemm(cpu& device, gemm_kernels<T> const& kernels, gemm_job<T> const& jo
             g.b_panel = tc * job.depth;
             g.b_step = tc;
             bool const last = k0 + depth == job.depth;
-            if constexpr (direct) {
-                g.c = job.c;
-                g.c_rows = offsets;
-                if (last) g.epilogue = epilogue;
-            } else {
-                g.c = sums;
-                g.c_rows = sum_rows;
-            }
-            g.accumulate = k0 > 0 || (direct && job.accumulate);
-            kernels.multiply(g);
+            if (direct)
+                kernels.multiply_to(
+                    {g, job.c, offsets, k0 > 0 || job.accumulate, last ? epilogue : gemm_epilogue<T>{}});
+            else kernels.multiply({g, sums, sum_rows, k0 > 0, {}});
             k0 += depth;
         } while (k0 < job.depth);
-        if constexpr (!direct)
-            kernels.scatter(sums, group_columns, rows, columns, job.c, offsets, job.accumulate, epilogue);
+        if (!direct) kernels.scatter(sums, group_columns, rows, columns, job.c, offsets, job.accumulate, epilogue);
     });
 }
 

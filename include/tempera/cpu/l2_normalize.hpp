@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-// Row normalisation on the CPU: u = x rsqrt(max(sum x^2, 1e-12)) (SimCLR's hidden normalisation) and its gradient.
+// Row normalization on the CPU: u = x rsqrt(max(sum x^2, 1e-12)) (SimCLR's hidden normalization) and its gradient.
 
 #include <algorithm>
 #include <cstdint>

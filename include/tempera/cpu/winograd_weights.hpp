@@ -84,7 +84,7 @@ void winograd_sum_points(cpu& device, winograd_map const& map, std::int64_t tile
     gemm_tiles const& gemm = gemm_kernels_of<float>(device.level());
     winograd_kernels<T> const& k = winograd_for<T>(device.level());
     constexpr int few = 4, wide = 112;  // tiles and filters of a chunk
-    int const together = static_cast<int>(std::min<std::int64_t>(tiles, 8 * winograd_steps));
+    int const together = static_cast<int>(std::min<std::int64_t>(tiles, 4 * winograd_steps));
     winograd_planes v = winograd_planes::of(together, map.channels);
     winograd_planes d = winograd_planes::of(together, map.filters);
     v.data = static_cast<float*>(device.scratch(device.caller(), slot_rows, v.bytes()));
@@ -123,9 +123,9 @@ void winograd_weights(cpu& device, winograd_map const& map, int batch, T const* 
         u.parts = ceil_divide(blocks, split);  // none of them empty
     }
     u.data = static_cast<float*>(
-        device.scratch(device.caller(), slot_parts, static_cast<std::size_t>(u.parts * u.part()) * sizeof(float)));
+        device.scratch(device.caller(), slot_panels, static_cast<std::size_t>(u.parts * u.part()) * sizeof(float)));
     auto* const lines = static_cast<std::ptrdiff_t*>(
-        device.scratch(device.caller(), slot_panels, static_cast<std::size_t>(map.filters) * sizeof(std::ptrdiff_t)));
+        device.scratch(device.caller(), slot_parts, static_cast<std::size_t>(map.filters) * sizeof(std::ptrdiff_t)));
     for (int o = 0; o < map.filters; ++o) lines[o] = std::ptrdiff_t{o} * map.channels;
     u.lines = lines;
     if (by_points) winograd_sum_points(device, map, tiles, x, dy, u);

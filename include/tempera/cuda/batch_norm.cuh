@@ -19,12 +19,12 @@ __device__ inline float inverse_deviation(float variance, float epsilon) { retur
 
 /// y = gain (x - mean) + offset of some channels. Rounded the same wherever it is computed, so that a mask is the one of y.
 template <int Width>
-struct normalisation {
+struct normalization {
     pack<float, Width> mean;
     pack<float, Width> gain;
     pack<float, Width> offset;
 
-    __device__ normalisation(batch_norm_state const& s, float epsilon, int c)
+    __device__ normalization(batch_norm_state const& s, float epsilon, int c)
         : mean(load_floats<Width>(s.mean, c, 0)),
           gain(load_floats<Width>(s.scale, c, 1)),
           offset(load_floats<Width>(s.offset, c, 0)) {
@@ -50,7 +50,7 @@ struct batch_norm_apply_work {
         pack<T, Width> residual;
     };
     template <int Width>
-    __device__ normalisation<Width> channels(int c) const {
+    __device__ normalization<Width> channels(int c) const {
         return {s, g.epsilon, c};
     }
     template <int Width>
@@ -61,10 +61,10 @@ struct batch_norm_apply_work {
         return m;
     }
     template <int Width>
-    __device__ void operator()(std::int64_t i, maps<Width> const& m, normalisation<Width> const& normalised) const {
+    __device__ void operator()(std::int64_t i, maps<Width> const& m, normalization<Width> const& normalized) const {
         pack<T, Width> out;
         for (int k = 0; k < Width; ++k) {
-            float v = normalised(k, as_float(m.x.at[k]));
+            float v = normalized(k, as_float(m.x.at[k]));
             if constexpr (Residual) v += as_float(m.residual.at[k]);
             put(out.at[k], fused_relu ? rectified(v) : v);
         }
@@ -107,12 +107,12 @@ struct masked_gradient {
         return m;
     }
     template <int Width>
-    __device__ pack<T, Width> operator()(maps<Width> const& m, normalisation<Width> const& normalised) const {
+    __device__ pack<T, Width> operator()(maps<Width> const& m, normalization<Width> const& normalized) const {
         pack<T, Width> g = m.dy;
         for (int k = 0; k < Width; ++k) {
             T seen;
             if constexpr (Of_y) seen = m.y.at[k];
-            else put(seen, normalised(k, as_float(m.x.at[k])));
+            else put(seen, normalized(k, as_float(m.x.at[k])));
             if ((Of_y || relu_of_x) && !(as_float(seen) > 0)) g.at[k] = T{};
         }
         return g;
@@ -127,7 +127,7 @@ struct gradient_sums_work {
     T* dresidual;  ///< null: not to be written
 
     template <int Width>
-    __device__ normalisation<Width> channels(int c) const {
+    __device__ normalization<Width> channels(int c) const {
         return {s, g.epsilon, c};
     }
     template <int Width>
@@ -135,13 +135,13 @@ struct gradient_sums_work {
         return gradient.template load<Width>(i);
     }
     template <int Width, class Maps>
-    __device__ void operator()(std::int64_t i, Maps const& m, normalisation<Width> const& normalised,
+    __device__ void operator()(std::int64_t i, Maps const& m, normalization<Width> const& normalized,
                                sums<2> (&total)[Width]) const {
-        auto const masked = gradient(m, normalised);
+        auto const masked = gradient(m, normalized);
         for (int k = 0; k < Width; ++k) {
             float const d = as_float(masked.at[k]);
             total[k].at[0] += d;
-            total[k].at[1] += d * (as_float(m.x.at[k]) - normalised.mean.at[k]);
+            total[k].at[1] += d * (as_float(m.x.at[k]) - normalized.mean.at[k]);
         }
         if (dresidual != nullptr) store_pack(dresidual + i, masked);
     }
@@ -179,7 +179,7 @@ struct batch_norm_backward_work {
 
     template <int Width>
     struct coefficients {
-        normalisation<Width> normalised;
+        normalization<Width> normalized;
         pack<float, Width> mean_g;
         pack<float, Width> slope;
     };
@@ -194,14 +194,14 @@ struct batch_norm_backward_work {
 
     template <int Width, class Maps>
     __device__ void operator()(std::int64_t i, Maps const& m, coefficients<Width> const& at) const {
-        auto const masked = gradient(m, at.normalised);
+        auto const masked = gradient(m, at.normalized);
         if (out.dx != nullptr) {
             pack<T, Width> dx = {};
             if (out.dx_store == store::accumulate) dx = load_pack<Width>(out.dx + i);
             for (int k = 0; k < Width; ++k) {
-                float const deviation = as_float(m.x.at[k]) - at.normalised.mean.at[k];
+                float const deviation = as_float(m.x.at[k]) - at.normalized.mean.at[k];
                 float const d = as_float(masked.at[k]) - at.mean_g.at[k] - deviation * at.slope.at[k];
-                put(dx.at[k], at.normalised.gain.at[k] * d, out.dx_store);
+                put(dx.at[k], at.normalized.gain.at[k] * d, out.dx_store);
             }
             store_pack(out.dx + i, dx);
         }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-// Catalogue: batch normalisation on the device (formulas in device/batch_norm.hpp, kernels in batch_norm.cuh).
+// Catalogue: batch normalization on the device (formulas in device/batch_norm.hpp, kernels in batch_norm.cuh).
 
 #include <type_traits>
 

@@ -6,7 +6,7 @@
 //   dU = 1 / (N tau) W U      W_ij = exp(S_ij - lse_i) + exp(S_ij - lse_j), minus 2 where j = pos, 0 where j = i
 // 1 - P_i,pos = 1 - exp(-loss_i) is small when training has gone far: it is computed without subtracting from 1.
 //
-// Normalised rows and weights are bounded: they are scaled by 2^14 and split in two halves, v = hi + lo to 22 bits, so
+// Normalized rows and weights are bounded: they are scaled by 2^14 and split in two halves, v = hi + lo to 22 bits, so
 // that tensor cores multiply them as exactly as float32 does. A row of embeddings lies in memory as [hi lo hi hi]:
 //   S from its first three parts times the last three of another row, hi lo + lo hi + hi hi, the small terms first;
 //   W U from the pairs (hi, lo / 2) of the weights times the two rows [hi lo] and [hi hi], whose columns are added up:

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 // Catalogue: NT-Xent on the device (formulas in device/losses.hpp and contrastive.cuh). Embeddings are multiplied as
-// exactly as in float32, whatever gpu::tf32 says: normalised ones in pairs of halves on tensor cores, others in float32.
+// exactly as in float32, whatever gpu::tf32 says: normalized ones in pairs of halves on tensor cores, others in float32.
 
 #include <algorithm>
 #include <cstdint>
@@ -17,7 +17,7 @@ inline constexpr int columns_per_part = 512;
 /// Where things lie in scratch memory, in floats: sums and terms of the loss first.
 struct contrastive_scratch {
     std::int64_t log_sums, pull, tile;
-    std::int64_t inverse, embeddings, products;  ///< of normalised embeddings
+    std::int64_t inverse, embeddings, products;  ///< of normalized embeddings
     std::int64_t size = 0;
 
     contrastive_scratch(contrastive_geometry const& g, int tile_rows, int parts) {
@@ -79,7 +79,7 @@ inline void split_weighted(gpu& device, contrastive_geometry const& g, half cons
 
 namespace tempera {
 
-/// Needs scratch memory for a tile of rows of 2N logits (context.tile_bytes, at least one row); where h is normalised
+/// Needs scratch memory for a tile of rows of 2N logits (context.tile_bytes, at least one row); where h is normalized
 /// also for twice the bytes of h and half a tile's for every 128 channels.
 inline loss_value contrastive_cross_entropy(gpu& device, contrastive_geometry const& g, float const* h, float weight,
                                             float* dh, store mode) {

@@ -205,7 +205,7 @@ void find_not_finite(cudaStream_t stream, std::int64_t n, float const* x, float*
 /// Embeddings and weights of NT-Xent as halves, see contrastive.cuh.
 inline constexpr int split_parts = 4;  // of a row of embeddings
 inline constexpr float split_scale = 16384;
-/// halves = the rows of h, normalised, scaled and split
+/// halves = the rows of h, normalized, scaled and split
 void split_embeddings(cudaStream_t stream, int rows, int channels, float const* h, half* halves, float* inverse_norm);
 /// logits[i - first, j] holds u_i . u_j / temperature for rows first .. first + count - 1 of 2 * pairs. Per row: the
 /// log-sum-exp over j != i, pull = P_i,pos - 1, and the terms of loss_sums (5 per row).

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-// L2 normalisation of rows, a block per row: u = x r, r = 1 / sqrt(max(sum x^2, 1e-12)).
+// L2 normalization of rows, a block per row: u = x r, r = 1 / sqrt(max(sum x^2, 1e-12)).
 // Backward: dx = r (dy - u (u . dy)), and r dy where the maximum held.
 
 #include <tempera/cuda/launch.hpp>

@@ -62,7 +62,7 @@ void dropout(cudaStream_t stream, std::int64_t n, float rate, random_stream cons
     each(stream, n, dropout_at<T>{draws_below(double{rate}), 1 / (1 - rate), random, replay, x, y, mode});
 }
 
-/// 1 where no block covers the position, else 0. A block's centre is drawn with probability gamma wherever the block
+/// 1 where no block covers the position, else 0. A block's center is drawn with probability gamma wherever the block
 /// lies inside the map.
 struct drop_block_at {
     drop_block_geometry g;
@@ -71,7 +71,7 @@ struct drop_block_at {
     replay_numbers const* replay;
     float* mask;
 
-    __device__ bool is_centre(random_stream const& draws, int i, int j, std::int64_t element) const {
+    __device__ bool is_center(random_stream const& draws, int i, int j, std::int64_t element) const {
         return i >= g.block / 2 && i < g.height - (g.block - 1) / 2 && j >= g.block / 2 &&
                j < g.width - (g.block - 1) / 2 && draw_at(draws, element) < gamma;
     }
@@ -86,7 +86,7 @@ struct drop_block_at {
         for (int i = row - before; i < row - before + g.block; ++i)
             for (int j = column - before; j < column - before + g.block; ++j)
                 dropped =
-                    dropped || is_centre(draws, i, j, sample + (std::int64_t{i} * g.width + j) * g.channels + channel);
+                    dropped || is_center(draws, i, j, sample + (std::int64_t{i} * g.width + j) * g.channels + channel);
         mask[at] = dropped ? 0 : 1;
     }
 };

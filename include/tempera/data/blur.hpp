@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-// Gaussian blur: a separable filter of 2 radius + 1 taps, g(x) = exp(-x^2 / (2 sigma^2)) normalised to sum 1. Beyond
+// Gaussian blur: a separable filter of 2 radius + 1 taps, g(x) = exp(-x^2 / (2 sigma^2)) normalized to sum 1. Beyond
 // the border the image counts as zero (TensorFlow's SAME), which darkens the margin as the published networks saw it.
 
 #include <algorithm>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-// Colour operations on one image in [0, 1], in place and unclipped. x: a value, m: the mean of its channel.
+// Color operations on one image in [0, 1], in place and unclipped. x: a value, m: the mean of its channel.
 //
 //   brightness (v2)  f x                             brightness (v1)  x + d
 //   contrast         (x - m) f + m                   grayscale        0.2989 r + 0.587 g + 0.114 b in each channel
@@ -19,21 +19,24 @@
 
 namespace tempera {
 
+/// Every value to the nearest one in [0, 1].
 inline void clip(view<float> image) {
     pixels::transform(image.data, image.data, image.size(), [](auto x) { return pixels::clipped(x); });
 }
 
+/// SimCLRv2's brightness: f x.
 inline void adjust_brightness(view<float> image, float factor) {
     pixels::transform(image.data, image.data, image.size(), [factor](auto x) { return x * factor; });
 }
 
+/// SimCLR's brightness: x + delta.
 inline void shift_brightness(view<float> image, float delta) {
     pixels::transform(image.data, image.data, image.size(), [delta](auto x) { return x + delta; });
 }
 
 namespace pixels {
 
-/// Whether an operation on colours applies: yes for three channels, no for one.
+/// Whether an operation on colors applies: yes for three channels, no for one.
 inline bool has_colors(view<float const> image, char const* operation) {
     if (image.dims.c != 1 && image.dims.c != 3)
         throw error(operation, "1 or 3 channels", image.dims.c, "switch it off for such images");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-// Four floats at a time, for pixel loops: g++ 12 vectorises none of them at -O2. Every machine has 128-bit vectors,
+// Four floats at a time, for pixel loops: g++ 12 vectorizes none of them at -O2. Every machine has 128-bit vectors,
 // so nothing is dispatched; wider ones would not pay on rows of 28 or 672 floats.
 
 #include <cstdint>

@@ -3,7 +3,7 @@
 // Bicubic resize without antialiasing, as TensorFlow does it, in both of its conventions:
 //
 //   rule        source position of output i    cubic (Keys 1981)   taps outside the image
-//   half_pixel  (i + 1/2) in/out - 1/2         a = -0.5            dropped, the other weights renormalised (TF2)
+//   half_pixel  (i + 1/2) in/out - 1/2         a = -0.5            dropped, the other weights renormalized (TF2)
 //   legacy      i in/out                       a = -0.75           taken from the edge pixel (TF1)
 //
 // Both round the fraction of the position to 1/1024, which the published networks were trained with.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-// Catalogue: batch normalisation over the rows of a {rows, channels} array (rows = batch x height x width).
+// Catalogue: batch normalization over the rows of a {rows, channels} array (rows = batch x height x width).
 //
 //   mean = sum x / rows     variance = sum (x - mean)^2 / rows  (biased)
 //   y = act(scale (x - mean) / sqrt(variance + epsilon) + offset + residual)     act: identity or ReLU
@@ -22,7 +22,7 @@ struct batch_norm_geometry {
     float epsilon = 1e-5F;
 };
 
-/// Pointers of one normalisation; scale and offset may be null (taken as 1 and 0).
+/// Pointers of one normalization; scale and offset may be null (taken as 1 and 0).
 struct batch_norm_state {
     float const* mean = nullptr;
     float const* variance = nullptr;

@@ -14,7 +14,7 @@
 
 namespace tempera {
 
-/// Uninitialised device memory for `count` elements, freed on destruction. Must not outlive the device.
+/// Uninitialized device memory for `count` elements, freed on destruction. Must not outlive the device.
 template <class T>
 class buffer {
 public:

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-// Catalogue: element by element functions, channel copies, dropout, row normalisation.
+// Catalogue: element by element functions, channel copies, dropout, row normalization.
 // n counts elements. Backward functions take y (the forward result) where it determines the slope.
 
 #include <cstdint>

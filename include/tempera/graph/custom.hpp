@@ -29,7 +29,8 @@ class declaration {
 public:
     constexpr declaration(trace& t, op& o, custom_record& record) : trace_(&t), op_(&o), record_(&record) {}
 
-    /// A float32 parameter vector of `count` elements starting at `start`, no weight decay exclusion but role::other.
+    /// A float32 parameter vector of `count` elements starting at `start`. Optimizers treat it as a kernel: it is decayed, and
+    /// adapted by lars (role::other).
     constexpr void parameter(int count, float start) {
         tensor t{};
         t.role = role::other;

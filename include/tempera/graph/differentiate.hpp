@@ -257,7 +257,7 @@ private:
         }
     }
 
-    /// The slot that holds a forward value during the backward pass; with recompute, a normalised activation
+    /// The slot that holds a forward value during the backward pass; with recompute, a normalized activation
     /// is computed again before its first reader.
     constexpr int ready(int value) {
         if (value < 0) return no_slot;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-// measure: where the device can, the convolution that writes a map takes the batch statistics that normalise it, so that
+// measure: where the device can, the convolution that writes a map takes the batch statistics that normalize it, so that
 // nobody reads the map for them alone.
 
 #include <tempera/graph/schedule.hpp>

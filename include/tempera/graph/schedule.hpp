@@ -17,7 +17,7 @@ struct schedule_options {
     tempera::precision precision = tempera::precision::float32;
     device_kind device = device_kind::cpu;
     frozen_list frozen{};
-    bool recompute = false;        ///< do not keep normalised activations for the backward pass, compute them again
+    bool recompute = false;        ///< do not keep normalized activations for the backward pass, compute them again
     bool training = true;          ///< false: forward only, moving statistics, no random masks
     bool fuse = true;              ///< false: every op a step of its own (the twin that tests compare with)
     std::uint32_t loss_outputs = 0;  ///< bit i: output i takes a gradient; 0: the last output only

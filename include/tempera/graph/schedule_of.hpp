@@ -11,7 +11,7 @@
 
 namespace tempera {
 
-/// Fills `out`, which must be value-initialised.
+/// Fills `out`, which must be value-initialized.
 constexpr void schedule_of(plan_view const& plan, schedule_options const& options, schedule& out) {
     fusion f{};
     fuse(plan, options, f);
@@ -57,7 +57,7 @@ constexpr std::int64_t training_bytes(plan_view const& plan, memory_options cons
            shared_arena(detail::arena_bytes_of(plan, m, true), detail::arena_bytes_of(plan, m, false));
 }
 
-/// Bytes to predict: parameters, statistics, arena. A predictor, whose normalisations are folded, takes no more.
+/// Bytes to predict: parameters, statistics, arena. A predictor, whose normalizations are folded, takes no more.
 constexpr std::int64_t inference_bytes(plan_view const& plan, memory_options const& m) {
     return plan.parameters * 4 + plan.statistics * 4 + detail::arena_bytes_of(plan, m, false);
 }

@@ -7,12 +7,14 @@
 
 namespace tempera {
 
+/// Of the input's shape, per channel. Statistics are of the batch in training (see bn for frozen parts) and the moving ones
+/// when predicting.
 struct batch_norm {
-    float epsilon = 1e-5F;
-    float decay = 0.9F;
-    bool scale = true;
-    bool offset = true;
-    bool zero_scale = false;  ///< gamma starts at 0: the last normalisation of a residual branch
+    float epsilon = 1e-5F;    ///< added to the variance
+    float decay = 0.9F;       ///< of the moving statistics
+    bool scale = true;        ///< gamma, starting at 1
+    bool offset = true;       ///< beta, starting at 0
+    bool zero_scale = false;  ///< gamma starts at 0: the last normalization of a residual branch
 
     constexpr value operator()(value x) const {
         trace& t = x.graph();

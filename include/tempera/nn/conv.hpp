@@ -7,11 +7,12 @@
 
 namespace tempera {
 
+/// {h, w, c} to {ceil(h / stride), ceil(w / stride), filters}. Weights {filters, kernel, kernel, c}, LeCun-normal at the start.
 struct conv {
-    int filters = 0;
-    int kernel = 3;
+    int filters = 0;    ///< output channels: to be given
+    int kernel = 3;     ///< height and width of the window
     int stride = 1;
-    bool bias = false;
+    bool bias = false;  ///< starts at 0; of no use before a batch norm
 
     constexpr value operator()(value x) const {
         trace& t = x.graph();

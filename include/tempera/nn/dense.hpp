@@ -6,9 +6,10 @@
 
 namespace tempera {
 
+/// {1, 1, c} to {1, 1, units}. Weights {units, c}, normal with deviation 0.01 at the start.
 struct dense {
-    int units = 0;
-    bool bias = true;
+    int units = 0;            ///< outputs: to be given
+    bool bias = true;         ///< starts at 0
     bool classifies = false;  ///< the supervised classifier: LARS treats it apart (spec section 3)
 
     constexpr value operator()(value x) const {

@@ -34,6 +34,7 @@ constexpr value pool(value x, op_kind kind, int kernel, int stride, bool count_p
 
 }  // namespace detail
 
+/// The largest value of each window; a kernel of 15 at most.
 struct max_pool {
     int kernel = 2;
     int stride = 2;

@@ -40,6 +40,7 @@ struct named_part {
     constexpr auto operator()(value x) const { return apply_named(part, x, name.text()); }
 };
 
+/// A part under a name of its own: named("stem", conv{.filters = 64}). At most 24 characters, no dots.
 template <class F>
 constexpr named_part<F> named(char const* name, F part) {
     return named_part<F>{name_text(name), part};

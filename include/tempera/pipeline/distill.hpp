@@ -35,7 +35,7 @@ training_history distill(basic_model<D, P>& student, basic_model<D, TeacherPreci
     repeated<std::pair<float const*, int>, D> teaching(device);
     view<float const> teacher_logits;  // in the same place, also where a graph makes them
     return detail::train_loop(
-        student, images, optimizer, options, {"distill"}, 1,
+        student, images, optimizer, options, {"distill", "agreement with the teacher"}, 1,
         {.loss = detail::loss_of("distill", student, loss), .place = [&](view<float const> x, image_batch const& batch) {
              teaching({x.data, x.dims.n}, [&] { teacher_logits = teacher.predict(x).last(); });
              return detail::step_input{x, {.labels = labels(batch.labels), .teacher_logits = teacher_logits}};

@@ -106,12 +106,12 @@ inline namespace TEMPERA_TAG(EIGEN_MAX_ALIGN_BYTES) {  // files with other Eigen
     inline std::vector<std::array<float, 2>> map_of(view<float const> rows, embedding_map_options const& options) {
         using row_major = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
         auto const width = rows.dims.sample().size();
-        matrix centred = Eigen::Map<row_major const>(rows.data, rows.dims.n, width);
-        if (!centred.allFinite())
+        matrix centered = Eigen::Map<row_major const>(rows.data, rows.dims.n, width);
+        if (!centered.allFinite())
             throw error("embedding_map", "finite embeddings", "NaN or infinity", "check the network that made them");
-        centred.rowwise() -= centred.colwise().mean().eval();
+        centered.rowwise() -= centered.colwise().mean().eval();
         bool const pca_only = options.iterations == 0 || rows.dims.n < 4;
-        matrix scores = principal_components(centred, pca_only ? 2 : std::max(options.components, 2), options.seed);
+        matrix scores = principal_components(centered, pca_only ? 2 : std::max(options.components, 2), options.seed);
         matrix y = matrix::Zero(rows.dims.n, 2);
         y.leftCols(std::min<Eigen::Index>(scores.cols(), 2)) =
             scores.leftCols(std::min<Eigen::Index>(scores.cols(), 2));
@@ -135,7 +135,7 @@ inline namespace TEMPERA_TAG(EIGEN_MAX_ALIGN_BYTES) {  // files with other Eigen
 }  // namespace )
 }  // namespace map_detail
 
-/// Coordinates of each row of {n,1,1,d} (host memory), centred at the origin. 2,000 rows take a few seconds. Throws
+/// Coordinates of each row of {n,1,1,d} (host memory), centered at the origin. 2,000 rows take a few seconds. Throws
 /// error for more than 10,000 rows or for values that are not finite.
 inline std::vector<std::array<float, 2>> embedding_map(view<float const> rows,
                                                        embedding_map_options const& options = {}) {

@@ -7,11 +7,13 @@
 #include <cmath>
 #include <cstdint>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <tempera/data/loader.hpp>
 #include <tempera/pipeline/device_batch.hpp>
 #include <tempera/runtime/basic_model.hpp>
+#include <tempera/runtime/repeated.hpp>
 
 namespace tempera {
 
@@ -29,7 +31,13 @@ void predict_all(basic_model<D, P>& model, image_set const& set, augmentation co
     device_batch<float, D> to_device(model.device());
     int const rows = std::min(set.size(), model.options().max_batch);
     loader batches{set, {.batch = rows, .augment = augment, .shuffle = false, .drop_last = false}};
-    while (auto const batch = batches.next()) f(model.predict(to_device(batch.images)), batch);
+    repeated<std::pair<float const*, int>, D> predicting(model.device());
+    output_views outputs;  // in the same place, also where a graph makes them
+    while (auto const batch = batches.next()) {
+        view<float const> const x = to_device(batch.images);
+        predicting({x.data, x.dims.n}, [&] { outputs = model.predict(x); });
+        f(outputs, batch);
+    }
 }
 
 /// Counts correct rows of every batch; logits_of(outputs) gives {n,1,1,classes}.

@@ -24,7 +24,7 @@ inline namespace TEMPERA_TAG(EIGEN_MAX_ALIGN_BYTES) {  // files with other Eigen
     inline matrix product(matrix const& a, matrix const& b) { return a * b; }
 
     /// Makes the columns orthonormal (modified Gram-Schmidt, twice for accuracy); dependent columns become zero.
-    inline void orthonormalise(matrix & columns) {
+    inline void orthonormalize(matrix & columns) {
         for (Eigen::Index j = 0; j < columns.cols(); ++j) {
             float const before = columns.col(j).norm();
             for (int pass = 0; pass < 2; ++pass)
@@ -73,20 +73,20 @@ inline namespace TEMPERA_TAG(EIGEN_MAX_ALIGN_BYTES) {  // files with other Eigen
 
     /// Scores of the rows of a matrix whose column means are 0 on their first `count` principal components (fewer when
     /// it has fewer columns or rows), n x count, largest variance first. Each direction's largest entry is positive.
-    inline matrix principal_components(matrix const& centred, int count, std::uint64_t seed) {
-        auto const n = centred.rows(), width = centred.cols();
+    inline matrix principal_components(matrix const& centered, int count, std::uint64_t seed) {
+        auto const n = centered.rows(), width = centered.cols();
         auto const sought = std::min<Eigen::Index>({count + 8, width, n});
-        matrix const turned = centred.transpose();
+        matrix const turned = centered.transpose();
         matrix basis(width, sought);
         philox_stream draws(seed, 1);
         for (Eigen::Index j = 0; j < sought; ++j)
             for (Eigen::Index i = 0; i < width; ++i) basis(i, j) = draws.uniform(-1, 1);
-        orthonormalise(basis);
+        orthonormalize(basis);
         for (int round = 0; round < 8; ++round) {
-            basis = product(turned, product(centred, basis));
-            orthonormalise(basis);
+            basis = product(turned, product(centered, basis));
+            orthonormalize(basis);
         }
-        matrix const scores = product(centred, basis);
+        matrix const scores = product(centered, basis);
         matrix const rotation = eigenvectors(product(scores.transpose(), scores));
         matrix const directions = product(basis, rotation);
         matrix out = product(scores, rotation).leftCols(std::min<Eigen::Index>(count, sought));

@@ -93,7 +93,7 @@ public:
     void write_statistics(float const* host) { upload(host, statistics_); }
 
     /// Runs the forward pass of the last batch again and names the first op whose result holds NaN or infinity;
-    /// empty when there is none. For reports after a loss that is no number.
+    /// empty when there is none. For reports after a loss that is no number; changes nothing. The batch must still be there.
     std::string find_non_finite();
 
 private:
@@ -102,6 +102,7 @@ private:
     void run_forward(schedule_step const& s) { detail::forward_step<element, Precision>(*device_, binding_, s); }
 
     void bind(view<float const> batch, schedule const& s, bool training);
+    void convert_input();
     output_views read_outputs(schedule const& s);
     void take_gradients(gradient_views const& from);
     bool finite(int slot, shape s);
@@ -126,6 +127,7 @@ private:
     std::vector<output_views::entry> output_entries_;
     std::vector<gradient_views::entry> gradient_entries_;
     binding binding_{};
+    view<float const> batch_{};
     std::uint64_t version_ = 0;
     bool ready_for_backward_ = false;
 };

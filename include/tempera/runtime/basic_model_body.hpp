@@ -71,7 +71,10 @@ output_views basic_model<D, Precision>::predict(view<float const> batch) {
 template <class D, precision Precision>
 std::string basic_model<D, Precision>::find_non_finite() {
     schedule const* const last = binding_.steps;
-    for (int i = 0; last != nullptr && i < last->forward_count; ++i) {
+    if (last == nullptr) return {};
+    convert_input();  // its memory may have been given to a later value
+    binding_.keeps_statistics = true;
+    for (int i = 0; i < last->forward_count; ++i) {
         schedule_step const& s = last->steps[i];
         run_forward(s);
         if (s.kind != step_kind::forward) continue;
@@ -100,8 +103,14 @@ void basic_model<D, Precision>::bind(view<float const> batch, schedule const& s,
                        .unbiased_variance = options_.unbiased_variance,
                        .seed = options_.seed,
                        .run = run};
-    if (!direct)
-        convert(*device_, batch.size(), batch.data, binding_.at<element>(s.value_slot[0]));
+    batch_ = batch;
+    convert_input();
+}
+
+template <class D, precision Precision>
+void basic_model<D, Precision>::convert_input() {
+    if (binding_.input == nullptr)
+        convert(*device_, batch_.size(), batch_.data, binding_.at<element>(binding_.steps->value_slot[0]));
 }
 
 template <class D, precision Precision>

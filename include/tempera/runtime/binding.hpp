@@ -20,6 +20,7 @@ struct binding {
     int batch = 0;
     bool training = false;         ///< random masks are drawn
     bool unbiased_variance = false;
+    bool keeps_statistics = false; ///< moving statistics stay as they are
     std::uint64_t seed = 0;        ///< of dropout and DropBlock
     std::uint32_t run = 0;         ///< counts forward passes: fresh random masks each time
     bool accumulate = false;       ///< parameter gradients are added to what is there

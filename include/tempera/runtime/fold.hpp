@@ -4,7 +4,7 @@
 //
 //   w' = w scale / sqrt(variance + epsilon)    b' = offset + (b - mean) scale / sqrt(variance + epsilon)
 //
-// where that layer has no other reader. Other normalisations stay.
+// where that layer has no other reader. Other normalizations stay.
 
 #include <cmath>
 #include <vector>
@@ -13,7 +13,7 @@
 
 namespace tempera {
 
-/// A plan without the normalisations that could be folded, and its tensors' values.
+/// A plan without the normalizations that could be folded, and its tensors' values.
 struct folded_network {
     dynamic_plan plan;
     std::vector<float> parameters;

@@ -37,7 +37,7 @@ inline batch_norm_statistics_target statistics_target(binding const& b, op const
     require_rows(b.plan, o, g);
     float* const kept = b.at<float>(s.saved);
     batch_norm_statistics_target target{.mean = kept, .variance = kept + g.channels};
-    if (s.mode != bn::batch) return target;
+    if (s.mode != bn::batch || b.keeps_statistics) return target;
     int const first = (o.flag ? 1 : 0) + (o.flag2 ? 1 : 0);
     target.moving_mean = b.tensor_of(o, first);
     target.moving_variance = b.tensor_of(o, first + 1);

@@ -31,7 +31,7 @@ struct model_options {
     int max_batch = 256;      ///< samples of the largest batch; smaller ones use the same memory
     std::uint64_t seed = 1;   ///< of the starting weights and of random masks
     frozen_list frozen{};     ///< frozen("encoder"), or {frozen("encoder"), frozen("head", bn::batch)}
-    bool recompute = false;   ///< less memory: normalised activations are computed again in the backward pass
+    bool recompute = false;   ///< less memory: normalized activations are computed again in the backward pass
     name_list loss_outputs{}; ///< outputs that take gradients; none named: the last one
     bool unbiased_variance = false;  ///< moving variances take N/(N-1) times the batch's (TF1's fused kernel)
     bool fuse = true;         ///< false: every op a step of its own

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Batch normalisation over wide rows (see row_blocks.hpp): each function reads its arrays once, in order.
+// Batch normalization over wide rows (see row_blocks.hpp): each function reads its arrays once, in order.
 //
 //   shift        mean of the first rows of a block: what its sums are taken relative to
 //   moments      sum (x - shift), sum (x - shift)^2 for every column
-//   normalise    y = act((x - mean) factor + offset + residual)
+//   normalize    y = act((x - mean) factor + offset + residual)
 //   reduce       sum g, sum g (x - mean); writes g where asked
 //   propagate    dx = g factor + (x - mean) slope + constant; dresidual = g
 
@@ -31,7 +31,7 @@ TEMPERA_INLINE void step_rows(moments_pass<T> const& k, std::int64_t i, std::int
 }
 
 template <class T>
-struct normalise_pass {
+struct normalize_pass {
     int wide;
     T const* x;
     T const* residual;
@@ -43,7 +43,7 @@ struct normalise_pass {
     bool stream;
 };
 template <bool Tail, int Rows, class T>
-TEMPERA_INLINE void step_rows(normalise_pass<T> const& k, std::int64_t i, std::int64_t j, int n) {
+TEMPERA_INLINE void step_rows(normalize_pass<T> const& k, std::int64_t i, std::int64_t j, int n) {
     vf const mean = load<Tail>(k.mean + j, n);
     vf const factor = load<Tail>(k.factor + j, n);
     vf const offset = load<Tail>(k.offset + j, n);
@@ -57,12 +57,12 @@ TEMPERA_INLINE void step_rows(normalise_pass<T> const& k, std::int64_t i, std::i
     }
 }
 
-/// dy where the fused ReLU let the value through. y tells, or what normalise_pass applied the ReLU to.
+/// dy where the fused ReLU let the value through. y tells, or what normalize_pass applied the ReLU to.
 template <bool Tail, class T>
-TEMPERA_INLINE vf masked(batch_norm_passage<T> const& p, std::int64_t i, vf centred, vf factor, float const* offset,
+TEMPERA_INLINE vf masked(batch_norm_passage<T> const& p, std::int64_t i, vf centered, vf factor, float const* offset,
                          int n) {
     vf const g = load<Tail>(p.dy + i, n);
-    if (p.by_x) return vpositive(vfma(centred, factor, load<Tail>(offset, n)), g, vzero());
+    if (p.by_x) return vpositive(vfma(centered, factor, load<Tail>(offset, n)), g, vzero());
     return p.y == nullptr ? g : vpositive(load<Tail>(p.y + i, n), g, vzero());
 }
 
@@ -85,11 +85,11 @@ TEMPERA_INLINE void step_rows(reduce_pass<T> const& k, std::int64_t i, std::int6
 #pragma GCC unroll 2
     for (int r = 0; r < Rows; ++r) {
         std::int64_t const at = i + r * k.wide;
-        vf const centred = load<Tail>(k.p.x + at, n) - mean;
-        vf const g = masked<Tail>(k.p, at, centred, factor, k.offset + j, n);
+        vf const centered = load<Tail>(k.p.x + at, n) - mean;
+        vf const g = masked<Tail>(k.p, at, centered, factor, k.offset + j, n);
         if (k.p.dresidual != nullptr) write<Tail>(k.p.dresidual + at, g, n, k.p.stream);
         first = first + g;
-        second = vfma(g, centred, second);
+        second = vfma(g, centered, second);
     }
     save<Tail>(k.first + j, first, n);
     save<Tail>(k.second + j, second, n);
@@ -114,11 +114,11 @@ TEMPERA_INLINE void step_rows(propagate_pass<T> const& k, std::int64_t i, std::i
 #pragma GCC unroll 2
     for (int r = 0; r < Rows; ++r) {
         std::int64_t const at = i + r * k.wide;
-        vf const centred = k.p.x != nullptr ? load<Tail>(k.p.x + at, n) - mean : vzero();
-        vf const g = masked<Tail>(k.p, at, centred, factor, k.offset + j, n);
+        vf const centered = k.p.x != nullptr ? load<Tail>(k.p.x + at, n) - mean : vzero();
+        vf const g = masked<Tail>(k.p, at, centered, factor, k.offset + j, n);
         if (k.p.dx != nullptr) {
             vf v = g * factor;
-            if (k.p.batch_statistics) v = v + vfma(centred, slope, constant);
+            if (k.p.batch_statistics) v = v + vfma(centered, slope, constant);
             if (k.p.accumulate_dx) v = v + load<Tail>(k.p.dx + at, n);
             write<Tail>(k.p.dx + at, v, n, k.p.stream);
         }
@@ -222,9 +222,9 @@ void batch_norm_moments(T const* x, std::int64_t count, int wide, float const* s
     walk_rows(moments_pass<T>{wide, x, shift, first, second}, count);
 }
 template <class T>
-void batch_norm_normalise(T const* x, T const* residual, T* y, std::int64_t count, int wide, float const* coefficients,
+void batch_norm_normalize(T const* x, T const* residual, T* y, std::int64_t count, int wide, float const* coefficients,
                           bool relu, bool stream) {
-    walk_rows(normalise_pass<T>{wide, x, residual, y, coefficients, coefficients + wide, coefficients + 2 * wide, relu,
+    walk_rows(normalize_pass<T>{wide, x, residual, y, coefficients, coefficients + wide, coefficients + 2 * wide, relu,
                                 stream},
               count);
     if (stream) vsettle();
@@ -247,4 +247,4 @@ void batch_norm_propagate(batch_norm_passage<T> const& p, std::int64_t count, in
 template <class T>
 inline constexpr batch_norm_kernels<T> batch_norm_table{
     batch_norm_coefficients, batch_norm_shift<T>,  batch_norm_moments<T>, batch_norm_merge,
-    batch_norm_normalise<T>, batch_norm_reduce<T>, batch_norm_finish,     batch_norm_propagate<T>};
+    batch_norm_normalize<T>, batch_norm_reduce<T>, batch_norm_finish,     batch_norm_propagate<T>};

@@ -159,7 +159,7 @@ static void contrastive_weights(contrastive_work const& w, int block_i, int bloc
     }
 }
 
-/// dh (+)= factor dz, through the normalisation: (dz - u (u . dz)) / |h|.
+/// dh (+)= factor dz, through the normalization: (dz - u (u . dz)) / |h|.
 static void contrastive_finish(contrastive_work const& w, float* dh, float factor, store mode, int block) {
     std::int64_t const first = std::int64_t{1} * block * contrastive_block;
     float* to = dh + w.first_row(block) * w.channels;

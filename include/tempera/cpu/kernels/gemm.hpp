@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The matrix product of one instruction set. Included once per instruction set (see
-// target.hpp); the structs are declared in gemm.hpp, the copies around it and the table lie in gemm_copies.hpp.
+// target.hpp), after gemm_lanes.hpp; the structs are declared in gemm.hpp, the copies around it and the table lie in
+// gemm_copies.hpp.
 //
 //   tile<Rows, Vectors>   c[i, j] (+)= sum_k a[i, k] b[k, j], sums in registers, then the epilogue
 //                         avx2 6 x 16 (12 of 16 registers), avx512 14 x 32 (28 of 32), portable 4 x 8 by Eigen;
@@ -11,16 +12,6 @@
 // One loop serves forward (a row = a pixel, step = one float) and weight gradients (a row = a filter, step = one
 // pixel): rows and steps of a are any distances. A base pointer for every five rows and the distance times 1, 2, 3, 4
 // address the rows, so that no compiler runs out of integer registers: checked with objdump, no spills.
-
-#if TEMPERA_TARGET == 0
-constexpr int tile_rows = eigen_tile_rows;
-#elif TEMPERA_VECTOR_FLOATS == 16
-constexpr int tile_rows = 14;
-#else
-constexpr int tile_rows = 6;
-#endif
-constexpr int tile_vectors = 2;
-constexpr int tile_columns = tile_vectors * width;
 
 /// One element of a in all lanes, and what it adds to a sum: its product, or the sum of a pair's two products.
 #if TEMPERA_TARGET == 4 || TEMPERA_TARGET == 10
@@ -43,58 +34,10 @@ TEMPERA_INLINE vf repeat(float const* a) { return vset(*a); }
 TEMPERA_INLINE vf multiply_add(vf a, vf b, vf sum) { return vfma(a, b, sum); }
 #endif
 
-struct tile_operands {
-    float const* a;
-    std::ptrdiff_t a_row;
-    std::ptrdiff_t a_step;
-    float const* b;
-    std::ptrdiff_t b_step;
-    int depth;
-    float* c;
-    std::ptrdiff_t const* c_rows;
-    int columns;
-    bool accumulate;
-    bool first;                     ///< of its block
-    gemm_epilogue<float> epilogue;  ///< from the tile's first column on
-};
-
-/// The end of a tile without all its columns.
-__attribute__((noinline)) static void store_lanes(tile_operands const& t, float const* lanes, int rows) {
-    gemm_epilogue<float> const& e = t.epilogue;
-    for (int i = 0; i < rows; ++i, lanes += tile_columns) {
-        float* const c = t.c + t.c_rows[i];
-        for (int j = 0; j < t.columns; ++j) {
-            float r = lanes[j];
-            if (e.bias != nullptr) r += e.bias[j];
-            if (t.accumulate) r += c[j];
-            if (e.residual != nullptr) r += e.residual[t.c_rows[i] + j];
-            c[j] = e.relu && r < 0 ? 0.0F : r;
-        }
-    }
-    if (e.moments == nullptr) return;
-    for (int j = 0; j < t.columns; ++j) {
-        float* const m = e.moments + j;
-        float shift = m[0];
-        if (t.first) {
-            shift = 0;
-            for (int i = 0; i < rows; ++i) shift += t.c[t.c_rows[i] + j] / static_cast<float>(rows);
-        }
-        float sum = t.first ? 0 : m[e.moments_line], squares = t.first ? 0 : m[2 * e.moments_line];
-        for (int i = 0; i < rows; ++i) {
-            float const d = t.c[t.c_rows[i] + j] - shift;
-            sum += d;
-            squares += d * d;
-        }
-        m[0] = shift;
-        m[e.moments_line] = sum;
-        m[2 * e.moments_line] = squares;
-    }
-}
-
 #if TEMPERA_TARGET == 0
 
-template <int Rows, int Vectors>
-static void tile(tile_operands const& t) {
+template <int Rows, int Vectors, class T>
+static void tile(tile_operands<T> const& t) {
     static_assert(Vectors == tile_vectors && tile_columns == eigen_tile_columns);
     float lanes[Rows * tile_columns];
     eigen_tile<Rows>(t.depth, t.a, t.a_row, t.a_step, t.b, t.b_step, lanes);
@@ -103,8 +46,8 @@ static void tile(tile_operands const& t) {
 
 #else
 
-template <int Rows, int Vectors>
-TEMPERA_INLINE void add_rows_of(float const* from, std::ptrdiff_t const* rows, vf (&sum)[Rows][Vectors]) {
+template <int Rows, int Vectors, class T>
+TEMPERA_INLINE void add_rows_of(T const* from, std::ptrdiff_t const* rows, vf (&sum)[Rows][Vectors]) {
     TEMPERA_UNROLL
     for (int i = 0; i < Rows; ++i) {
         TEMPERA_UNROLL
@@ -113,7 +56,7 @@ TEMPERA_INLINE void add_rows_of(float const* from, std::ptrdiff_t const* rows, v
 }
 
 template <int Rows, int Vectors>
-TEMPERA_INLINE void add_moments(tile_operands const& t, vf const (&c)[Rows][Vectors]) {
+TEMPERA_INLINE void add_moments(tile_operands<float> const& t, vf const (&c)[Rows][Vectors]) {
     TEMPERA_UNROLL
     for (int v = 0; v < Vectors; ++v) {
         float* const at_shift = t.epilogue.moments + v * width;
@@ -138,8 +81,8 @@ TEMPERA_INLINE void add_moments(tile_operands const& t, vf const (&c)[Rows][Vect
     }
 }
 
-template <int Rows, int Vectors>
-static void tile(tile_operands const& t) {
+template <int Rows, int Vectors, class T>
+static void tile(tile_operands<T> const& t) {
     vf sum[Rows][Vectors];
     TEMPERA_UNROLL
     for (int i = 0; i < Rows; ++i) {
@@ -152,7 +95,7 @@ static void tile(tile_operands const& t) {
     float const* a5 = Rows > 5 ? t.a + 5 * row : t.a;
     float const* a10 = Rows > 10 ? t.a + 10 * row : t.a;
     float const* b = t.b;
-    float const* const residual = t.epilogue.residual;
+    T const* const residual = t.epilogue.residual;
     for (int k = 0; k < t.depth; ++k) {
         if (k < Rows) {  // results, and what is added to them, arrive from memory while the sums are made
             if (!t.epilogue.stream) {
@@ -195,8 +138,8 @@ static void tile(tile_operands const& t) {
                 for (int v = 0; v < Vectors; ++v) sum[i][v] = sum[i][v] + bias[v];
             }
         }
-        if (t.accumulate) add_rows_of<Rows, Vectors>(t.c, t.c_rows, sum);
-        if (t.epilogue.residual != nullptr) add_rows_of<Rows, Vectors>(t.epilogue.residual, t.c_rows, sum);
+        if (t.accumulate) add_rows_of(t.c, t.c_rows, sum);
+        if (t.epilogue.residual != nullptr) add_rows_of(t.epilogue.residual, t.c_rows, sum);
         if (t.epilogue.relu) {
             TEMPERA_UNROLL
             for (int i = 0; i < Rows; ++i) {
@@ -204,11 +147,13 @@ static void tile(tile_operands const& t) {
                 for (int v = 0; v < Vectors; ++v) sum[i][v] = vmax(vzero(), sum[i][v]);
             }
         }
-        if (t.epilogue.moments != nullptr) add_moments<Rows, Vectors>(t, sum);
+        if constexpr (sizeof(T) == sizeof(float)) {
+            if (t.epilogue.moments != nullptr) add_moments(t, sum);
+        }
         bool const stream = t.epilogue.stream;
         TEMPERA_UNROLL
         for (int i = 0; i < Rows; ++i) {
-            float* const c = t.c + t.c_rows[i];
+            T* const c = t.c + t.c_rows[i];
             TEMPERA_UNROLL
             for (int v = 0; v < Vectors; ++v) {
                 if (stream) vstream(c + v * width, sum[i][v]);
@@ -228,8 +173,8 @@ static void tile(tile_operands const& t) {
 
 #endif
 
-template <int Vectors>
-static int tile_of(tile_operands const& t, int rows) {
+template <int Vectors, class T>
+static int tile_of(tile_operands<T> const& t, int rows) {
     if constexpr (tile_rows >= 14) {
         if (rows >= 14) return tile<14, Vectors>(t), 14;
     }
@@ -244,31 +189,33 @@ static int tile_of(tile_operands const& t, int rows) {
 /// Where columns end within the first vector, half a tile would do nothing; Eigen's is not divided.
 constexpr int narrow_vectors = TEMPERA_TARGET == 0 ? tile_vectors : 1;
 
-static void multiply_tiles(gemm_block const& g, int first_row, int last_row, int column) {
+template <class T>
+static void multiply_tiles(gemm_block_to<T> const& g, int first_row, int last_row, int column) {
     int const columns = g.columns - column < tile_columns ? g.columns - column : tile_columns;
-    gemm_epilogue<float> epilogue = g.epilogue.from(column);
+    gemm_epilogue<T> epilogue = g.epilogue.from(column);
     if (epilogue.residual != nullptr) epilogue.residual += column;
     for (int i = first_row; i < last_row;) {
         std::ptrdiff_t const group = i / tile_rows;
         int const within = static_cast<int>(i % tile_rows);
-        tile_operands const t{g.a + group * g.a_group + within * g.a_row,
-                              g.a_row,
-                              g.a_step,
-                              g.b + column / tile_columns * g.b_panel,
-                              g.b_step,
-                              g.depth,
-                              g.c + column,
-                              g.c_rows + i,
-                              columns,
-                              g.accumulate,
-                              i == 0,
-                              epilogue};
+        tile_operands<T> const t{g.a + group * g.a_group + within * g.a_row,
+                                 g.a_row,
+                                 g.a_step,
+                                 g.b + column / tile_columns * g.b_panel,
+                                 g.b_step,
+                                 g.depth,
+                                 g.c + column,
+                                 g.c_rows + i,
+                                 columns,
+                                 g.accumulate,
+                                 i == 0,
+                                 epilogue};
         i += columns <= width ? tile_of<narrow_vectors>(t, last_row - i) : tile_of<tile_vectors>(t, last_row - i);
     }
 }
 
 /// Panels of b that fit the first-level cache together stay there while rows go by; larger ones one at a time.
-static void multiply(gemm_block const& g) {
+template <class T>
+static void multiply(gemm_block_to<T> const& g) {
     if (std::int64_t{g.depth} * g.columns <= 4096) {
         for (int i = 0; i < g.rows; i += tile_rows) {
             int const last = i + tile_rows < g.rows ? i + tile_rows : g.rows;

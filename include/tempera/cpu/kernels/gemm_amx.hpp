@@ -218,4 +218,5 @@ static constexpr gemm_kernels<bf16> gemm_amx_table{
     pairs::gather_steps,
     interleave,
     single::scatter<bf16>,
+    nullptr,
     single::add_rows<bf16>};

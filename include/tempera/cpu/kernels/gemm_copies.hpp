@@ -201,9 +201,10 @@ inline constexpr gemm_kernels<T> gemm_table{{
                                                 "emulated 14x32",
 #endif
                                                 1, tile_rows, tile_columns, TEMPERA_TARGET == 0 ? 256 : 1152,
-                                                width * 24, multiply, pack, interleave<float>, add_parts, spin},
+                                                width * 24, multiply<float>, pack, interleave<float>, add_parts, spin},
                                             gather<T>,
                                             gather<T>,
                                             interleave<T>,
                                             scatter<T>,
+                                            multiply<T>,
                                             add_rows<T>};

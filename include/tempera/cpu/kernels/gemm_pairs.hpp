@@ -101,10 +101,11 @@ static constexpr gemm_kernels<bf16> gemm_pairs_table{{
 #else
                                                          "emulated pairs 14x32",
 #endif
-                                                         2, tile_rows, tile_columns, 1152, width * 48, multiply, pack,
+                                                         2, tile_rows, tile_columns, 1152, width * 48, multiply<float>, pack,
                                                          single::interleave<float>, single::add_parts, spin},
                                                      single::gather<float>,
                                                      gather_steps,
                                                      interleave,
                                                      single::scatter<bf16>,
+                                                     multiply<bf16>,
                                                      single::add_rows<bf16>};

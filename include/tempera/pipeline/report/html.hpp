@@ -60,9 +60,9 @@ inline double letters(std::string_view text) {
     return count;
 }
 
-/// One entry of a legend; style: "", "dashed" or "dot". Colours repeat after ten.
-inline std::string legend_item(std::size_t colour, std::string_view name, std::string_view style) {
-    return "<li><span class=\"swatch s" + std::to_string(colour % 10) + " " + std::string(style) + "\"></span>" +
+/// One entry of a legend; style: "", "dashed" or "dot". Colors repeat after ten.
+inline std::string legend_item(std::size_t color, std::string_view name, std::string_view style) {
+    return "<li><span class=\"swatch s" + std::to_string(color % 10) + " " + std::string(style) + "\"></span>" +
            escaped(name) + "</li>";
 }
 

@@ -20,7 +20,7 @@ struct report_series {
     std::string name;
     std::vector<double> xs, ys;
     std::vector<double> low{}, high{};  ///< a band around the line, for instance the deviation; empty: none
-    int colour = -1;                    ///< 0 .. 9; -1: by position
+    int color = -1;                    ///< 0 .. 9; -1: by position
     bool dashed = false;
 };
 
@@ -47,7 +47,7 @@ namespace report_detail {
 inline report_series thinned(report_series const& series, std::size_t most_points) {
     std::size_t const n = series.ys.size();
     if (n <= most_points) return series;
-    report_series out{series.name, {}, {}, {}, {}, series.colour, series.dashed};
+    report_series out{series.name, {}, {}, {}, {}, series.color, series.dashed};
     for (std::size_t part = 0; part < most_points; ++part) {
         std::size_t const begin = part * n / most_points, end = (part + 1) * n / most_points;
         double x = 0, y = 0, low = INFINITY, high = -INFINITY;
@@ -100,15 +100,15 @@ public:
         return out + end_labels() + "</svg>";
     }
 
-    static std::size_t colour_of(report_series const& series, std::size_t position) {
-        return series.colour >= 0 ? static_cast<std::size_t>(series.colour) : position;
+    static std::size_t color_of(report_series const& series, std::size_t position) {
+        return series.color >= 0 ? static_cast<std::size_t>(series.color) : position;
     }
 
 private:
     struct label {
         double y;
         std::string text;
-        std::size_t colour;
+        std::size_t color;
     };
 
     void measure() {
@@ -127,7 +127,7 @@ private:
         x_ = axis_of(x_low, x_high, wide_ ? 8 : width_ > 400 ? 6 : 4, false);
         y_ = axis_of(y_low, y_high, 5, true);
         double longest = 0;
-        for (auto const& [y, text, colour] : labels()) longest = std::max(longest, letters(text));
+        for (auto const& [y, text, color] : labels()) longest = std::max(longest, letters(text));
         double ticks = 0;
         for (double const tick : y_.ticks()) ticks = std::max(ticks, letters(y_.text(tick)));
         x_.begin = 14 + 7 * ticks;
@@ -165,12 +165,12 @@ private:
         for (std::size_t i = series.low.size(); i-- > 0;)
             if (std::isfinite(series.low[i])) path += (path.empty() ? "M" : "L") + point(series.xs[i], series.low[i]);
         if (path.empty()) return "";
-        return "<path class=\"band s" + std::to_string(colour_of(series, index) % 10) + "\" d=\"" + path + "Z\"/>";
+        return "<path class=\"band s" + std::to_string(color_of(series, index) % 10) + "\" d=\"" + path + "Z\"/>";
     }
 
     std::string line(std::size_t index) const {
         auto const& series = series_[index];
-        std::string const colour = "s" + std::to_string(colour_of(series, index) % 10);
+        std::string const color = "s" + std::to_string(color_of(series, index) % 10);
         std::string path, last;
         bool drawing = false;
         for (std::size_t i = 0; i < series.ys.size(); ++i) {
@@ -180,8 +180,8 @@ private:
             drawing = finite;
         }
         if (path.empty()) return "";
-        return "<path class=\"line " + colour + (series.dashed ? " dashed" : "") + "\" d=\"" + path + "\"><title>" +
-               escaped(series.name) + "</title></path><circle class=\"end " + colour + "\" r=\"3.5\" " + last + "/>";
+        return "<path class=\"line " + color + (series.dashed ? " dashed" : "") + "\" d=\"" + path + "\"><title>" +
+               escaped(series.name) + "</title></path><circle class=\"end " + color + "\" r=\"3.5\" " + last + "/>";
     }
 
     /// What stands at the end of each line: its last value, and its name where there is room.
@@ -193,7 +193,7 @@ private:
             if (last == ys.rend()) continue;
             std::string const value =
                 fixed(*last, std::abs(*last) < 10 ? std::max(2, y_.decimals() + 1) : y_.decimals() + 1);
-            out.push_back({y_.pixel(*last), wide_ ? series_[i].name + "  " + value : value, colour_of(series_[i], i)});
+            out.push_back({y_.pixel(*last), wide_ ? series_[i].name + "  " + value : value, color_of(series_[i], i)});
         }
         return out;
     }
@@ -211,7 +211,7 @@ private:
             }
         std::string out;
         for (auto const& spot : spots)
-            out += "<text class=\"direct s" + std::to_string(spot.colour % 10) + "\" x=\"" + at(x_.end + 9) +
+            out += "<text class=\"direct s" + std::to_string(spot.color % 10) + "\" x=\"" + at(x_.end + 9) +
                    "\" y=\"" + at(spot.y + 4) + "\">" + escaped(spot.text) + "</text>";
         return out;
     }
@@ -223,7 +223,7 @@ private:
     axis x_, y_;
 };
 
-/// Names in the order of their first appearance, with colours; one name alone needs no legend.
+/// Names in the order of their first appearance, with colors; one name alone needs no legend.
 inline std::string legend_of(report_lines const& figure) {
     std::vector<std::string> names;
     std::string out;
@@ -232,7 +232,7 @@ inline std::string legend_of(report_lines const& figure) {
             auto const& series = panel.series[i];
             if (std::find(names.begin(), names.end(), series.name) != names.end()) continue;
             names.push_back(series.name);
-            out += legend_item(line_drawing::colour_of(series, i), series.name, series.dashed ? "dashed" : "");
+            out += legend_item(line_drawing::color_of(series, i), series.name, series.dashed ? "dashed" : "");
         }
     bool const titled =
         std::all_of(figure.panels.begin(), figure.panels.end(), [](auto const& p) { return p.series.size() < 2; });

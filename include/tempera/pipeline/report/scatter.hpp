@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-// Scatter plots of a report: maps of embeddings, one colour and one name per class, named where a class is densest.
+// Scatter plots of a report: maps of embeddings, one color and one name per class, named where a class is densest.
 
 #include <algorithm>
 #include <array>

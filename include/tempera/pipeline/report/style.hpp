@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-// The style sheets of charts and of the page around them: light and dark, ten colours that stay apart for colour-blind
+// The style sheets of charts and of the page around them: light and dark, ten colors that stay apart for color-blind
 // readers, no scripts.
 
 namespace tempera::report_detail {
