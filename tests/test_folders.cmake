@@ -8,7 +8,7 @@ set(need_xtensor "xtensor")
 set(link_xtensor xtensor)
 
 # What these test is in the sanitized build as it is here; nothing that users run optimized for speed.
-set(folders_sanitized core data graph interop io loss nn optim parallel)
+set(folders_sanitized core data graph interop io loss nn optim parallel pipeline)
 
 # Instruction sets whose kernels tests are repeated with, and the ones that this machine has.
 set(instruction_sets portable avx2 avx512 avx512_bf16 amx)

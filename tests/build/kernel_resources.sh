@@ -3,7 +3,8 @@
 # kernel_resources.sh <table> <folder> <nvcc> <options>...: compiles the kernels in a folder and compares what ptxas says
 # of them with the table: registers per architecture and shared memory, the largest of a kernel's element types. Spilled
 # registers, more of anything, and kernels that only one of both knows fail. The new table stays in the folder as
-# kernel_resources.txt, to be copied over the old one when it is right. Without sm_100 its column stays as it was.
+# kernel_resources.txt, to be copied over the old one when it is right. Without sm_100 its column stays as it was; other
+# architectures may not spill.
 table=$1
 nvcc=$3
 cd "$2" || exit 1
