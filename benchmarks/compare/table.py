@@ -91,7 +91,9 @@ def markdown(results, device):
 def chart(results):
     """One bar a workload: the ratio; the line at 1 is PyTorch."""
     measured = [r for r in results["workloads"].values() if "ratio" in r]
-    width, left, line, top = 960, 480, 26, 40
+    line, top = 26, 40
+    left = 16 + 7 * max([len(r["label"]) for r in measured] + [60])
+    width = left + 480
     scale = (width - left - 60) / max([1.2] + [r["ratio"] for r in measured])
     height = top + line * len(measured) + 12
     out = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" '
