@@ -42,7 +42,10 @@ linear_evaluation_result<D> linear_evaluation(basic_model<D, P>& encoder, image_
                  encoding({images.data, images.dims.n}, [&] { features = encoder.predict(images)["encoder"]; });
                  return detail::step_input{features, {.labels = labels(batch.labels)}};
              },
-         .judge = [&](image_set const& held_out) { return out.test = out.probe->evaluate(encoder, held_out, options.validation_augment); }});
+         .judge =
+             [&](image_set const& held_out) {
+                 return out.test = out.probe->evaluate(encoder, held_out, options.validation_augment);
+             }});
     return out;
 }
 

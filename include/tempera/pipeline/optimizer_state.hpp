@@ -38,17 +38,8 @@ public:
     void set_steps(std::int64_t n) { step_ = n; }
 
     /// One slot in host memory, an element for each parameter.
-    std::vector<float> host_slot(int i) const {
-        std::vector<float> host(static_cast<std::size_t>(memory_[static_cast<std::size_t>(i)].size()));
-        extents const dims{static_cast<int>(host.size()), 1, 1, 1};
-        model_->device().download(view<float const>{slots_[static_cast<std::size_t>(i)], dims},
-                                  view<float>{host.data(), dims});
-        return host;
-    }
-    void write_slot(int i, std::vector<float> const& host) {
-        model_->device().upload(view<float const>{host.data(), {static_cast<int>(host.size()), 1, 1, 1}},
-                                memory_[static_cast<std::size_t>(i)]);
-    }
+    std::vector<float> host_slot(int i) const { return model_->download(memory_[static_cast<std::size_t>(i)]); }
+    void write_slot(int i, float const* host) { model_->upload(host, memory_[static_cast<std::size_t>(i)]); }
 
 private:
     basic_model<D, P>* model_;

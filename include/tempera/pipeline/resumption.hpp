@@ -71,7 +71,7 @@ std::int64_t load_resumption(std::string const& checkpoint, basic_model<D, P>& m
     model.write_parameters(taken.parameters.data());
     model.write_statistics(taken.statistics.data());
     model.set_passes(static_cast<std::uint32_t>(passes));
-    for (int i = 0; i < O::slots; ++i) state.write_slot(i, slots[static_cast<std::size_t>(i)]);
+    for (int i = 0; i < O::slots; ++i) state.write_slot(i, slots[static_cast<std::size_t>(i)].data());
     state.set_steps(steps);
     return steps;
 }

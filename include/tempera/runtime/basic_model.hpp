@@ -84,6 +84,11 @@ public:
     template <class OtherDevice, precision Other>
     load_report load_matching(basic_model<OtherDevice, Other> const& from);
 
+    /// A block as large as a buffer of the model's device, from it and to it.
+    std::vector<float> download(buffer<float> const& from) const;
+    void upload(float const* host, buffer<float>& to) {
+        device_->upload(view<float const>{host, {static_cast<int>(to.size()), 1, 1, 1}}, to);
+    }
     std::vector<float> host_parameters() const { return download(parameters_); }
     std::vector<float> host_statistics() const { return download(statistics_); }
     void write_parameters(float const* host) {
@@ -108,10 +113,6 @@ private:
     bool finite(int slot, shape s);
     void make_manifest();
     void name_outputs();
-    std::vector<float> download(buffer<float> const& from) const;
-    void upload(float const* host, buffer<float>& to) {
-        device_->upload(view<float const>{host, {static_cast<int>(to.size()), 1, 1, 1}}, to);
-    }
     load_report take(loaded_tensors&& loaded);
 
     D* device_;
