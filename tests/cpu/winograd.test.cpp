@@ -32,6 +32,20 @@ struct problem {
     }
 };
 
+/// Calls f(tap, in, position) for each tap of the window at each position that lies in the map: `in` is where its channels begin.
+template <class F>
+void each_tap(convolution_geometry const& g, F const& f) {
+    for (int n = 0; n < g.batch; ++n)
+        for (int i = 0; i < g.out_height; ++i)
+            for (int j = 0; j < g.out_width; ++j)
+                for (int tap = 0; tap < 9; ++tap) {
+                    int const r = i + tap / 3 - g.pad_top, s = j + tap % 3 - g.pad_left;
+                    if (r < 0 || r >= g.in_height || s < 0 || s >= g.in_width) continue;
+                    f(tap, ((std::int64_t{n} * g.in_height + r) * g.in_width + s) * g.in_channels,
+                      (std::int64_t{n} * g.out_height + i) * g.out_width + j);
+                }
+}
+
 /// The definition, in double: y of x, and dx and dw of dy.
 struct expectation {
     std::vector<double> y, dx, dw;
@@ -41,19 +55,10 @@ struct expectation {
         convolution_geometry const& g = p.g;
         for (std::size_t i = 0; i < y.size(); ++i)
             y[i] = static_cast<double>(p.bias[i % static_cast<std::size_t>(g.out_channels)]);
-        for (int n = 0; n < g.batch; ++n)
-            for (int i = 0; i < g.out_height; ++i)
-                for (int j = 0; j < g.out_width; ++j)
-                    for (int tap = 0; tap < 9; ++tap) {
-                        int const r = i + tap / 3 - g.pad_top, s = j + tap % 3 - g.pad_left;
-                        if (r < 0 || r >= g.in_height || s < 0 || s >= g.in_width) continue;
-                        auto const in = ((std::int64_t{n} * g.in_height + r) * g.in_width + s) * g.in_channels;
-                        auto const out = ((std::int64_t{n} * g.out_height + i) * g.out_width + j) * g.out_channels;
-                        for (int o = 0; o < g.out_channels; ++o) {
-                            auto const filter = (std::int64_t{o} * 9 + tap) * g.in_channels;
-                            add_products(p, in, out + o, filter);
-                        }
-                    }
+        each_tap(g, [&](int tap, std::int64_t in, std::int64_t position) {
+            for (int o = 0; o < g.out_channels; ++o)
+                add_products(p, in, position * g.out_channels + o, (std::int64_t{o} * 9 + tap) * g.in_channels);
+        });
     }
 
 private:
@@ -229,19 +234,12 @@ TEST_CASE("tiles of many filters go several blocks at a time", "[cpu][winograd]"
 std::vector<double> filter_gradient(problem const& p, int filter) {
     convolution_geometry const& g = p.g;
     std::vector<double> dw(static_cast<std::size_t>(9 * g.in_channels));
-    for (int n = 0; n < g.batch; ++n)
-        for (int i = 0; i < g.out_height; ++i)
-            for (int j = 0; j < g.out_width; ++j)
-                for (int tap = 0; tap < 9; ++tap) {
-                    int const r = i + tap / 3 - g.pad_top, s = j + tap % 3 - g.pad_left;
-                    if (r < 0 || r >= g.in_height || s < 0 || s >= g.in_width) continue;
-                    std::int64_t const out = (std::int64_t{n} * g.out_height + i) * g.out_width + j;
-                    float const* const x =
-                        p.x.data() + ((std::int64_t{n} * g.in_height + r) * g.in_width + s) * g.in_channels;
-                    auto const slope = static_cast<double>(p.dy.data()[out * g.out_channels + filter]);
-                    double* const to = dw.data() + tap * g.in_channels;
-                    for (int c = 0; c < g.in_channels; ++c) to[c] += slope * static_cast<double>(x[c]);
-                }
+    each_tap(g, [&](int tap, std::int64_t in, std::int64_t position) {
+        float const* const x = p.x.data() + in;
+        auto const slope = static_cast<double>(p.dy.data()[position * g.out_channels + filter]);
+        double* const to = dw.data() + tap * g.in_channels;
+        for (int c = 0; c < g.in_channels; ++c) to[c] += slope * static_cast<double>(x[c]);
+    });
     return dw;
 }
 
