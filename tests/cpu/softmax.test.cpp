@@ -48,13 +48,14 @@ double distilled(rows_of_doubles const& z, rows_of_doubles const& teacher, std::
                  std::vector<std::int32_t> const& labels, double temperature, double alpha, bool scale_t2) {
     double loss = 0;
     std::size_t const rows = z.size() / classes;
+    auto const labeled = static_cast<double>(std::count_if(labels.begin(), labels.end(), [](int y) { return y >= 0; }));
     for (std::size_t i = 0; i < rows; ++i) {
         auto const p = softmax(teacher.data() + i * classes, classes, temperature);
         auto const q = softmax(z.data() + i * classes, classes, temperature);
         for (std::size_t j = 0; j < classes; ++j) loss -= p[j] * std::log(q[j]);
     }
     return alpha * loss / static_cast<double>(rows) * (scale_t2 ? temperature * temperature : 1) +
-           (alpha < 1 ? (1 - alpha) * smoothed(z, classes, labels, 0) : 0);
+           (alpha < 1 ? (1 - alpha) * smoothed(z, classes, labels, 0) * labeled / static_cast<double>(rows) : 0);
 }
 
 template <class F>

@@ -148,7 +148,7 @@ TEST_CASE("gpu losses: distillation with labels") {
             auto const p_s = probabilities(z.data() + row * classes, classes, 0.5);
             for (std::size_t c = 0; c < p_t.size(); ++c) loss -= 0.75 * 0.25 * p_t[c] * std::log(p_s[c]) / rows;
             int const label = labels[static_cast<std::size_t>(row)];
-            if (label >= 0) loss -= 0.25 / 2 * std::log(probabilities(z.data() + row * classes, classes, 1)[static_cast<std::size_t>(label)]);
+            if (label >= 0) loss -= 0.25 / rows * std::log(probabilities(z.data() + row * classes, classes, 1)[static_cast<std::size_t>(label)]);
         }
         return loss;
     };

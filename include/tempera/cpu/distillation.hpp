@@ -18,11 +18,11 @@ inline loss_value distillation_cross_entropy(cpu& device, distillation_geometry 
         bytes_of<float>((2 + (dstudent == nullptr ? 0 : passes_of(mode))) * std::int64_t{1} * g.rows * g.classes));
     auto const& k = softmax_for(device.level());
     bool const uses_labels = g.alpha < 1;
-    int const labeled = uses_labels ? count_labels("distillation_cross_entropy", g.rows, g.classes, labels) : 0;
+    if (uses_labels) count_labels("distillation_cross_entropy", g.rows, g.classes, labels);
     auto const tau = static_cast<double>(g.temperature);
     auto const alpha = static_cast<double>(g.alpha);
     double const soft = alpha * (g.scale_t2 ? tau * tau : 1.0) / g.rows;
-    double const hard = labeled > 0 ? (1 - alpha) / labeled : 0.0;
+    double const hard = (1 - alpha) / g.rows;
     auto const inverse = static_cast<float>(1 / tau);
     auto const soft_slope = static_cast<float>(static_cast<double>(weight) * soft / tau);
     auto const hard_slope = static_cast<float>(static_cast<double>(weight) * hard);

@@ -107,7 +107,8 @@ void mask_elements(cudaStream_t stream, std::int64_t n, float const* mask, T con
 template <class T>
 void dropout(cudaStream_t stream, std::int64_t n, float rate, random_stream const& random, replay_numbers const* replay,
              T const* x, T* y, store mode);
-/// scratch: 1
+inline constexpr int mask_parts = 256;
+/// scratch: 1 + mask_parts floats
 void drop_block_mask(cudaStream_t stream, drop_block_geometry const& g, random_stream const& random,
                      replay_numbers const* replay, float* mask, float* scratch);
 
@@ -189,9 +190,10 @@ struct loss_sums {
     float bad = 0;      ///< rows whose label is below -1 or not below classes
 };
 inline std::int64_t loss_floats(std::int64_t rows) { return std::int64_t{5} * rows + 8; }
-/// Sums of cross entropy, then the gradient divided by the number of labeled rows. The sums lie at `scratch`.
+/// Sums of cross entropy, then the gradient of the mean over so many rows (0: over the labeled ones). The sums lie at
+/// `scratch`.
 void softmax_cross_entropy(cudaStream_t stream, int rows, int classes, float const* logits, std::int32_t const* labels,
-                           float smoothing, float weight, float* dlogits, store mode, float* scratch);
+                           float smoothing, float mean_over, float weight, float* dlogits, store mode, float* scratch);
 /// Sums of the distillation term; the gradient is multiplied by factor.
 void distillation_term(cudaStream_t stream, distillation_geometry const& g, float const* student, float const* teacher,
                        float factor, float* dstudent, store mode, float* scratch);

@@ -73,14 +73,14 @@ static __global__ void cross_entropy_rows(int classes, float const* logits, std:
 }
 
 static __global__ void cross_entropy_gradient(int classes, float const* logits, std::int32_t const* labels,
-                                              float smoothing, float weight, float const* sums, float* dlogits,
-                                              store mode) {
+                                              float smoothing, float mean_over, float weight, float const* sums,
+                                              float* dlogits, store mode) {
     float const* const z = logits + std::int64_t{blockIdx.x} * classes;
     float* const dz = dlogits + std::int64_t{blockIdx.x} * classes;
     int const label = labels[blockIdx.x];
     bool const labeled = label >= 0 && label < classes;
     softmax_row const row(z, classes, 1);
-    float const factor = labeled ? weight / sums[3] : 0;
+    float const factor = labeled ? weight / (mean_over > 0 ? mean_over : sums[3]) : 0;
     float const rest = smoothing / static_cast<float>(classes);
     for (int c = thread_index(); c < classes; c += row_threads) {
         float const q = rest + (c == label ? 1 - smoothing : 0);
@@ -101,14 +101,14 @@ inline void sum_row_terms(cudaStream_t stream, int rows, float const* row_terms,
 }
 
 inline void softmax_cross_entropy(cudaStream_t stream, int rows, int classes, float const* logits,
-                                  std::int32_t const* labels, float smoothing, float weight, float* dlogits, store mode,
-                                  float* scratch) {
+                                  std::int32_t const* labels, float smoothing, float mean_over, float weight,
+                                  float* dlogits, store mode, float* scratch) {
     float* const terms = scratch + sums_floats;
     launch_rows(cross_entropy_rows, rows, stream, classes, logits, labels, smoothing, terms);
     sum_row_terms(stream, rows, terms, scratch);
     if (dlogits != nullptr)
-        launch_rows(cross_entropy_gradient, rows, stream, classes, logits, labels, smoothing, weight, scratch, dlogits,
-                    mode);
+        launch_rows(cross_entropy_gradient, rows, stream, classes, logits, labels, smoothing, mean_over, weight,
+                    scratch, dlogits, mode);
 }
 
 /// Value and gradient of one row of -sum P_T log P_S, both at the temperature.

@@ -41,6 +41,16 @@ inline loss_value deliver(gpu& device, char const* where, int classes, float con
     return {sums.loss / counted, sums.correct / counted, sums.entropy / counted};
 }
 
+/// The mean over `mean_over` rows (0: over the labeled ones) of their cross entropy with the labels.
+inline loss_value cross_entropy(gpu& device, char const* where, int rows, int classes, float const* logits,
+                                std::int32_t const* labels, float smoothing, float mean_over, float weight,
+                                float* dlogits, store mode) {
+    float* const scratch = device.context.float_scratch(loss_floats(rows));
+    softmax_cross_entropy(device.context.stream(), rows, classes, logits, labels, smoothing, mean_over, weight, dlogits,
+                          mode, scratch);
+    return deliver(device, where, classes, scratch, mean_over, weight);
+}
+
 }  // namespace tempera::cuda_kernels
 
 namespace tempera {
@@ -48,10 +58,8 @@ namespace tempera {
 inline loss_value softmax_cross_entropy(gpu& device, int rows, int classes, float const* logits,
                                         std::int32_t const* labels, float smoothing, float weight, float* dlogits,
                                         store mode) {
-    float* const scratch = device.context.float_scratch(cuda_kernels::loss_floats(rows));
-    cuda_kernels::softmax_cross_entropy(device.context.stream(), rows, classes, logits, labels, smoothing, weight,
-                                        dlogits, mode, scratch);
-    return cuda_kernels::deliver(device, "softmax_cross_entropy", classes, scratch, 0, weight);
+    return cuda_kernels::cross_entropy(device, "softmax_cross_entropy", rows, classes, logits, labels, smoothing, 0,
+                                       weight, dlogits, mode);
 }
 
 inline loss_value distillation_cross_entropy(gpu& device, distillation_geometry const& g, float const* student,
@@ -66,9 +74,11 @@ inline loss_value distillation_cross_entropy(gpu& device, distillation_geometry 
     auto value = cuda_kernels::deliver(device, "distillation_cross_entropy", g.classes, scratch, rows, weight * share);
     value.loss *= share;
     if (g.alpha < 1) {
-        auto const labeled = softmax_cross_entropy(device, g.rows, g.classes, student, labels, 0,
-                                                   weight * (1 - g.alpha), dstudent, store::accumulate);
-        value.loss += (1 - g.alpha) * labeled.loss;
+        float const rest = 1 - g.alpha;
+        value.loss +=
+            rest * cuda_kernels::cross_entropy(device, "distillation_cross_entropy", g.rows, g.classes, student, labels,
+                                               0, rows, weight * rest, dstudent, store::accumulate)
+                       .loss;
     }
     return value;
 }

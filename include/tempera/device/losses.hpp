@@ -6,9 +6,10 @@
 //
 //   softmax_cross_entropy     mean over labeled rows of -sum_y q_y log softmax(z)_y, q smoothed one-hot
 //   distillation_cross_entropy
-//       mean over all rows of -sum_y P_T log P_S, P = softmax(z / tau) (SimCLRv2 eq. 2), times alpha, plus
-//       (1 - alpha) times the cross entropy of the labeled rows (SimCLRv2 eq. 3); alpha = 1 ignores labels, which
-//       may then be null. Its accuracy is the agreement with the teacher's largest logit
+//       -sum_y P_T log P_S of every row, P = softmax(z / tau) (SimCLRv2 eq. 2), times alpha, plus (1 - alpha) times the
+//       cross entropy of every row that has a label (SimCLRv2 eq. 3), both divided by the number of all rows: a label
+//       weighs the same however few there are in a batch. alpha = 1 ignores labels, which may then be null. Its
+//       accuracy is the agreement with the teacher's largest logit
 //   contrastive_cross_entropy NT-Xent of SimCLR eq. 1 over rows [view a | view b], as mean_i CE_a + mean_i CE_b
 //       (twice the paper's mean); never stores the 2N x 2N matrix
 

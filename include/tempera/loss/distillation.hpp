@@ -3,7 +3,7 @@
 // distillation: cross entropy with a fixed teacher's distribution (SimCLRv2 eq. 2), mixed with that of the labels
 // where there are some (eq. 3):
 //
-//   loss = alpha mean_i -sum_y P_T log P_S + (1 - alpha) mean_labeled -log softmax(z_i)_label
+//   loss = 1/rows (alpha sum_i -sum_y P_T log P_S + (1 - alpha) sum_labeled -log softmax(z_i)_label)
 //   P = softmax(z / temperature)
 
 #include <tempera/device/losses.hpp>
