@@ -88,7 +88,7 @@ void apply_dropout(gpu& device, std::int64_t n, float rate, random_stream const&
     cuda_kernels::dropout(device.context.stream(), n, rate, random, device.context.step.replay, x, y, mode);
 }
 inline void drop_block_mask(gpu& device, drop_block_geometry const& g, random_stream const& random, float* mask) {
-    float* const scratch = device.context.float_scratch(1);
+    float* const scratch = device.context.float_scratch(1 + cuda_kernels::mask_parts);
     cuda_kernels::drop_block_mask(device.context.stream(), g, random, device.context.step.replay, mask, scratch);
 }
 template <gpu_element T>

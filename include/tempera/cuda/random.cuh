@@ -91,12 +91,13 @@ struct drop_block_at {
     }
 };
 
-/// total[0] = sum of n values; one block.
-static __global__ void sum_kernel(std::int64_t n, float const* x, float* total) {
+/// sums[block] = what the blocks of a launch add up of n values.
+static __global__ void sum_kernel(std::int64_t n, float const* x, float* sums) {
     float sum = 0;
-    for (std::int64_t i = threadIdx.x; i < n; i += row_threads) sum += x[i];
+    std::int64_t const step = std::int64_t{gridDim.x} * row_threads;
+    for (std::int64_t i = std::int64_t{blockIdx.x} * row_threads + thread_index(); i < n; i += step) sum += x[i];
     sum = block_sum(sum);
-    if (threadIdx.x == 0) *total = sum;
+    if (threadIdx.x == 0) sums[blockIdx.x] = sum;
 }
 
 struct rescale_mask_at {
@@ -118,7 +119,9 @@ inline void drop_block_mask(cudaStream_t stream, drop_block_geometry const& g, r
     double const places = double{1} * (g.height - fitting.block + 1) * (g.width - fitting.block + 1);
     double const gamma = (1 - double{g.keep}) * g.height * g.width / covered / places;
     each(stream, n, drop_block_at{fitting, draws_below(gamma), random, replay, mask});
-    launch(sum_kernel, dim3(1), dim3(row_threads), stream, n, mask, scratch);
+    float* const parts = scratch + 1;
+    launch(sum_kernel, dim3(mask_parts), dim3(row_threads), stream, n, mask, parts);
+    launch(sum_kernel, dim3(1), dim3(row_threads), stream, std::int64_t{mask_parts}, parts, scratch);
     each(stream, n, rescale_mask_at{n, scratch, mask});
 }
 
