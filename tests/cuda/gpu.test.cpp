@@ -7,6 +7,9 @@
 #include <string>
 #include <vector>
 
+#include <tempera/nn.hpp>
+#include <tempera/runtime/model.hpp>
+
 #include "lab.hpp"
 
 using namespace tempera;
@@ -26,6 +29,8 @@ bool mentions(std::string const& text, std::initializer_list<char const*> words)
     UNSCOPED_INFO(text);
     return std::all_of(words.begin(), words.end(), [&](char const* word) { return text.find(word) != text.npos; });
 }
+
+constexpr auto network = [](value x) { return dense{.units = 10}(global_average_pool(conv{.filters = 16, .kernel = 3}(x))); };
 
 }  // namespace
 
@@ -115,6 +120,22 @@ TEST_CASE("gpu: out of memory names the bytes and what is free", "[emulated]") {
     CHECK(mentions(message([&] { buffer<float> const more(device, 1000000); }), {"expected 4000000 bytes, found 996000 free of 1000000", "lower the batch"}));
     buffer<float> const still(device, 1000);  // the failure is not remembered
     CHECK(still.data() != nullptr);
+}
+
+TEST_CASE("gpu: a model that does not fit names its bytes before it takes any", "[emulated]") {
+    emulation::machine m;
+    m.memory = 40'000'000;
+    emulation::with const machine(m);
+    gpu device;
+    using wide = model<network, shape{64, 64, 3}, gpu>;
+    auto const live = emulation::counts().live;
+    std::string const said = message([&] { wide const never(device, {.max_batch = 512}); });
+    CAPTURE(said);
+    CHECK(mentions(said, {"memory of a model: expected ", " MB (weights, gradients and statistics 0, maps of 512 samples ",
+                          "found 40 MB free of 40 on the device", "lower max_batch"}));
+    CHECK(emulation::counts().live == live);
+    wide const fits(device, {.max_batch = 4});
+    CHECK(fits.allocated_bytes() < 40'000'000);
 }
 
 TEST_CASE("gpu: transfers want room") {

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <string>
 #include <type_traits>
+#include <utility>
 #include <variant>
 
 #include <tempera/core/device_kind.hpp>
@@ -47,6 +48,8 @@ struct gpu {
     void* allocate(std::size_t bytes) { return context.allocate(bytes); }
     void deallocate(void* memory) noexcept { context.deallocate(memory); }
     void synchronize() { context.synchronize(); }
+    /// Free bytes, and all: a model asks before it allocates anything.
+    std::pair<std::size_t, std::size_t> memory_left() const { return context.memory_left(); }
     /// What a custom op gets as op_call::context: the cudaStream_t that all work goes to.
     void* custom_context() { return context.stream(); }
 

@@ -17,7 +17,7 @@ class image_memory {
 public:
     /// Whether the images take at most half of the memory that is free, which leaves room for batches and scratch memory.
     static bool fits(gpu& device, shape image, int count) {
-        return static_cast<std::uint64_t>(count * image.size()) <= device.context.memory_left().first / 2;
+        return static_cast<std::uint64_t>(count * image.size()) <= device.memory_left().first / 2;
     }
 
     /// Room for `count` images of one shape.

@@ -6,20 +6,36 @@
 
 namespace tempera {
 
+namespace detail {
+
+/// Throws error where a device that knows what is free has less than a model takes.
+template <class D>
+void require_memory(D& device, int batch, std::int64_t arena, std::int64_t bytes) {
+    if constexpr (requires { device.memory_left(); }) {
+        auto const [left, all] = device.memory_left();
+        if (static_cast<std::uint64_t>(bytes) <= left) return;
+        auto const mega = [](auto n) { return static_cast<std::int64_t>(n / 1'000'000); };
+        throw error("memory of a model",
+                    {mega(bytes), " MB (weights, gradients and statistics ", mega(bytes - arena), ", maps of ", batch,
+                     " samples ", mega(arena), ")"},
+                    {mega(left), " MB free of ", mega(all), " on the device"},
+                    "lower max_batch, set recompute, or choose precision::bfloat16");
+    }
+}
+
+}  // namespace detail
+
 template <class D, precision Precision>
 basic_model<D, Precision>::basic_model(D& device, plan_view plan, model_options const& options)
-    : device_(&device),
-      plan_(plan),
-      options_(options),
-      training_(new schedule{}),
-      inference_(new schedule{}),
-      parameters_(device, plan.parameters),
-      gradients_(device, plan.parameters),
-      statistics_(device, plan.statistics) {
+    : device_(&device), plan_(plan), options_(options), training_(new schedule{}), inference_(new schedule{}) {
     schedule_options o = schedule_options_of(plan, options, Precision, D::kind);
     schedule_of(plan, o, *training_);
     o.training = false;
     schedule_of(plan, o, *inference_);
+    detail::require_memory(device, options.max_batch, arena_bytes(), allocated_bytes());
+    parameters_ = buffer<float>(device, plan.parameters);
+    gradients_ = buffer<float>(device, plan.parameters);
+    statistics_ = buffer<float>(device, plan.statistics);
     arena_ = buffer<std::byte>(device, arena_bytes());
     fill(device, plan.parameters, 0.0F, gradients_.data());
     make_manifest();
