@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Winograd's F(4x4, 3x3) between maps and planes of transformed tiles, and filters and panels. Included once per instruction
 // set (see target.hpp), after winograd_transforms.hpp; where what lies is told in cpu/winograd.hpp. Channels are whole
-// vectors. While a tile is transformed, the memory of the next one is on its way.
+// vectors. While a tile is transformed, the memory of the one after the next is on its way to the second-level cache: the
+// first has room for the planes of transformed tiles only.
 
 /// A piece of a map, `height` x `width` positions from (top, left) on, of which those in [row_begin, row_end) x
 /// [column_begin, column_end) lie in the map.
@@ -31,6 +32,17 @@ struct winograd_piece {
     }
     bool whole(int side) const { return row_begin == 0 && row_end == side && column_begin == 0 && column_end == side; }
 };
+
+/// Calls a channel of positions [Begin, Side) of Side rows to the second-level cache. (Always inline: g++ drops calls of functions
+/// that do nothing else.)
+template <int Side, int Begin, class T>
+TEMPERA_INLINE void winograd_fetch(winograd_piece<T> const& p, int channel) {
+    TEMPERA_UNROLL
+    for (int r = 0; r < Side; ++r) {
+        TEMPERA_UNROLL
+        for (int s = Begin; s < Side; ++s) __builtin_prefetch(p.corner + r * p.row + s * p.column + channel, 0, 2);
+    }
+}
 
 /// One vector of channels of each position of a piece at the map's edge, zeros outside.
 template <int Side, class T>
@@ -76,19 +88,13 @@ TEMPERA_INLINE void winograd_tile(T const* from, std::ptrdiff_t row, std::ptrdif
 template <class T>
 void winograd_gather(winograd_map const& w, T const* x, std::int64_t first, int count, float* v, std::ptrdiff_t plane,
                      std::ptrdiff_t line) {
-    winograd_place at = w.place(first);
-    winograd_piece<T> next = winograd_piece<T>::of_input(w, x, at);
-    for (int i = 0; i < count; ++i) {
-        winograd_piece<T> const piece = next;
-        at = w.after(at);
-        next = winograd_piece<T>::of_input(w, x, at);
+    winograd_place at = w.place(first), ahead = w.after(w.after(at));
+    for (int i = 0; i < count; ++i, at = w.after(at), ahead = w.after(ahead)) {
+        winograd_piece<T> const piece = winograd_piece<T>::of_input(w, x, at);
+        winograd_piece<T> const coming = winograd_piece<T>::of_input(w, x, ahead);
         bool const whole = piece.whole(6);
         for (int c = 0; c < w.channels; c += width) {
-            TEMPERA_UNROLL
-            for (int r = 0; r < 6; ++r) {
-                TEMPERA_UNROLL
-                for (int s = 2; s < 6; ++s) __builtin_prefetch(next.corner + r * next.row + s * next.column + c);
-            }
+            winograd_fetch<6, 2>(coming, c);
             float padded[36 * width];
             float* const to = v + i * line + c;
             if (whole) {
@@ -108,21 +114,13 @@ template <class T>
 void winograd_scatter(winograd_map const& w, float const* m, std::ptrdiff_t plane, std::ptrdiff_t line,
                       std::int64_t first, int count, gemm_epilogue<T> const& epilogue, bool accumulate, T* y) {
     vf const least = epilogue.relu ? vzero() : vset(-__builtin_inff());
-    winograd_place at = w.place(first);
-    winograd_piece<T> next = winograd_piece<T>::of_output(w, y, at);
-    for (int i = 0; i < count; ++i) {
-        winograd_piece<T> const piece = next;
-        at = w.after(at);
-        next = winograd_piece<T>::of_output(w, y, at);
+    winograd_place at = w.place(first), ahead = w.after(w.after(at));
+    for (int i = 0; i < count; ++i, at = w.after(at), ahead = w.after(ahead)) {
+        winograd_piece<T> const piece = winograd_piece<T>::of_output(w, y, at);
+        winograd_piece<T> const coming = winograd_piece<T>::of_output(w, y, ahead);
         std::ptrdiff_t const corner = piece.corner - y;
         for (int c = 0; c < w.filters; c += width) {
-            if (!epilogue.stream) {
-                TEMPERA_UNROLL
-                for (int r = 0; r < 4; ++r) {
-                    TEMPERA_UNROLL
-                    for (int s = 0; s < 4; ++s) __builtin_prefetch(next.corner + r * next.row + s * next.column + c, 1);
-                }
-            }
+            if (!epilogue.stream) winograd_fetch<4, 0>(coming, c);
             vf t[4][6];
             float const* from = m + i * line + c;
             TEMPERA_UNROLL
@@ -211,19 +209,13 @@ TEMPERA_INLINE void winograd_slope_tile(T const* from, std::ptrdiff_t row, std::
 template <class T>
 void winograd_slopes(winograd_map const& w, T const* dy, std::int64_t first, int count, int begin, int end, float* s,
                      std::ptrdiff_t plane, std::ptrdiff_t line) {
-    winograd_place at = w.place(first);
-    winograd_piece<T> next = winograd_piece<T>::of_output(w, dy, at);
-    for (int i = 0; i < count; ++i) {
-        winograd_piece<T> const piece = next;
-        at = w.after(at);
-        next = winograd_piece<T>::of_output(w, dy, at);
+    winograd_place at = w.place(first), ahead = w.after(w.after(at));
+    for (int i = 0; i < count; ++i, at = w.after(at), ahead = w.after(ahead)) {
+        winograd_piece<T> const piece = winograd_piece<T>::of_output(w, dy, at);
+        winograd_piece<T> const coming = winograd_piece<T>::of_output(w, dy, ahead);
         bool const whole = piece.whole(4);
         for (int c = begin; c < end; c += width) {
-            TEMPERA_UNROLL
-            for (int r = 0; r < 4; ++r) {
-                TEMPERA_UNROLL
-                for (int q = 0; q < 4; ++q) __builtin_prefetch(next.corner + r * next.row + q * next.column + c);
-            }
+            winograd_fetch<4, 0>(coming, c);
             float padded[16 * width];
             float* const to = s + i * line + (c - begin);
             if (whole) {
