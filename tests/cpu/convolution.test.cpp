@@ -11,6 +11,7 @@
 #include <cstring>
 #include <string>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 using namespace tempera;
@@ -365,4 +366,22 @@ TEST_CASE("an empty batch writes zero weight gradients and nothing else", "[cpu]
     convolution_backward_weights(device, g, none, none, dw.data(), dbias.data(), store::write);
     CHECK(dw == std::vector<float>(w.size(), 0.0F));
     CHECK(dbias == std::vector<float>(5, 0.0F));
+}
+
+TEST_CASE("the memory that windows lie in: from the first to the last row, over images, none of it outside the map") {
+    window_walk const w{.in_height = 9, .in_width = 5, .channels = 3, .out_height = 5, .out_width = 3, .step = 2, .top = -1,
+                        .left = -1, .window_height = 3, .window_width = 3};
+    std::vector<float> const map(2 * 9 * 5 * 3);
+    auto const rows = [&](std::int64_t begin, std::int64_t end) {
+        memory_range const m = memory_of(w, map.data(), sizeof(float), begin, end);
+        auto const* const from = reinterpret_cast<char const*>(map.data());
+        return std::pair{(m.begin - from) / 60, (m.end - from) / 60};  // of 5 positions of 3 floats
+    };
+    CHECK(rows(0, 1) == std::pair<std::ptrdiff_t, std::ptrdiff_t>{0, 2});
+    CHECK(rows(3, 6) == std::pair<std::ptrdiff_t, std::ptrdiff_t>{1, 4});
+    CHECK(rows(14, 15) == std::pair<std::ptrdiff_t, std::ptrdiff_t>{7, 9});
+    CHECK(rows(14, 16) == std::pair<std::ptrdiff_t, std::ptrdiff_t>{7, 11});
+    CHECK(rows(0, 30) == std::pair<std::ptrdiff_t, std::ptrdiff_t>{0, 18});
+    memory_range const none = memory_of(w, map.data(), sizeof(float), 15, 15);
+    CHECK(none.begin == none.end);
 }

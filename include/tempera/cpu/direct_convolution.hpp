@@ -223,7 +223,12 @@ void backward_weights_with(cpu& device, gemm_kernels<T> const& kernels, convolut
                 kernels.gather_steps(walk, x, p, count, k0, k0 + columns, windows, line);
                 kernels.interleave(dy + p * g.out_channels, g.out_channels, count, g.out_channels, slopes);
             }
+            std::int64_t const next = std::min(p + block, last), after = std::min(next + block, last);
             gemm_block m{};
+            m.soon[0] = memory_of(walk, x, kernels.pair * static_cast<int>(sizeof(T)), next, after);
+            if (next < after)
+                m.soon[1] = {reinterpret_cast<char const*>(dy + next * g.out_channels),
+                             reinterpret_cast<char const*>(dy + after * g.out_channels)};
             m.rows = g.out_channels;
             m.columns = columns;
             m.depth = static_cast<int>(ceil_divide(count, kernels.pair));

@@ -38,6 +38,12 @@ struct gemm_epilogue {
     }
 };
 
+/// Memory that is wanted soon.
+struct memory_range {
+    char const* begin = nullptr;
+    char const* end = nullptr;
+};
+
 /// What one block of a product multiplies. a[i, k] = a[i / tile_rows * a_group + i % tile_rows * a_row + k * a_step];
 /// b[k, j] = b[j / tile_columns * b_panel + k * b_step + j % tile_columns].
 struct gemm_operands {
@@ -46,6 +52,7 @@ struct gemm_operands {
     std::ptrdiff_t a_group, a_row, a_step;
     float const* b;
     std::ptrdiff_t b_panel, b_step;
+    memory_range soon[2];  ///< called to the second-level cache beside the multiply-adds, a line with each step of k
 };
 
 /// And where its results go: row i of c begins at c + c_rows[i].
@@ -67,6 +74,20 @@ struct window_walk {
     int step, top, left;
     int window_height, window_width;
 };
+
+/// Where the windows of positions [begin, end) lie in a map of elements of `bytes` bytes: whole rows, from the first to the
+/// last.
+inline memory_range memory_of(window_walk const& w, void const* x, int bytes, std::int64_t begin, std::int64_t end) {
+    if (begin >= end) return {};
+    std::int64_t const per_image = std::int64_t{w.out_height} * w.out_width;
+    auto const row = [&](std::int64_t position, int within) {
+        std::int64_t const y = position % per_image / w.out_width * w.step + w.top + within;
+        return position / per_image * w.in_height + std::clamp<std::int64_t>(y, 0, w.in_height);
+    };
+    std::int64_t const line = std::int64_t{w.in_width} * w.channels * bytes;
+    auto const* const map = static_cast<char const*>(x);
+    return {map + row(begin, 0) * line, map + row(end - 1, w.window_height) * line};
+}
 
 /// Copies windows of a map of some element type to lines of floats.
 using gather_function = void (*)(window_walk const&, void const* x, std::int64_t position, int rows, int first,

@@ -38,6 +38,13 @@ struct gemm_job {
     output_rows out{};
     bool accumulate = false;
     gemm_epilogue<T> epilogue{};
+
+    /// Rows [begin, end) of a in place, as many as there are.
+    memory_range rows_of_a(std::int64_t begin, std::int64_t end) const {
+        end = std::min(end, rows);
+        if (begin >= end) return {};
+        return {reinterpret_cast<char const*>(a + begin * a_row), reinterpret_cast<char const*>(a + end * a_row)};
+    }
 };
 
 /// Rows of c that one chunk makes: 256 KB of copied rows at most, 16 blocks if there are rows enough for 16 tiles in each.
@@ -116,6 +123,7 @@ void run_gemm(cpu& device, gemm_kernels<T> const& kernels, gemm_job<T> const& jo
         if (epilogue.moments != nullptr) epilogue.moments += chunk / groups * 3 * epilogue.moments_line;
         epilogue.stream =
             !job.accumulate && (!direct || cut.stretches == 1) && past_caches(job.c, job.rows, job.columns);
+        std::int64_t const later = m0 + device.thread_count() * block;  // what this worker is likely to take next
         int k0 = 0;
         do {
             int const depth = std::min(cut.stretch, job.depth - k0);
@@ -128,6 +136,10 @@ void run_gemm(cpu& device, gemm_kernels<T> const& kernels, gemm_job<T> const& jo
                 g.a_row = job.a_row;
                 g.a_group = tr * job.a_row;
                 g.a_step = 1;
+                if (k0 == 0) {
+                    g.soon[0] = job.rows_of_a(m0 + tr, m0 + rows);
+                    g.soon[1] = job.rows_of_a(later, later + tr);
+                }
             } else if (job.a_transposed) {
                 kernels.interleave_floats(job.a + k0 * job.a_row + m0, job.a_row, depth, rows, copied);
                 g.a = copied;
@@ -142,6 +154,9 @@ void run_gemm(cpu& device, gemm_kernels<T> const& kernels, gemm_job<T> const& jo
                 g.a_row = line;
                 g.a_group = tr * line;
                 g.a_step = 1;
+                if (k0 == 0)
+                    g.soon[0] = memory_of(job.walk, job.source, kernels.pair * static_cast<int>(sizeof(T)), later,
+                                          std::min(later + block, job.rows));
             }
             g.b = job.panels + n0 * job.depth + k0 * tc;
             g.b_panel = tc * job.depth;

@@ -107,13 +107,10 @@ static void tile(tile_operands<T> const& t) {
                 if (Vectors * width > 16) __builtin_prefetch(residual + t.c_rows[k] + 16);
             }
         }
+        if (k < t.soon_lines) __builtin_prefetch(t.soon + 64 * std::ptrdiff_t{k}, 0, 2);
         vf y[Vectors];
         TEMPERA_UNROLL
         for (int v = 0; v < Vectors; ++v) y[v] = vload(b + v * width);
-        if (Rows >= 6) {  // long panels come from the second-level cache or from further away
-            __builtin_prefetch(b + 16 * t.b_step);
-            if (Vectors * width > 16) __builtin_prefetch(b + 16 * t.b_step + 16);
-        }
         TEMPERA_UNROLL
         for (int i = 0; i < Rows; ++i) {
             float const* const base = i < 5 ? a0 : i < 10 ? a5 : a10;
@@ -189,26 +186,47 @@ static int tile_of(tile_operands<T> const& t, int rows) {
 /// Where columns end within the first vector, half a tile would do nothing; Eigen's is not divided.
 constexpr int narrow_vectors = TEMPERA_TARGET == 0 ? tile_vectors : 1;
 
+/// How far the memory that is wanted soon has been called for.
+struct soon_cursor {
+    memory_range left, then;
+
+    /// At most `lines`, by the tile.
+    template <class T>
+    void give(tile_operands<T>& t, int lines) {
+        if (left.begin >= left.end) {
+            left = then;
+            then = {};
+        }
+        std::ptrdiff_t const whole = (left.end - left.begin + 63) / 64;
+        t.soon = left.begin;
+        t.soon_lines = whole < lines ? static_cast<int>(whole) : lines;
+        left.begin += 64 * std::ptrdiff_t{t.soon_lines};
+    }
+};
+
 template <class T>
-static void multiply_tiles(gemm_block_to<T> const& g, int first_row, int last_row, int column) {
+static void multiply_tiles(gemm_block_to<T> const& g, int first_row, int last_row, int column, soon_cursor& soon) {
     int const columns = g.columns - column < tile_columns ? g.columns - column : tile_columns;
     gemm_epilogue<T> epilogue = g.epilogue.from(column);
     if (epilogue.residual != nullptr) epilogue.residual += column;
     for (int i = first_row; i < last_row;) {
         std::ptrdiff_t const group = i / tile_rows;
         int const within = static_cast<int>(i % tile_rows);
-        tile_operands<T> const t{g.a + group * g.a_group + within * g.a_row,
-                                 g.a_row,
-                                 g.a_step,
-                                 g.b + column / tile_columns * g.b_panel,
-                                 g.b_step,
-                                 g.depth,
-                                 g.c + column,
-                                 g.c_rows + i,
-                                 columns,
-                                 g.accumulate,
-                                 i == 0,
-                                 epilogue};
+        tile_operands<T> t{g.a + group * g.a_group + within * g.a_row,
+                           g.a_row,
+                           g.a_step,
+                           g.b + column / tile_columns * g.b_panel,
+                           g.b_step,
+                           g.depth,
+                           g.c + column,
+                           g.c_rows + i,
+                           columns,
+                           g.accumulate,
+                           i == 0,
+                           nullptr,
+                           0,
+                           epilogue};
+        soon.give(t, g.depth);
         i += columns <= width ? tile_of<narrow_vectors>(t, last_row - i) : tile_of<tile_vectors>(t, last_row - i);
     }
 }
@@ -216,13 +234,14 @@ static void multiply_tiles(gemm_block_to<T> const& g, int first_row, int last_ro
 /// Panels of b that fit the first-level cache together stay there while rows go by; larger ones one at a time.
 template <class T>
 static void multiply(gemm_block_to<T> const& g) {
+    soon_cursor soon{g.soon[0], g.soon[1]};
     if (std::int64_t{g.depth} * g.columns <= 4096) {
         for (int i = 0; i < g.rows; i += tile_rows) {
             int const last = i + tile_rows < g.rows ? i + tile_rows : g.rows;
-            for (int j = 0; j < g.columns; j += tile_columns) multiply_tiles(g, i, last, j);
+            for (int j = 0; j < g.columns; j += tile_columns) multiply_tiles(g, i, last, j, soon);
         }
     } else {
-        for (int j = 0; j < g.columns; j += tile_columns) multiply_tiles(g, 0, g.rows, j);
+        for (int j = 0; j < g.columns; j += tile_columns) multiply_tiles(g, 0, g.rows, j, soon);
     }
     if (g.epilogue.stream) vsettle();
 }

@@ -25,6 +25,8 @@ struct tile_operands {
     int columns;
     bool accumulate;
     bool first;                 ///< of its block
+    char const* soon;           ///< memory to call for
+    int soon_lines;             ///< of 64 bytes, at most depth
     gemm_epilogue<T> epilogue;  ///< from the tile's first column on
 };
 
