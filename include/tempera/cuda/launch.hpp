@@ -11,6 +11,7 @@
 
 #include <cuda_runtime_api.h>
 
+#include <tempera/core/precision.hpp>
 #include <tempera/cuda/running_step.hpp>
 #include <tempera/cuda/update_pieces.hpp>
 #include <tempera/device/batch_norm.hpp>
