@@ -4,6 +4,7 @@
 
 #include <tempera/core/device_kind.hpp>
 #include <tempera/core/error.hpp>
+#include <tempera/core/finite.hpp>
 #include <tempera/core/list.hpp>
 #include <tempera/core/loss_value.hpp>
 #include <tempera/core/manifest.hpp>

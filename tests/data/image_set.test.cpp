@@ -71,3 +71,18 @@ TEST_CASE("an image set refuses what does not fit together", "[data][image_set]"
     CHECK(says(refusal([&] { (void)set.with_labels({0}); }), {"3 labels, found 1"}));
     CHECK(says(refusal([&] { (void)set.with_labels({0, 1, 2}); }), {"2 at image 2"}));
 }
+
+TEST_CASE("an image set without labels, which come later", "[data][image_set]") {
+    image_set const set({2, 2, 1}, std::vector<std::uint8_t>(12, 7));
+    CHECK(set.size() == 3);
+    CHECK((set.label(0) == no_label && set.label(2) == no_label));
+    CHECK(set.class_name(no_label) == "no label");
+    image_set const coarse = set.with_labels({4, 0, no_label}, 5);
+    CHECK(coarse.classes() == 5);
+    CHECK(coarse.label(0) == 4);
+    CHECK(coarse.class_name(4) == "4");
+    CHECK(says(refusal([&] { (void)coarse.class_name(5); }), {"expected a label from -1 (none) to 4, found 5"}));
+    CHECK(says(refusal([&] { (void)set.with_labels({4, 0, 0}); }), {"labels 0 to 0"}));
+    CHECK(says(refusal([&] { image_set const s({2, 2, 1}, std::vector<std::uint8_t>(11)); }), {"expected 8 bytes for 2 images"}));
+    CHECK(says(refusal([&] { image_set const s({2, 2, 1}, {}); }), {"at least one image"}));
+}

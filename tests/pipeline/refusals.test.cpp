@@ -139,15 +139,21 @@ TEST_CASE("labels beyond a network's classes are refused, and nothing is learned
     auto const four = classifier(tiny::encoder, {.classes = 4});
     tiny_model m(device, four, image, {.max_batch = 20}), teacher(device, four, image, {.max_batch = 20, .seed = 2});
     auto const before = m.host_parameters();
-    auto const refused = [](std::string_view where, auto const& run) {
+    auto const refused = [](std::string_view where, std::string_view place, auto const& run) {
         std::string const text = refusal(run);
         INFO(text);
-        CHECK(says(text, {where, ": expected labels from -1 (none) to 3, found ", " in row ",
+        CHECK(says(text, {where, ": expected labels from -1 (none) to 3, found ", place,
                           "check the labels and the number of classes"}));
     };
-    refused("softmax_cross_entropy", [&] { train_supervised(m, set, sgd{}, {}); });
-    refused("distillation_cross_entropy", [&] { distill(m, teacher, set, distillation{.alpha = 0.5F}, sgd{}, {}); });
-    refused("count_correct", [&] { evaluate(m, set); });
+    refused("supervised", " at image 1", [&] { train_supervised(m, set, sgd{}, {}); });
+    refused("fine-tune", " at image 1", [&] { fine_tune(m, teacher, set, sgd{}, {}); });
+    refused("softmax_cross_entropy", " in row ",
+            [&] { train_supervised(m, set, sgd{}, {}, weighted(1, cross_entropy{})); });
+    refused("distillation_cross_entropy", " in row ",
+            [&] { distill(m, teacher, set, distillation{.alpha = 0.5F}, sgd{}, {}); });
+    refused("count_correct", " in row ", [&] { evaluate(m, set); });
+    refused("train_options.validation", " at image 1",
+            [&] { distill(m, teacher, set, distillation{}, sgd{}, {.validation = set}); });
     CHECK(m.host_parameters() == before);
     CHECK_NOTHROW(distill(m, teacher, set, distillation{}, sgd{}, {.epochs = 1}));  // reads no labels
 }
@@ -174,12 +180,21 @@ TEST_CASE("batches that a model cannot hold are refused with both sizes", "[refu
         return refusal([&] { pretrain(m, set, nt_xent{}, lars{}, o); });
     };
     auto const state = state_of(m);
-    CHECK(says(refused({.batch = 11}),
-               {"model input: expected a batch of 1..20 samples {12, 12, 1}, found 22 samples {12, 12, 1}",
-                "raise model_options::max_batch"}));
+    CHECK(says(refused({.batch = 11}), {"pretrain, model_options.max_batch: expected at least 22, 2 views of each of 11 "
+                                        "images, found 20; raise it, or lower train_options.batch"}));
     CHECK(says(refused({.batch = 10, .augment = center_crop{.height = 8, .width = 9}}),
-               {"model input", "found 20 samples {8, 9, 1}"}));
-    CHECK(says(refused({.epochs = 0, .batch = 10}), {"loader: epochs: expected at least 1, found 0"}));
+               {"pretrain, images: expected images of {12, 12, 1} after .augment, found {8, 9, 1}", "resizes"}));
+    CHECK(says(refused({.epochs = 0, .batch = 10}), {"loader: epochs: expected at least 1, or steps, found 0"}));
+    for (float const rate : {-0.1F, no_number, std::numeric_limits<float>::infinity()})
+        CHECK(says(refused({.batch = 10, .learning_rate = rate}),
+                   {"pretrain, train_options.learning_rate: expected a finite number of at least 0, found "}));
+    auto const downhill = [](std::int64_t step, std::int64_t) { return -static_cast<float>(step); };
+    CHECK(says(refused({.epochs = 1, .batch = 10, .schedule = downhill}),
+               {"train_options.schedule: expected a finite rate of at least 0, found -1 at step 1"}));
+    m.reset(1);
+    CHECK_NOTHROW(pretrain(m, set, nt_xent{}, lars{}, {.epochs = 0, .steps = 1, .batch = 10}));
+    m.reset(1);
+    m.write_statistics(tiny_model(device, tiny::contrastive, image, {.max_batch = 1}).host_statistics().data());
     CHECK(says(refused({.batch = 0}), {"loader: batch: expected at least 1, found 0"}));
     CHECK(state_of(m) == state);
     auto const parameters = m.host_parameters();
@@ -232,8 +247,10 @@ TEST_CASE("validation that cannot be is refused before anything is trained", "[r
     };
     refused({.validation = large},
             {"train_options.validation: expected images of {12, 12, 1}, found {24, 24, 1}", "center_crop"});
-    refused({.validation = unlabeled(set)}, {"expected labeled images, found none with a label"});
+    refused({.validation = unlabeled(set)}, {"train_options.validation: expected labeled images, found none with a label"});
     refused({.validation = set, .validate_every = 0}, {"validate_every: expected at least 1 epoch, found 0"});
+    refused({.learning_rate = -1}, {"train_options.learning_rate"});
+    refused({.checkpoint = "/no such folder/run"}, {"train_options.checkpoint", "make the folder /no such folder"});
     refused({.resume = true}, {"train_options.resume: expected a checkpoint to resume from, found none"});
     tiny_model m(device, tiny::contrastive, image, {.max_batch = 40});
     CHECK(says(refusal([&] { pretrain(m, unlabeled(set), nt_xent{}, lars{}, {.validation = set}); }),
@@ -271,7 +288,7 @@ TEST_CASE("networks that a stage cannot use are refused", "[refusals]") {
     tiny_model ten(device, tiny::student, image, {.max_batch = 20});
     tiny_model four(device, classifier(tiny::encoder, {.classes = 4}), image, {.max_batch = 20});
     tiny_model wide(device, tiny::student, {12, 14, 1}, {.max_batch = 20});
-    tiny_model nameless(device, [](value x) { return global_average_pool(conv{.filters = 4}(x)); }, image,
+    tiny_model nameless(device, [](value x) { return global_average_pool(conv{.filters = 10}(x)); }, image,
                         {.max_batch = 20});
     CHECK(says(refusal([&] { distill(four, ten, set, distillation{}, sgd{}, {}); }),
                {"distill: expected a student of the teacher's 10 classes, found 4", ".classes"}));
@@ -281,11 +298,43 @@ TEST_CASE("networks that a stage cannot use are refused", "[refusals]") {
                {"distill: expected a teacher beside the student, found one model as both", "a second model"}));
     CHECK(says(refusal([&] { fine_tune(nameless, ten, set, sgd{}, {}); }),
                {"load_matching: expected at least one", "names"}));
-    for (auto const& run : {std::function<void()>([&] { pretrain(nameless, set, nt_xent{}, sgd{}, {}); }),
-                            std::function<void()>([&] { linear_evaluation(nameless, set, sgd{}, {}); })})
-        CHECK(says(refusal(run), {"outputs: expected one of output, found \"encoder\""}));
+    CHECK(says(refusal([&] { pretrain(nameless, set, nt_xent{}, sgd{}, {}); }),
+               {"pretrain: expected an output \"encoder\", found a network without one", "probe_options{.enabled = false}"}));
+    CHECK(says(refusal([&] { linear_evaluation(nameless, set, sgd{}, {}); }),
+               {"linear evaluation: expected an output \"encoder\", found a network without one"}));
+    CHECK(says(refusal([&] { train_supervised(ten, unlabeled(set), sgd{}, {}); }),
+               {"supervised: expected labeled images, found none with a label"}));
+    CHECK(says(refusal([&] { linear_evaluation(ten, unlabeled(set), sgd{}, {}); }),
+               {"linear evaluation: expected labeled images, found none with a label"}));
+    tiny_model map(device, [](value x) { return conv{.filters = 10}(x); }, image, {.max_batch = 20});
+    CHECK(says(refusal([&] { evaluate(map, set); }),
+               {"evaluate: expected logits {1, 1, classes}, found {12, 12, 10}"}));
     CHECK_NOTHROW(pretrain(nameless, unlabeled(set), nt_xent{}, sgd{}, {.epochs = 1}));  // without a probe
     std::string const nowhere = folder / "none/m";
     CHECK(says(refusal([&] { train_supervised(ten, set, sgd{}, {.epochs = 1, .checkpoint = nowhere}); }),
-               {nowhere, "No such file", "check the folder"}));
+               {"train_options.checkpoint: expected a file in a folder that is there", nowhere, "make the folder"}));
+}
+
+TEST_CASE("weights that an update has ruined are never saved", "[refusals]") {
+    scratch_folder const folder;
+    cpu device{.threads = 1};
+    image_set const set = tiny::images(20);
+    std::string const path = folder / "run";
+    for (float const rate : {1e6F, 1e12F, 1e30F}) {
+        CAPTURE(rate);
+        tiny_model m(device, tiny::student, image, {.max_batch = 20}), kept(device, tiny::student, image, {.max_batch = 20});
+        // one step an epoch, the third far too long
+        auto const schedule = [&](std::int64_t step, std::int64_t) { return step < 2 ? 0.01F : rate; };
+        std::string const text = refusal([&] {
+            train_supervised(m, set, sgd{}, {.epochs = 50, .batch = 20, .schedule = schedule, .checkpoint = path});
+        });
+        INFO(text);
+        CHECK(says(text, {"supervised, step ", "expected ", "finite", "lower the learning rate, the last epoch is kept in"}));
+        kept.load(path);
+        auto const x = tiny::seen(set, 0, 20);
+        CHECK(is_finite(cross_entropy{}(device, kept.forward(tiny::batch_of(x)), {.labels = {set.labels().data(), {20}}},
+                                        gradient_views{})
+                            .loss));
+        std::filesystem::remove(path);
+    }
 }

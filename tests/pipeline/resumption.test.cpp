@@ -37,22 +37,34 @@ void goes_on(Optimizer const& optimizer) {
                     .augment = crop_and_flip{.area_min = 0.5F}};
     model_options const start{.max_batch = 10, .seed = 3};
     dynamic_model<cpu> straight(device, tiny::student, image, start), first(device, tiny::student, image, start);
-    train_supervised(straight, set, optimizer, o);
+    auto const whole = train_supervised(straight, set, optimizer, o).points;
 
     o.checkpoint = folder / "run";
     o.resume = true;
     o.progress = interrupted(11);  // in the fourth epoch
     CHECK_THROWS_AS(train_supervised(first, set, optimizer, o), std::runtime_error);
-    o.progress = {};
+    std::vector<std::int64_t> told;
+    o.progress = [&](progress_event const& e) {
+        told.push_back(e.step);
+        CHECK(e.first == 9);
+        CHECK(seconds_left(e) <= 9 * e.seconds);
+    };
     dynamic_model<cpu> second(device, tiny::student, image, {.max_batch = 10, .seed = 99});
     auto const history = train_supervised(second, set, optimizer, o);
-    CHECK(history.points.size() == 3);
-    CHECK(history.last().step == 18);
+    CHECK(told == std::vector<std::int64_t>{10, 11, 12, 13, 14, 15, 16, 17, 18});
+    REQUIRE(history.points.size() == whole.size());
+    for (std::size_t i = 0; i < whole.size(); ++i) {
+        CHECK(history.points[i].step == whole[i].step);
+        CHECK(history.points[i].training.loss == whole[i].training.loss);
+        CHECK(history.points[i].training.accuracy == whole[i].training.accuracy);
+        CHECK(history.points[i].training.entropy == whole[i].training.entropy);
+        CHECK(history.points[i].validation_top1 == -1);
+    }
     CHECK(state_of(second) == state_of(straight));
     dynamic_model<cpu> loaded(device, tiny::student, image, start);
     loaded.load(o.checkpoint);
     CHECK(state_of(loaded) == state_of(straight));
-    CHECK(train_supervised(second, set, optimizer, o).points.empty());  // it is done
+    CHECK(train_supervised(second, set, optimizer, o).last().step == 18);  // it is done
 }
 
 }  // namespace
@@ -89,10 +101,35 @@ TEST_CASE("files of other networks and optimizers, and damaged ones, are refused
     train_supervised(m, set, sgd{}, o);
     auto const state = state_of(m);
     std::string const file = folder / "run.resume";
+    for (auto const& change : {+[](train_options& c) { c.learning_rate = 0.2F; }, +[](train_options& c) { c.epochs = 3; },
+                               +[](train_options& c) { c.batch = 5; }, +[](train_options& c) { c.seed = 2; },
+                               +[](train_options& c) { c.warmup_epochs = 0.5F; }}) {
+        train_options other = o;
+        change(other);
+        CHECK(says(refusal([&] { train_supervised(m, set, sgd{}, other); }),
+                   {file, "expected the settings that it was begun with, 10 images, 1 views, batch 10, epochs 1",
+                    "resume with those"}));
+    }
     CHECK(says(refusal([&] { train_supervised(m, set, adam{}, o); }), {file, "optimizer.1"}));
     dynamic_model<cpu> other(device, tiny::tuned, image, {.max_batch = 10});
     CHECK(says(refusal([&] { train_supervised(other, set, sgd{}, o); }), {file, "optimizer.0"}));
     std::filesystem::resize_file(file, std::filesystem::file_size(file) / 2);
     CHECK(says(refusal([&] { train_supervised(m, set, sgd{}, o); }), {file}));
+    std::filesystem::remove(file);
+    CHECK(says(refusal([&] { train_supervised(m, set, sgd{}, o); }),
+               {"train_options.resume: expected " + file + " beside the checkpoint, found none", "remove or rename"}));
     CHECK(state_of(m) == state);
+}
+
+TEST_CASE("a history in a file is seven numbers a line", "[resumption]") {
+    std::vector<history_point> const points{{1, 31, {0.125F, 1e-9F, 3}, -1, 0.5F}, {1.0 / 3, 62, {-2, 0, 0}, 0.25F, -1}};
+    auto const back = detail::history_of("f", detail::text_of(points));
+    REQUIRE(back.size() == 2);
+    CHECK(back[0].training.accuracy == 1e-9F);
+    CHECK(back[1].epoch == 1.0 / 3);
+    CHECK(back[1].step == 62);
+    CHECK(back[1].probe_accuracy == 0.25F);
+    CHECK(detail::history_of("f", "").empty());
+    for (char const* const damaged : {"1 2 3", "1 2 3 4 5 6 seven\n", "1 2.5 3 4 5 6 7\n", "\n"})
+        CHECK(says(refusal([&] { detail::history_of("f", damaged); }), {"f, metadata \"history\"", "seven numbers"}));
 }

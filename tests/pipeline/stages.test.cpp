@@ -278,3 +278,54 @@ TEST_CASE("self-distillation brings a network of the teacher's form to the teach
     lowers(history, r, 40, 0.9);
     CHECK(history.last().training.accuracy >= history.points.front().training.accuracy + 0.3F);
 }
+
+TEST_CASE("a schedule of one's own is asked at every step", "[stages]") {
+    cpu device{.threads = 1};
+    image_set const set = tiny::images(20);
+    dynamic_model<cpu> usual(device, tiny::student, image, {.max_batch = 10}), own(device, tiny::student, image, {.max_batch = 10});
+    train_supervised(usual, set, sgd{}, {.epochs = 3, .batch = 10, .learning_rate = 0.2F, .warmup_epochs = 1});
+    std::vector<std::int64_t> asked;
+    auto const same = [&](std::int64_t step, std::int64_t steps) {
+        asked.push_back(step);
+        return warmup_cosine{0.2F, 2, steps}(step);
+    };
+    train_supervised(own, set, sgd{}, {.epochs = 3, .batch = 10, .schedule = same});
+    CHECK(asked == std::vector<std::int64_t>{0, 1, 2, 3, 4, 5});
+    CHECK(state_of(own) == state_of(usual));
+}
+
+TEST_CASE("losses of pretraining may read the labels of both views", "[stages]") {
+    struct labeled_pairs {
+        std::vector<std::vector<std::int32_t>>* seen;
+        loss_value operator()(cpu& on, output_views const& outputs, targets const& t, gradient_views const& g) const {
+            if (t.labels.data != nullptr) seen->emplace_back(t.labels.data, t.labels.data + t.labels.size());
+            return nt_xent{}(on, outputs, t, g);
+        }
+    };
+    cpu device{.threads = 1};
+    image_set const set = tiny::images(20);
+    dynamic_model<cpu> m(device, tiny::contrastive, image, {.max_batch = 20});
+    std::vector<std::vector<std::int32_t>> seen;
+    pretrain(m, set, labeled_pairs{&seen}, sgd{}, {.epochs = 1, .batch = 10});
+    REQUIRE(seen.size() == 2);
+    std::vector<std::int32_t> all;
+    for (auto const& rows : seen) {
+        REQUIRE(rows.size() == 20);
+        CHECK(std::equal(rows.begin(), rows.begin() + 10, rows.begin() + 10));
+        all.insert(all.end(), rows.begin(), rows.begin() + 10);
+    }
+    std::sort(all.begin(), all.end());
+    std::vector<std::int32_t> expected(set.labels().begin(), set.labels().end());
+    std::sort(expected.begin(), expected.end());
+    CHECK(all == expected);
+}
+
+TEST_CASE("fine_tune says what came from the pretrained model", "[stages]") {
+    cpu device{.threads = 1};
+    dynamic_model<cpu> pretrained(device, tiny::contrastive, image, {.max_batch = 1});
+    dynamic_model<cpu> m(device, tiny::tuned, image, {.max_batch = 10});
+    auto const loaded = fine_tune(m, pretrained, tiny::images(10), sgd{}, {.epochs = 1, .batch = 10}).loaded;
+    CHECK(loaded.fresh == std::vector<std::string>{"classifier.weight", "classifier.bias"});
+    CHECK(loaded.matched.size() + 2 == m.manifest().size());
+    for (std::string const& name : loaded.unused) CHECK(name.rfind("head.layer1", 0) == 0);
+}

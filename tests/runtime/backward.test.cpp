@@ -186,6 +186,40 @@ TEST_CASE("a custom op beside another reader", "[backward]") {
     });
 }
 
+TEST_CASE("a custom op that takes a map for another type than it is stored in is told so", "[backward]") {
+    cpu device{.threads = 1};
+    auto const on_map = [](value x) { return finish(smooth(x).apply(cube{})); };
+    auto const on_vector = [](value x) { return finish(global_average_pool(smooth(x)).apply(cube{})); };
+    dynamic_model<cpu, precision::bfloat16> wrong(device, on_map, in, {.max_batch = batch}),
+        right(device, on_vector, in, {.max_batch = batch});
+    std::vector<float> const x(static_cast<std::size_t>(batch * in.size()), 0.5F);
+    view<float const> const images{x.data(), {batch, in.height, in.width, in.channels}};
+    CHECK_THROWS_WITH(wrong.forward(images), "op_call, a custom op's view: expected elements of type bf16, found another type; "
+                                             "choose it by op_call::precision; vectors {1, 1, c} are float");
+    CHECK_NOTHROW(right.forward(images));
+}
+
+TEST_CASE("finite_on looks at weights and at what they give, and changes nothing", "[backward]") {
+    cpu device{.threads = 1};
+    dynamic_model<cpu> m(device, [](value x) { return finish(relu(batch_norm{}(conv{.filters = 16}(x)))); }, in, {.max_batch = batch});
+    std::vector<float> const x(static_cast<std::size_t>(batch * in.size()), 0.5F);
+    view<float const> const images{x.data(), {batch, in.height, in.width, in.channels}};
+    auto const parameters = m.host_parameters(), statistics = m.host_statistics();
+    std::uint32_t const passes = m.passes();
+    CHECK(m.finite_on(images));
+    CHECK(m.host_parameters() == parameters);
+    CHECK(m.host_statistics() == statistics);
+    CHECK(m.passes() == passes);
+    m.parameters().data()[0] = 3e38F;  // a number still, but not what it gives
+    m.parameters().data()[1] = 3e38F;
+    CHECK_FALSE(m.finite_on(images));
+    m.parameters().data()[0] = std::numeric_limits<float>::infinity();
+    CHECK_FALSE(m.finite_on(images));
+    m.write_parameters(parameters.data());
+    m.statistics().data()[0] = std::numeric_limits<float>::quiet_NaN();
+    CHECK_FALSE(m.finite_on(images));
+}
+
 namespace {
 template <precision P>
 void names_first_non_finite() {

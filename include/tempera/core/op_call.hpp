@@ -3,8 +3,10 @@
 // op_call: what a user's own op sees when it runs, on any device. Plain pointers and sizes.
 
 #include <cstdint>
+#include <type_traits>
 
 #include <tempera/core/device_kind.hpp>
+#include <tempera/core/error.hpp>
 #include <tempera/core/precision.hpp>
 #include <tempera/core/shape.hpp>
 #include <tempera/core/view.hpp>
@@ -15,7 +17,7 @@ inline constexpr int max_custom_inputs = 2;
 inline constexpr int max_custom_tensors = 4;
 
 /// Arguments of one forward or backward run. Maps are stored in call.precision; vectors ({1,1,c}),
-/// parameters and saved values are float32.
+/// parameters and saved values are float32. Asking for a view of another element type throws error.
 ///
 /// forward writes output(); backward reads output_gradient(), writes input_gradient(i) for every
 /// input that wants one, and adds to parameter_gradient(i).
@@ -43,19 +45,19 @@ struct op_call {
     }
     template <class T>
     view<T const> input(int i = 0) const {
-        return {static_cast<T const*>(input_data[i]), dims(input_shape[i])};
+        return {static_cast<T const*>(as<T>(input_data[i], input_shape[i])), dims(input_shape[i])};
     }
     template <class T>
     view<T> output() const {
-        return {static_cast<T*>(output_data), dims(output_shape)};
+        return {static_cast<T*>(as<T>(output_data, output_shape)), dims(output_shape)};
     }
     template <class T>
     view<T const> output_gradient() const {
-        return {static_cast<T const*>(output_gradient_data), dims(output_shape)};
+        return {static_cast<T const*>(as<T>(output_gradient_data, output_shape)), dims(output_shape)};
     }
     template <class T>
     view<T> input_gradient(int i = 0) const {
-        return {static_cast<T*>(input_gradient_data[i]), dims(input_shape[i])};
+        return {static_cast<T*>(as<T>(input_gradient_data[i], input_shape[i])), dims(input_shape[i])};
     }
     float const* parameter(int i = 0) const { return parameter_data[i]; }
     float* parameter_gradient(int i = 0) const { return parameter_gradient_data[i]; }
@@ -63,6 +65,23 @@ struct op_call {
 
 private:
     constexpr extents dims(shape s) const { return {batch, s.height, s.width, s.channels}; }
+
+    /// The same pointer, if elements of a value of this shape are stored as T.
+    template <class T, class Pointer>
+    Pointer as(Pointer data, shape s) const {
+        using p = tempera::precision;
+        p const stored = s.is_vector() ? p::float32 : precision;
+        bool const fits = stored == p::float32    ? std::is_same_v<T, float>
+                          : stored == p::bfloat16 ? std::is_same_v<T, bf16>
+                                                  : std::is_same_v<T, half>;
+        if (!fits)
+            throw error("op_call, a custom op's view",
+                        {"elements of type ", stored == p::float32    ? "float"
+                                              : stored == p::bfloat16 ? "bf16"
+                                                                      : "half"},
+                        "another type", "choose it by op_call::precision; vectors {1, 1, c} are float");
+        return data;
+    }
 };
 
 /// What the plan keeps of an op type: the same in every translation unit.

@@ -2,6 +2,7 @@
 #pragma once
 // image_set: labeled 8-bit images of one shape in host memory. Copies and subsets share the pixels.
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -46,13 +47,24 @@ public:
         names_ = std::make_shared<std::vector<std::string> const>(std::move(names));
     }
 
+    /// Images without labels; with_labels may add some. Throws error for bytes that are not whole images.
+    image_set(tempera::shape image, std::vector<std::uint8_t> pixels) {
+        auto const size = static_cast<std::size_t>(std::max<std::int64_t>(image.size(), 1));
+        std::vector<std::int32_t> labels(pixels.size() / size, no_label);
+        *this = image_set(image, std::move(pixels), std::move(labels), 1);
+    }
+
     int size() const { return static_cast<int>(places_.size()); }
     bool empty() const { return places_.empty(); }
     tempera::shape image_shape() const { return image_; }
     int classes() const { return classes_; }
-    /// Name of a class, or its number where the set has no names.
+    /// Name of a class, or its number where the set has no names; of no_label, "no label".
     std::string class_name(int label) const {
-        return names_ && !names_->empty() ? names_->at(static_cast<std::size_t>(label)) : std::to_string(label);
+        if (label == no_label) return "no label";
+        if (label < 0 || label >= classes_)
+            throw error("image_set::class_name", {"a label from -1 (none) to ", classes_ - 1}, label,
+                        "check the label");
+        return names_->empty() ? std::to_string(label) : (*names_)[static_cast<std::size_t>(label)];
     }
 
     /// Image i as {1, height, width, channels}; lives as long as any set that shares the pixels.
@@ -84,13 +96,18 @@ public:
         return out;
     }
 
-    /// The same images with other labels, one for each. Throws error as the constructor does.
-    image_set with_labels(std::vector<std::int32_t> labels) const {
+    /// The same images with other labels, one for each; of as many classes as before (0), or of others without names.
+    /// Throws error as the constructor does.
+    image_set with_labels(std::vector<std::int32_t> labels, int classes = 0) const {
         if (labels.size() != labels_.size())
             throw error("image_set::with_labels", {labels_.size(), " labels"}, labels.size(),
                         "give one label per image");
-        check_labels(labels, classes_);
         image_set out = *this;
+        if (classes != 0) {
+            out.classes_ = classes;
+            out.names_ = std::make_shared<std::vector<std::string> const>();
+        }
+        check_labels(labels, out.classes_);
         out.labels_ = std::move(labels);
         return out;
     }

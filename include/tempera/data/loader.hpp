@@ -241,7 +241,7 @@ private:
         require(o.views >= 1 && o.views <= 1024, "views", "1 to 1024", o.views, "correct this option");
         require(o.threads >= 0 && o.threads <= 256, "threads", "0 to 256", o.threads, "correct this option");
         require(o.ahead >= 1 && o.ahead <= 1024, "ahead", "1 to 1024", o.ahead, "correct this option");
-        require(o.epochs >= 1, "epochs", "at least 1", o.epochs, "correct this option");
+        require(o.epochs >= 1 || o.steps > 0, "epochs", "at least 1, or steps", o.epochs, "correct this option");
         require(o.steps >= 0, "steps", "at least 0", o.steps, "correct this option");
         require(o.first_step >= 0, "first_step", "at least 0", o.first_step, "correct this option");
         require(std::int64_t{o.batch} * o.views < std::int64_t{1} << 31, "batch", "fewer than 2^31 rows",

@@ -29,14 +29,16 @@ training_history distill(basic_model<D, P>& student, basic_model<D, TeacherPreci
     if (!(student.plan().input() == teacher.plan().input()))
         throw error("distill", "student and teacher of the same input shape", "different ones",
                     "they see the same augmented images");
-    detail::require_validation(options, student.plan().input());
+    detail::require_training("distill", student, images, options, 1);
+    detail::require_validation(options, student.plan().input(), detail::classes_of(student));
     auto& device = student.device();
     device_batch<std::int32_t, D> labels(device);
     repeated<std::pair<float const*, int>, D> teaching(device);
     view<float const> teacher_logits;  // in the same place, also where a graph makes them
     return detail::train_loop(
         student, images, optimizer, options, {"distill", "agreement with the teacher"}, 1,
-        {.loss = detail::loss_of("distill", student, loss), .place = [&](view<float const> x, image_batch const& batch) {
+        {.loss = detail::loss_of("distill", student, loss),
+         .place = [&](view<float const> x, image_batch const& batch) {
              teaching({x.data, x.dims.n}, [&] { teacher_logits = teacher.predict(x).last(); });
              return detail::step_input{x, {.labels = labels(batch.labels), .teacher_logits = teacher_logits}};
          }});

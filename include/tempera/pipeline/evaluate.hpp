@@ -20,7 +20,7 @@ namespace tempera {
 struct evaluation {
     double top1 = 0;  ///< fraction
     double top5 = 0;
-    int images = 0;   ///< labeled ones that were counted
+    int images = 0;  ///< labeled ones that were counted
 };
 
 namespace detail {
@@ -49,6 +49,9 @@ evaluation count_all(basic_model<D, P>& model, image_set const& set, augmentatio
     std::int64_t top1 = 0, top5 = 0;
     predict_all(model, set, augment, [&](output_views const& outputs, image_batch const& batch) {
         view<float const> const logits = logits_of(outputs);
+        if (!logits.dims.sample().is_vector())
+            throw error("evaluate", "logits {1, 1, classes}", text_of(logits.dims.sample()),
+                        "let the network's last output be a classifier's");
         auto const labels = to_device(batch.labels);
         int const classes = static_cast<int>(logits.dims.sample().size());
         top1 += count_correct(device, logits.dims.n, classes, logits.data, labels.data, 1);
@@ -110,7 +113,8 @@ inline std::vector<std::vector<int>> nearest_neighbours(embeddings const& among,
         return 1.0 / std::sqrt(std::max(sum, 1e-12));
     };
     std::vector<double> norms(static_cast<std::size_t>(among.rows));
-    for (int i = 0; i < among.rows; ++i) norms[static_cast<std::size_t>(i)] = inverse_norm(among.row(i), among.channels);
+    for (int i = 0; i < among.rows; ++i)
+        norms[static_cast<std::size_t>(i)] = inverse_norm(among.row(i), among.channels);
     std::vector<std::vector<int>> out;
     std::vector<std::pair<double, int>> scored;
     for (int q = 0; q < queries.rows; ++q) {

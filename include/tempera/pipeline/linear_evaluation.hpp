@@ -25,8 +25,10 @@ struct linear_evaluation_result {
 template <class D, precision P>
 linear_evaluation_result<D> linear_evaluation(basic_model<D, P>& encoder, image_set const& labeled,
                                               sgd const& optimizer, train_options const& options) {
-    require_images(labeled);  // the probe takes its classes from them
-    detail::require_validation(options, encoder.plan().input());
+    detail::require_training("linear evaluation", encoder, labeled, options, 1);
+    detail::require_validation(options, encoder.plan().input(), labeled.classes());
+    detail::require_labels("linear evaluation", labeled, labeled.classes());
+    detail::require_encoder("linear evaluation", encoder, "name the features so");
     auto& device = encoder.device();
     device_batch<std::int32_t, D> labels(device);
     linear_evaluation_result<D> out;

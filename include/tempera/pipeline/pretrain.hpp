@@ -18,31 +18,40 @@ struct probe_options {
     float learning_rate = 0.1F;
 };
 
-/// The model's max_batch must be at least twice options.batch. Labels are read by the probe only, which also judges
-/// options.validation; without a probe there can be none.
+/// The model's max_batch must be at least twice options.batch. Labels are for the probe, which also judges
+/// options.validation (without a probe there can be none), and for losses that ask for them: nt_xent does not. A stage that
+/// is resumed begins with a new probe.
 template <class D, precision P, Loss<D> L, Optimizer<D> O>
 training_history pretrain(basic_model<D, P>& model, image_set const& images, L const& loss, O const& optimizer,
                           train_options const& options, probe_options const& probing = {}) {
-    detail::require_validation(options, model.plan().input());
+    detail::require_training("pretrain", model, images, options, 2);
+    detail::require_validation(options, model.plan().input(), images.classes());
     bool labeled = false;
     for (std::int32_t const l : images.labels()) labeled = labeled || l != no_label;
     std::optional<online_probe<D>> probe;
+    if (labeled && probing.enabled)
+        detail::require_encoder("pretrain", model,
+                                "name one so for the online probe, or pass probe_options{.enabled = false}");
     if (labeled && probing.enabled)
         probe.emplace(model.device(), model.output("encoder").dims.c, images.classes(), model.options().max_batch,
                       probing.learning_rate);
     if (!probe && !options.validation.empty())
         throw error("pretrain", "labels for the probe that judges options.validation", "no probe",
                     "label the images, or leave .validation empty");
+    device_batch<std::int32_t, D> labels(model.device());
     view<float const> features;  // in the same place, also where a graph makes them
     auto const contrast = detail::loss_of("pretrain", model, loss);
 
     detail::stage_work<D> work{
         .loss =
-            [&](D& device, output_views const& outputs, targets const& none, gradient_views const& gradients) {
+            [&](D& device, output_views const& outputs, targets const& target, gradient_views const& gradients) {
                 if (probe) features = outputs["encoder"];
-                return contrast(device, outputs, none, gradients);
+                return contrast(device, outputs, target, gradients);
             },
-        .place = [](view<float const> views, image_batch const&) { return detail::step_input{views}; }};
+        .place =
+            [&](view<float const> views, image_batch const& batch) {
+                return detail::step_input{views, {.labels = labels(batch.labels)}};
+            }};
     if (probe) {
         work.beside = [&](image_batch const& batch) { probe->train(features, batch.labels); };
         work.probe_accuracy = [&] { return probe->accuracy(); };

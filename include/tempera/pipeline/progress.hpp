@@ -25,6 +25,7 @@ namespace tempera {
 struct progress_event {
     std::string_view stage;  ///< for instance "pretrain"
     std::int64_t step = 0;   ///< steps done, 1 .. total_steps
+    std::int64_t first = 0;  ///< of them, those that an earlier run did, which is resumed
     std::int64_t total_steps = 0;
     loss_value value;                             ///< of this step, or the mean since the last event
     std::string_view accuracy_name = "accuracy";  ///< for instance "contrastive accuracy"
@@ -39,8 +40,9 @@ inline void silent(progress_event const&) {}
 
 /// Seconds until the last step, if all steps take as long as those done.
 inline double seconds_left(progress_event const& event) {
-    if (event.step <= 0) return 0;
-    return event.seconds * static_cast<double>(event.total_steps - event.step) / static_cast<double>(event.step);
+    std::int64_t const done = event.step - event.first;
+    if (done <= 0) return 0;
+    return event.seconds * static_cast<double>(event.total_steps - event.step) / static_cast<double>(done);
 }
 
 /// Measures a stage for its sink.
@@ -48,21 +50,22 @@ class progress_meter {
 public:
     /// stage and accuracy_name must outlive the meter.
     progress_meter(progress_sink sink, std::string_view stage, std::int64_t total_steps,
-                   std::string_view accuracy_name = "accuracy")
+                   std::string_view accuracy_name = "accuracy", std::int64_t first = 0)
         : sink_(std::move(sink)), begin_(clock::now()) {
         event_.stage = stage;
         event_.total_steps = total_steps;
+        event_.step = event_.first = first;
         event_.accuracy_name = accuracy_name;
     }
 
     /// Whether the sink should hear of a step that the device has not been asked about.
-    bool due() const { return sink_ && (event_.step == 0 || passed() - event_.seconds > longest_silence); }
+    bool due() const { return sink_ && (event_.step == event_.first || passed() - event_.seconds > longest_silence); }
 
     /// A step on this many images has ended with this loss; or several, with its mean.
     void step(loss_value const& value, int images, int steps = 1) {
         double const now = passed();
         double const took = std::max(now - event_.seconds, 1e-9);
-        double const weight = event_.step == 0 ? 1 : took / (took + averaging_seconds);
+        double const weight = event_.step == event_.first ? 1 : took / (took + averaging_seconds);
         event_.images_per_second += weight * (images / took - event_.images_per_second);
         event_.seconds = now;
         event_.value = value;

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-// resumption: what an interrupted stage needs to go on as if it had not been: weights, statistics, the optimizer's state,
-// and how many steps and training passes there have been. It lies beside the checkpoint, in one file of its own, so that
-// neither is ever half of a pair.
+// resumption: what an interrupted stage needs to go on as if it had not been: weights, statistics, the optimizer's state, how
+// many steps and training passes there have been, the history, and the settings that must not change. It lies beside the
+// checkpoint, in one file of its own, so that neither is ever half of a pair.
 
 #include <charconv>
 #include <cstdint>
+#include <cstdio>
 #include <filesystem>
 #include <string>
 #include <utility>
@@ -14,6 +15,7 @@
 #include <tempera/core/error.hpp>
 #include <tempera/io/safetensors.hpp>
 #include <tempera/pipeline/optimizer_state.hpp>
+#include <tempera/pipeline/train_options.hpp>
 #include <tempera/runtime/checkpoint.hpp>
 
 namespace tempera::detail {
@@ -21,9 +23,56 @@ namespace tempera::detail {
 inline std::string resumption_path(std::string const& checkpoint) { return checkpoint + ".resume"; }
 inline std::string slot_name(int slot) { return "optimizer." + std::to_string(slot); }
 
+/// What decides which steps there are, and what is done in them.
+inline std::string settings_of(train_options const& o, image_set const& set, int views) {
+    char text[200];
+    std::snprintf(text, sizeof text,
+                  "%d images, %d views, batch %d, epochs %d, steps %lld, rate %.9g, warm-up %.9g epochs, seed %llu",
+                  set.size(), views, o.batch, o.epochs, static_cast<long long>(o.steps),
+                  static_cast<double>(o.learning_rate), static_cast<double>(o.warmup_epochs),
+                  static_cast<unsigned long long>(o.seed));
+    return text;
+}
+
+inline std::string text_of(std::vector<history_point> const& points) {
+    std::string text;
+    char line[200];
+    for (history_point const& p : points) {
+        std::snprintf(line, sizeof line, "%.17g %lld %.9g %.9g %.9g %.9g %.9g\n", p.epoch,
+                      static_cast<long long>(p.step), static_cast<double>(p.training.loss),
+                      static_cast<double>(p.training.accuracy), static_cast<double>(p.training.entropy),
+                      static_cast<double>(p.probe_accuracy), static_cast<double>(p.validation_top1));
+        text += line;
+    }
+    return text;
+}
+
+/// Throws error for text that is none of text_of's.
+inline std::vector<history_point> history_of(std::string const& path, std::string const& text) {
+    std::vector<history_point> points;
+    char const* at = text.data();
+    char const* const end = at + text.size();
+    auto const number = [&](auto& to) {
+        auto const [next, failure] = std::from_chars(at, end, to);
+        if (failure != std::errc{} || next == end || (*next != ' ' && *next != '\n'))
+            throw error({path, ", metadata \"history\""}, "seven numbers a line", {"\"", text, "\""},
+                        "delete the file to train from the start");
+        at = next + 1;
+    };
+    while (at < end) {
+        history_point& p = points.emplace_back();
+        number(p.epoch);
+        number(p.step);
+        for (float* to :
+             {&p.training.loss, &p.training.accuracy, &p.training.entropy, &p.probe_accuracy, &p.validation_top1})
+            number(*to);
+    }
+    return points;
+}
+
 template <class D, precision P, class O>
-void save_resumption(std::string const& checkpoint, basic_model<D, P> const& model,
-                     optimizer_state<D, P, O> const& state) {
+void save_resumption(std::string const& checkpoint, std::string const& settings, basic_model<D, P> const& model,
+                     optimizer_state<D, P, O> const& state, training_history const& history) {
     std::vector<float> const parameters = model.host_parameters(), statistics = model.host_statistics();
     std::vector<std::vector<float>> slots;
     std::vector<safetensors_entry> entries = entries_of(model.manifest(), parameters, statistics);
@@ -34,14 +83,19 @@ void save_resumption(std::string const& checkpoint, basic_model<D, P> const& mod
     }
     write_safetensors(resumption_path(checkpoint), std::move(entries),
                       {{"format", "tempera resumption"},
+                       {"settings", settings},
+                       {"history", text_of(history.points)},
                        {"steps", std::to_string(state.steps())},
                        {"passes", std::to_string(model.passes())}});
 }
 
-/// A number of the file's metadata.
-inline std::int64_t resumption_number(std::string const& path, safetensors_file const& file, char const* name) {
+/// An entry of the file's metadata.
+inline std::string resumption_text(safetensors_file const& file, char const* name) {
     auto const found = file.metadata().find(name);
-    std::string const text = found == file.metadata().end() ? "" : found->second;
+    return found == file.metadata().end() ? "" : found->second;
+}
+inline std::int64_t resumption_number(std::string const& path, safetensors_file const& file, char const* name) {
+    std::string const text = resumption_text(file, name);
     std::int64_t number = -1;
     auto const [end, failure] = std::from_chars(text.data(), text.data() + text.size(), number);
     if (failure != std::errc{} || end != text.data() + text.size() || number < 0)
@@ -51,12 +105,23 @@ inline std::int64_t resumption_number(std::string const& path, safetensors_file 
 }
 
 /// Puts a model and its optimizer where the file left them; the steps that have been done, 0 where there is no file.
-/// Throws error, and changes nothing, where it belongs to another network or optimizer.
+/// Throws error, and changes nothing, where it belongs to another network, optimizer or other settings, or where there is a
+/// checkpoint without it.
 template <class D, precision P, class O>
-std::int64_t load_resumption(std::string const& checkpoint, basic_model<D, P>& model, optimizer_state<D, P, O>& state) {
+std::int64_t load_resumption(std::string const& checkpoint, std::string const& settings, basic_model<D, P>& model,
+                             optimizer_state<D, P, O>& state, training_history& history) {
     std::string const path = resumption_path(checkpoint);
-    if (!std::filesystem::exists(path)) return 0;
+    if (!std::filesystem::exists(path)) {
+        if (!std::filesystem::exists(checkpoint)) return 0;
+        throw error("train_options.resume", {path, " beside the checkpoint"}, "none",
+                    {"only a run with .resume leaves it; to train from the start, remove or rename ", checkpoint});
+    }
     safetensors_file const file = read_safetensors(path);
+    std::string const before = resumption_text(file, "settings");
+    if (before != settings)
+        throw error({"train_options.resume, ", path}, {"the settings that it was begun with, ", before}, settings,
+                    "resume with those, or name another checkpoint");
+    std::vector<history_point> points = history_of(path, resumption_text(file, "history"));
     std::vector<std::vector<float>> slots;
     for (int i = 0; i < O::slots; ++i) {
         auto& slot = slots.emplace_back(static_cast<std::size_t>(model.plan().parameters));
@@ -66,13 +131,14 @@ std::int64_t load_resumption(std::string const& checkpoint, basic_model<D, P>& m
     std::int64_t const passes = resumption_number(path, file, "passes");
     tensor_sources sources = sources_of(path, file, model.manifest());
     for (int i = 0; i < O::slots; ++i) sources.erase(slot_name(i));
-    loaded_tensors const taken = take_tensors(path, sources, model.manifest(), model.host_parameters(),
-                                              model.host_statistics(), false);
+    loaded_tensors const taken =
+        take_tensors(path, sources, model.manifest(), model.host_parameters(), model.host_statistics(), false);
     model.write_parameters(taken.parameters.data());
     model.write_statistics(taken.statistics.data());
     model.set_passes(static_cast<std::uint32_t>(passes));
     for (int i = 0; i < O::slots; ++i) state.write_slot(i, slots[static_cast<std::size_t>(i)].data());
     state.set_steps(steps);
+    history.points = std::move(points);
     return steps;
 }
 

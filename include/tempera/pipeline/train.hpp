@@ -4,11 +4,11 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <cstdint>
 #include <functional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include <tempera/data/loader.hpp>
 #include <tempera/loss/cross_entropy.hpp>
@@ -20,6 +20,7 @@
 #include <tempera/pipeline/evaluate.hpp>
 #include <tempera/pipeline/loss_means.hpp>
 #include <tempera/pipeline/optimizer_state.hpp>
+#include <tempera/pipeline/preconditions.hpp>
 #include <tempera/pipeline/resumption.hpp>
 #include <tempera/pipeline/train_options.hpp>
 #include <tempera/pipeline/training_step.hpp>
@@ -83,35 +84,30 @@ typename stage_work<D>::loss_function loss_of(char const* stage, basic_model<D, 
     };
 }
 
-/// Throws error where a validation set does not fit a network's input, or has no label.
-inline void require_validation(train_options const& o, shape input) {
-    if (o.validate_every < 1)
-        throw error("train_options.validate_every", "at least 1 epoch", o.validate_every, "leave it at 1");
-    if (o.validation.empty()) return;
-    check(o.validation_augment, o.validation.image_shape());
-    shape const found = augmented_shape(o.validation_augment, o.validation.image_shape());
-    if (!(found == input))
-        throw error("train_options.validation", {"images of ", text_of(input)}, text_of(found),
-                    "set .validation_augment to center_crop, which resizes");
-    for (std::int32_t const label : o.validation.labels())
-        if (label != no_label) return;
-    throw error("train_options.validation", "labeled images", "none with a label", "pass a set with labels");
+/// The learning rate of a step. Throws error where the schedule cannot be.
+inline float rate_of(train_options const& o, std::string const& stage, warmup_cosine const& planned,
+                     std::int64_t step) {
+    if (!o.schedule) return planned(step);
+    float const rate = o.schedule(step, planned.total_steps);
+    if (!is_finite(rate) || rate < 0)
+        throw error({stage, ", train_options.schedule"}, "a finite rate of at least 0", {rate, " at step ", step},
+                    "correct the schedule");
+    return rate;
 }
 
 /// The host asks for a loss at the end of an epoch, for progress, and after a number of steps that the device has; on the
 /// cpu after each.
 template <class D, precision P, Optimizer<D> O>
-training_history train_loop(basic_model<D, P>& model, image_set const& set, O const& optimizer,
-                            train_options const& o, stage_names names, int views, stage_work<D> const& work) {
+training_history train_loop(basic_model<D, P>& model, image_set const& set, O const& optimizer, train_options const& o,
+                            stage_names names, int views, stage_work<D> const& work) {
     if (!o.stage.empty()) names.stage = o.stage;
     auto const begin = std::chrono::steady_clock::now();
     optimizer_state<D, P, O> state(model, optimizer);
-    if (o.resume && o.checkpoint.empty())
-        throw error("train_options.resume", "a checkpoint to resume from", "none", "name the file in .checkpoint");
-    std::int64_t const resumed = o.resume ? load_resumption(o.checkpoint, model, state) : 0;
-    device_views<D> to_device(model.device(), set, o.augment);
+    training_history history;
     loader_options from_host = loader_of(o, set, views);
-    from_host.first_step = resumed;
+    std::string const settings = settings_of(o, set, views);
+    if (o.resume) from_host.first_step = load_resumption(o.checkpoint, settings, model, state, history);
+    device_views<D> to_device(model.device(), set, o.augment);
     from_host.draw_only = to_device.draw_only();
     loader batches{set, from_host};
     std::int64_t const per_epoch = batches.steps_per_epoch();
@@ -120,13 +116,18 @@ training_history train_loop(basic_model<D, P>& model, image_set const& set, O co
     warmup_cosine const rate{o.learning_rate, warmup, total};
     training_step<basic_model<D, P>, typename stage_work<D>::loss_function, optimizer_state<D, P, O>> step(
         model, work.loss, state);
-    progress_meter meter(o.progress, names.stage, total, names.accuracy);
+    progress_meter meter(o.progress, names.stage, total, names.accuracy, from_host.first_step);
+    auto const not_a_number = [&](std::int64_t at, char const* expected, phrase const& found,
+                                  std::string const& origin) {
+        bool const kept = !o.checkpoint.empty() && !history.points.empty();
+        return error({names.stage, ", step ", at}, expected, found,
+                     {origin, "; lower the learning rate", kept ? ", the last epoch is kept in " + o.checkpoint : ""});
+    };
 
-    training_history history;
     loss_means means;
     int unread = 0;  // steps whose loss the host has not asked for
     while (auto const batch = batches.next()) {
-        float const learning_rate = rate(batch.step);  // refuses a bad schedule before anything has changed
+        float const learning_rate = rate_of(o, names.stage, rate, batch.step);  // before anything has changed
         auto const [input, target] = work.place(to_device(batch), batch);
         step(input, target, learning_rate);
         if (work.beside) work.beside(batch);
@@ -136,22 +137,13 @@ training_history train_loop(basic_model<D, P>& model, image_set const& set, O co
         if (!epoch_ends && unread < step.longest_unread && !meter.due()) continue;
 
         loss_value const v = step.take();
-        if (!std::isfinite(v.loss))
-            throw error(
-                {names.stage, ", step ", batch.step}, "a finite loss", v.loss,
-                {step.origin(unread), "; lower the learning rate",
-                 (o.checkpoint.empty() || history.points.empty() ? ""
-                                                                 : ", the last epoch is kept in " + o.checkpoint)});
+        if (!is_finite(v.loss)) throw not_a_number(batch.step, "a finite loss", v.loss, step.origin(unread));
         meter.step(v, unread * batch.count * views, unread);
         means.add(v, unread);
         unread = 0;
         if (!epoch_ends) continue;
 
         std::int64_t const epoch = (done + per_epoch - 1) / per_epoch;
-        if (!o.checkpoint.empty()) {
-            model.save(o.checkpoint);
-            if (o.resume) save_resumption(o.checkpoint, model, state);
-        }
         bool const validates = !o.validation.empty() && (done == total || epoch % o.validate_every == 0);
         history_point point{.epoch = static_cast<double>(done) / static_cast<double>(per_epoch),
                             .step = done,
@@ -162,7 +154,15 @@ training_history train_loop(basic_model<D, P>& model, image_set const& set, O co
                 work.judge ? work.judge(o.validation) : evaluate(model, o.validation, o.validation_augment);
             point.validation_top1 = static_cast<float>(found.top1);
         }
+        // The loss of these weights would be the next step's: what is kept has been looked at.
+        if (!o.checkpoint.empty() || done == total)
+            if (!model.finite_on(input))
+                throw not_a_number(batch.step, "finite outputs after the update", "others",
+                                   "the update of this step made them");
         history.points.push_back(point);
+        if (o.checkpoint.empty()) continue;
+        model.save(o.checkpoint);
+        if (o.resume) save_resumption(o.checkpoint, settings, model, state, history);
     }
     history.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     return history;
@@ -174,14 +174,13 @@ training_history train_loop(basic_model<D, P>& model, image_set const& set, O co
 template <class D, precision P, Optimizer<D> O, Loss<D> L = cross_entropy>
 training_history train_supervised(basic_model<D, P>& model, image_set const& labeled, O const& optimizer,
                                   train_options const& options, L const& loss = {}) {
-    detail::require_validation(options, model.plan().input());
+    detail::require_supervision("supervised", model, labeled, options, loss);
     device_batch<std::int32_t, D> labels(model.device());
-    return detail::train_loop(
-        model, labeled, optimizer, options, {"supervised"}, 1,
-        {.loss = detail::loss_of("train_supervised", model, loss),
-         .place = [&](view<float const> images, image_batch const& batch) {
-             return detail::step_input{images, {.labels = labels(batch.labels)}};
-         }});
+    return detail::train_loop(model, labeled, optimizer, options, {"supervised"}, 1,
+                              {.loss = detail::loss_of("train_supervised", model, loss),
+                               .place = [&](view<float const> images, image_batch const& batch) {
+                                   return detail::step_input{images, {.labels = labels(batch.labels)}};
+                               }});
 }
 
 /// Takes what matches by name from a pretrained model (its encoder and the head layers up to the classifier's tap),
@@ -189,11 +188,12 @@ training_history train_supervised(basic_model<D, P>& model, image_set const& lab
 template <class D, precision P, class OtherDevice, precision Other, Optimizer<D> O, Loss<D> L = cross_entropy>
 training_history fine_tune(basic_model<D, P>& model, basic_model<OtherDevice, Other> const& pretrained,
                            image_set const& labeled, O const& optimizer, train_options options, L const& loss = {}) {
-    require_images(labeled);  // before any weight has changed
-    detail::require_validation(options, model.plan().input());
-    model.load_matching(pretrained);
+    detail::require_supervision("fine-tune", model, labeled, options, loss);
+    load_report loaded = model.load_matching(pretrained);
     if (options.stage.empty()) options.stage = "fine-tune";
-    return train_supervised(model, labeled, optimizer, options, loss);
+    training_history history = train_supervised(model, labeled, optimizer, options, loss);
+    history.loaded = std::move(loaded);
+    return history;
 }
 
 }  // namespace tempera

@@ -3,6 +3,7 @@
 // train_options: what every stage of the pipeline is told, and the history that it gives back.
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -10,25 +11,29 @@
 #include <tempera/data/augmentation.hpp>
 #include <tempera/data/image_set.hpp>
 #include <tempera/pipeline/progress.hpp>
+#include <tempera/runtime/checkpoint.hpp>
 
 namespace tempera {
 
 struct train_options {
     int epochs = 10;
-    std::int64_t steps = 0;      ///< updates in all; 0: as many as the epochs have whole batches (total_steps: the paper's)
-    int batch = 256;             ///< images per update; larger than the set: the whole set
-    float learning_rate = 0.1F;  ///< peak of warmup_cosine, as it is (scale_linear and scale_sqrt compute it from a batch)
-    float warmup_epochs = 0;     ///< in steps: warmup_steps(images, warmup_epochs, batch)
+    std::int64_t steps = 0;  ///< updates in all; 0: as many as the epochs have whole batches (total_steps: the paper's)
+    int batch = 256;         ///< images per update; larger than the set: the whole set
+    float learning_rate =
+        0.1F;                 ///< peak of warmup_cosine, as it is (scale_linear and scale_sqrt compute it from a batch)
+    float warmup_epochs = 0;  ///< in steps: warmup_steps(images, warmup_epochs, batch)
+    /// The learning rate of a step, counted from 0, of so many; empty: warmup_cosine, as the two settings above say.
+    std::function<float(std::int64_t step, std::int64_t steps)> schedule{};
     augmentation augment{};
-    std::uint64_t seed = 1;      ///< of the order and the augmentation
+    std::uint64_t seed = 1;  ///< of the order and the augmentation
     int loader_threads = 1;
     progress_sink progress{};
-    image_set validation{};      ///< evaluated every `validate_every` epochs and at the end, when not empty
+    image_set validation{};             ///< evaluated every `validate_every` epochs and at the end, when not empty
     augmentation validation_augment{};  ///< what its images go through: center_crop resizes
     int validate_every = 1;
-    std::string checkpoint{};    ///< a file to save to after every epoch; empty: none
-    bool resume = false;         ///< go on where an interrupted run with this checkpoint stopped (checkpoint + ".resume")
-    std::string stage{};         ///< name in progress and errors; empty: the function's
+    std::string checkpoint{};  ///< a file to save to after every epoch; empty: none
+    bool resume = false;       ///< go on where an interrupted run with these options stopped; it must have had them too
+    std::string stage{};       ///< name in progress and errors; empty: the function's
 };
 
 /// One epoch of a stage.
@@ -42,9 +47,14 @@ struct history_point {
 
 struct training_history {
     std::vector<history_point> points;
-    double seconds = 0;
+    double seconds = 0;    ///< of this run
+    load_report loaded{};  ///< fine_tune: what came from the pretrained model, and what did not
 
-    history_point const& last() const { return points.back(); }
+    /// Throws error where there is no epoch.
+    history_point const& last() const {
+        if (points.empty()) throw error("training_history::last", "an epoch at least", "none", "train first");
+        return points.back();
+    }
 };
 
 }  // namespace tempera

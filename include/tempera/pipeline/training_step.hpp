@@ -3,10 +3,10 @@
 // training_step: forward, loss, backward and update on a batch in device memory. On the cpu each step's loss is known when it
 // ends; a device with steps of its own (gpu: captured_step) goes on without the host, which asks for the mean of many.
 
-#include <cmath>
 #include <string>
 #include <utility>
 
+#include <tempera/core/finite.hpp>
 #include <tempera/pipeline/loss_means.hpp>
 
 namespace tempera {
@@ -26,7 +26,7 @@ public:
         output_views const outputs = model_->forward(input);
         loss_value const value = loss_(model_->device(), outputs, target, model_->output_gradients());
         means_.add(value, static_cast<double>(weight));
-        if (!std::isfinite(value.loss)) return;
+        if (!is_finite(value.loss)) return;
         model_->backward(model_->output_gradients());
         optimizer_->update(learning_rate);
     }

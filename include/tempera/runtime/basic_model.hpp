@@ -101,6 +101,9 @@ public:
     /// empty when there is none. For reports after a loss that is no number; changes nothing. The batch must still be there.
     std::string find_non_finite();
 
+    /// Whether parameters, statistics and what a training pass over the batch gives are finite. Changes nothing.
+    bool finite_on(view<float const> batch);
+
 private:
     std::int64_t arena_bytes() const { return shared_arena(training_->arena_bytes, inference_->arena_bytes); }
 
