@@ -33,14 +33,15 @@ struct batch_norm_passage {
     T* dresidual;
     bool accumulate_dx;
     bool accumulate_dresidual;
-    bool stream;  ///< what is written alone, not added, is written past the caches
+    bool stream;           ///< what is written alone, not added, is written past the caches
+    std::ptrdiff_t ahead;  ///< how far before they are needed maps are called for
     bool by_x;
     bool batch_statistics;
 
     batch_norm_passage at(std::int64_t i) const {
         auto moved = [i](auto* p) { return p == nullptr ? p : p + i; };
-        return {moved(x), moved(y), dy + i,          moved(dx), moved(dresidual), accumulate_dx, accumulate_dresidual,
-                stream,   by_x,     batch_statistics};
+        return {moved(x), moved(y), dy + i, moved(dx),       moved(dresidual), accumulate_dx, accumulate_dresidual,
+                stream,   ahead,    by_x,   batch_statistics};
     }
     /// How often a map passes the memory bus.
     int passes() const {
@@ -58,7 +59,7 @@ struct batch_norm_kernels {
     void (*merge)(float const* partial, std::int64_t blocks, std::int64_t channels, double rows, double last_rows,
                   int begin, int end, float* mean, float* variance);
     void (*normalize)(T const* x, T const* residual, T* y, std::int64_t count, int wide, float const* coefficients,
-                      bool relu, bool stream);
+                      bool relu, bool stream, std::ptrdiff_t ahead);
     void (*reduce)(batch_norm_passage<T> const& maps, std::int64_t count, int wide, float const* coefficients,
                    float* first, float* second);
     void (*finish)(float const* partial, std::int64_t blocks, int channels, int wide, double rows,
@@ -151,10 +152,11 @@ void batch_norm_apply(cpu& device, batch_norm_geometry const& g, batch_norm_stat
     kernels.coefficients(s.mean, s.variance, s.scale, s.offset, g.epsilon, g.channels, cut.wide, coefficients);
     for (int k = 0; k < 3; ++k) repeat_columns(coefficients + k * cut.wide, g.channels, cut.fold);
     bool const stream = cpu_kernels::past_caches(y, g.rows, g.channels);
+    std::ptrdiff_t const ahead = cpu_kernels::distance_to_call<T>(g.rows * g.channels);
     device.for_chunks(cut.chunks, [&](std::int64_t chunk, int) {
         cut.each_block(cut.chunks - 1 - chunk, [&](std::int64_t, std::int64_t, std::int64_t first, std::int64_t count) {
             kernels.normalize(x + first, residual == nullptr ? nullptr : residual + first, y + first, count, cut.wide,
-                              coefficients, rectified, stream);
+                              coefficients, rectified, stream, ahead);
         });
     });
 }
@@ -185,6 +187,7 @@ void batch_norm_backward(cpu& device, batch_norm_geometry const& g, batch_norm_s
         out.dx_store == store::accumulate,
         out.dresidual_store == store::accumulate,
         out.dx != nullptr && out.dx_store == store::write && cpu_kernels::past_caches(out.dx, g.rows, g.channels),
+        cpu_kernels::distance_to_call<T>(g.rows * g.channels),
         out.by_x,
         batch_statistics};
 
@@ -192,7 +195,8 @@ void batch_norm_backward(cpu& device, batch_norm_geometry const& g, batch_norm_s
         float* const partial = coefficients + 5 * wide;  // of every block: sum g, sum g (x - mean)
         T* const early = maps.accumulate_dresidual ? nullptr : out.dresidual;
         bool const stream = early != nullptr && cpu_kernels::past_caches(early, g.rows, g.channels);
-        cpu_kernels::batch_norm_passage<T> const read{x, y, dy, nullptr, early, false, false, stream, out.by_x, true};
+        cpu_kernels::batch_norm_passage<T> const read{x,     y,      dy,         nullptr,  early, false,
+                                                      false, stream, maps.ahead, out.by_x, true};
         scope.moves(bytes_of<T>((2 + (y != nullptr) + (early != nullptr)) * g.rows * g.channels));
         if (cut.fold > 1) device.reserve(5, 2 * wide * sizeof(float));
         device.for_chunks(cut.chunks, [&](std::int64_t chunk, int worker) {

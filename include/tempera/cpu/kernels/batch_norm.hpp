@@ -22,6 +22,7 @@ TEMPERA_INLINE void step_rows(moments_pass<T> const& k, std::int64_t i, std::int
     vf second = load<Tail>(k.second + j, n);
 #pragma GCC unroll 2
     for (int r = 0; r < Rows; ++r) {
+        call(k.x + i + r * k.wide, call_distance);
         vf const d = load<Tail>(k.x + i + r * k.wide, n) - shift;
         first = first + d;
         second = vfma(d, d, second);
@@ -41,6 +42,7 @@ struct normalize_pass {
     float const* offset;
     bool relu;
     bool stream;
+    std::ptrdiff_t ahead;
 };
 template <bool Tail, int Rows, class T>
 TEMPERA_INLINE void step_rows(normalize_pass<T> const& k, std::int64_t i, std::int64_t j, int n) {
@@ -50,8 +52,12 @@ TEMPERA_INLINE void step_rows(normalize_pass<T> const& k, std::int64_t i, std::i
 #pragma GCC unroll 2
     for (int r = 0; r < Rows; ++r) {
         std::int64_t const at = i + r * k.wide;
+        call(k.x + at, k.ahead);
         vf v = vfma(load<Tail>(k.x + at, n) - mean, factor, offset);
-        if (k.residual != nullptr) v = v + load<Tail>(k.residual + at, n);
+        if (k.residual != nullptr) {
+            call(k.residual + at, k.ahead);
+            v = v + load<Tail>(k.residual + at, n);
+        }
         if (k.relu) v = vmax(vzero(), v);
         write<Tail>(k.y + at, v, n, k.stream);
     }
@@ -61,9 +67,12 @@ TEMPERA_INLINE void step_rows(normalize_pass<T> const& k, std::int64_t i, std::i
 template <bool Tail, class T>
 TEMPERA_INLINE vf masked(batch_norm_passage<T> const& p, std::int64_t i, vf centered, vf factor, float const* offset,
                          int n) {
+    call(p.dy + i, p.ahead);
     vf const g = load<Tail>(p.dy + i, n);
     if (p.by_x) return vpositive(vfma(centered, factor, load<Tail>(offset, n)), g, vzero());
-    return p.y == nullptr ? g : vpositive(load<Tail>(p.y + i, n), g, vzero());
+    if (p.y == nullptr) return g;
+    call(p.y + i, p.ahead);
+    return vpositive(load<Tail>(p.y + i, n), g, vzero());
 }
 
 template <class T>
@@ -85,6 +94,7 @@ TEMPERA_INLINE void step_rows(reduce_pass<T> const& k, std::int64_t i, std::int6
 #pragma GCC unroll 2
     for (int r = 0; r < Rows; ++r) {
         std::int64_t const at = i + r * k.wide;
+        call(k.p.x + at, k.p.ahead);
         vf const centered = load<Tail>(k.p.x + at, n) - mean;
         vf const g = masked<Tail>(k.p, at, centered, factor, k.offset + j, n);
         if (k.p.dresidual != nullptr) write<Tail>(k.p.dresidual + at, g, n, k.p.stream);
@@ -114,6 +124,7 @@ TEMPERA_INLINE void step_rows(propagate_pass<T> const& k, std::int64_t i, std::i
 #pragma GCC unroll 2
     for (int r = 0; r < Rows; ++r) {
         std::int64_t const at = i + r * k.wide;
+        if (k.p.x != nullptr) call(k.p.x + at, k.p.ahead);
         vf const centered = k.p.x != nullptr ? load<Tail>(k.p.x + at, n) - mean : vzero();
         vf const g = masked<Tail>(k.p, at, centered, factor, k.offset + j, n);
         if (k.p.dx != nullptr) {
@@ -223,9 +234,9 @@ void batch_norm_moments(T const* x, std::int64_t count, int wide, float const* s
 }
 template <class T>
 void batch_norm_normalize(T const* x, T const* residual, T* y, std::int64_t count, int wide, float const* coefficients,
-                          bool relu, bool stream) {
+                          bool relu, bool stream, std::ptrdiff_t ahead) {
     walk_rows(normalize_pass<T>{wide, x, residual, y, coefficients, coefficients + wide, coefficients + 2 * wide, relu,
-                                stream},
+                                stream, ahead},
               count);
     if (stream) vsettle();
 }

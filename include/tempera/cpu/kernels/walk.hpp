@@ -19,6 +19,8 @@
 // write<Tail>(p, v, n, stream): save, or past the caches (see past_caches.hpp).
 // fetch_ahead(p, count): asks for what lies count elements after p, which need not exist. For arrays read as several
 // short streams, which the hardware does not follow.
+// call(p, ahead): asks the second-level cache for what lies so many elements after p, which need not exist. For maps that come
+// from memory, which the hardware alone fetches later (see past_caches.hpp).
 
 // Where a part of a vector takes a loop it is a function of its own: tails are rare, and inlining them would double
 // the code of every kernel.
@@ -61,6 +63,11 @@ TEMPERA_INLINE void write(T* p, vf v, int n, bool stream) {
 template <class T>
 TEMPERA_INLINE void fetch_ahead(T const* p, std::int64_t count) {
     __builtin_prefetch(reinterpret_cast<char const*>(p) + count * static_cast<int>(sizeof(T)));
+}
+
+template <class T>
+TEMPERA_INLINE void call(T const* p, std::ptrdiff_t ahead) {
+    __builtin_prefetch(reinterpret_cast<char const*>(p) + ahead * static_cast<int>(sizeof(T)), 0, 2);
 }
 
 template <class Kernel>
