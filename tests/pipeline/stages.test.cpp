@@ -294,6 +294,23 @@ TEST_CASE("a schedule of one's own is asked at every step", "[stages]") {
     CHECK(state_of(own) == state_of(usual));
 }
 
+TEST_CASE("a stage takes views of one's own", "[stages]") {
+    cpu device{.threads = 1};
+    image_set const set = tiny::images(20);
+    dynamic_model<cpu> usual(device, tiny::student, image, {.max_batch = 10}), own(device, tiny::student, image, {.max_batch = 10}),
+        black(device, tiny::student, image, {.max_batch = 10});
+    train_options o{.epochs = 2, .batch = 10};
+    train_supervised(usual, set, sgd{}, o);
+    o.view = [](view<std::uint8_t const> from, view<float> to, philox_stream) {
+        for (std::int64_t i = 0; i < to.size(); ++i) to.data[i] = static_cast<float>(from.data[i]) * (1.0F / 255.0F);
+    };
+    train_supervised(own, set, sgd{}, o);
+    CHECK(state_of(own) == state_of(usual));
+    o.view = [](view<std::uint8_t const>, view<float> to, philox_stream) { std::fill_n(to.data, to.size(), 0.0F); };
+    train_supervised(black, set, sgd{}, o);
+    CHECK_FALSE(state_of(black) == state_of(usual));
+}
+
 TEST_CASE("losses of pretraining may read the labels of both views", "[stages]") {
     struct labeled_pairs {
         std::vector<std::vector<std::int32_t>>* seen;

@@ -26,6 +26,9 @@
 
 namespace tempera {
 
+/// Makes a view of one's own: float out of byte image, with random numbers of this image and view.
+using custom_view = std::function<void(view<std::uint8_t const> image, view<float> out, philox_stream stream)>;
+
 struct loader_options {
     int batch = 256;  ///< samples in a batch
     int views = 1;    ///< augmented views of each sample: 2 for contrastive learning
@@ -39,9 +42,7 @@ struct loader_options {
     int threads = 1;         ///< 0: prepare each batch in next()
     int ahead = 2;           ///< batches prepared in advance
     bool draw_only = false;  ///< only draw what is to be done to each image, for a device that does it itself
-    /// Makes a view in place of `augment`, which then only gives its size: float out of byte image. Called from
-    /// several threads at once.
-    std::function<void(view<std::uint8_t const> image, view<float> out, philox_stream stream)> custom{};
+    custom_view custom{};    ///< in place of `augment`, which then only gives the size; called from several threads at once
 };
 
 /// A batch in host memory; valid until the next call of next(). False after the last one.

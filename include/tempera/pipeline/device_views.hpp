@@ -14,7 +14,7 @@ namespace tempera {
 template <class Device>
 class device_views {
 public:
-    device_views(Device& device, image_set const&, augmentation const&) : pixels_(device) {}
+    device_views(Device& device, image_set const&, augmentation const&, bool = false) : pixels_(device) {}
 
     /// What loader_options::draw_only must be for its batches.
     bool draw_only() const { return false; }
@@ -28,12 +28,12 @@ private:
 template <distorts_views Device>
 class device_views<Device> {
 public:
-    /// Copies the set, if it fits.
-    device_views(Device& device, image_set const& set, augmentation const& augment)
+    /// Copies the set, if it fits and views are not made by the loader's threads anyhow.
+    device_views(Device& device, image_set const& set, augmentation const& augment, bool by_loader = false)
         : pixels_(device), rule_(augment.resize) {
         require_images(set);
         shape const image = set.image_shape();
-        if (!Device::images::fits(device, image, set.size())) return;
+        if (by_loader || !Device::images::fits(device, image, set.size())) return;
         images_.emplace(device, image, set.size());
         for (int first = 0, last = 0; first < set.size();
              first = last) {  // runs of images that are neighbours in memory

@@ -34,6 +34,7 @@ inline loader_options loader_of(train_options const& o, image_set const& set, in
     l.batch = std::min(o.batch, set.size());
     l.views = views;
     l.augment = o.augment;
+    l.custom = o.view;
     l.seed = o.seed;
     l.epochs = o.epochs;
     l.steps = o.steps;
@@ -107,7 +108,7 @@ training_history train_loop(basic_model<D, P>& model, image_set const& set, O co
     loader_options from_host = loader_of(o, set, views);
     std::string const settings = settings_of(o, set, views);
     if (o.resume) from_host.first_step = load_resumption(o.checkpoint, settings, model, state, history);
-    device_views<D> to_device(model.device(), set, o.augment);
+    device_views<D> to_device(model.device(), set, o.augment, o.view != nullptr);
     from_host.draw_only = to_device.draw_only();
     loader batches{set, from_host};
     std::int64_t const per_epoch = batches.steps_per_epoch();

@@ -10,6 +10,7 @@
 #include <tempera/core/loss_value.hpp>
 #include <tempera/data/augmentation.hpp>
 #include <tempera/data/image_set.hpp>
+#include <tempera/data/loader.hpp>
 #include <tempera/pipeline/progress.hpp>
 #include <tempera/runtime/checkpoint.hpp>
 
@@ -25,6 +26,8 @@ struct train_options {
     /// The learning rate of a step, counted from 0, of so many; empty: warmup_cosine, as the two settings above say.
     std::function<float(std::int64_t step, std::int64_t steps)> schedule{};
     augmentation augment{};
+    /// Makes a view in place of `augment`, which then only gives its size; called from the loader's threads.
+    custom_view view{};
     std::uint64_t seed = 1;  ///< of the order and the augmentation
     int loader_threads = 1;
     progress_sink progress{};
