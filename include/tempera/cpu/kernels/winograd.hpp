@@ -135,12 +135,11 @@ void winograd_scatter(winograd_map const& w, float const* m, std::ptrdiff_t plan
             vf const offset = epilogue.bias != nullptr ? vload(epilogue.bias + c) : vzero();
             TEMPERA_UNROLL
             for (int r = 0; r < 4; ++r) {
-                if (r >= piece.row_end) break;
                 vf out[4];
                 winograd_output(t[r], out);
                 TEMPERA_UNROLL
                 for (int s = 0; s < 4; ++s) {
-                    if (s >= piece.column_end) break;
+                    if (r >= piece.row_end || s >= piece.column_end) continue;
                     std::ptrdiff_t const at_result = corner + r * piece.row + s * piece.column + c;
                     vf value = out[s] + offset;
                     if (accumulate) value = value + vload(y + at_result);
