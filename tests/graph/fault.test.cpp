@@ -62,11 +62,11 @@ TEST_CASE("operands of different shapes", "[fault]") {
           {fault::operands_differ, op_kind::add, "stage", {4, 4, 4}, {8, 8, 4},
            "operands_differ at add, stage: expected {8, 8, 4}, found {4, 4, 4}"});
     check([](value x) { return x * global_average_pool(conv{.filters = 5}(x)); }, {8, 8, 4},
-          {fault::operands_differ, op_kind::gate, "", {1, 1, 5}, {1, 1, 4},
-           "operands_differ at gate: expected {1, 1, 4}, found {1, 1, 5}"});
+          {fault::operands_differ, op_kind::gate, "after conv1", {1, 1, 5}, {1, 1, 4},
+           "operands_differ at gate, after conv1: expected {1, 1, 4}, found {1, 1, 5}"});
     check([](value x) { return global_average_pool(conv{.filters = 5}(x)) * x; }, {8, 8, 4},
-          {fault::operands_differ, op_kind::gate, "", {1, 1, 5}, {1, 1, 4},
-           "operands_differ at gate: expected {1, 1, 4}, found {1, 1, 5}"});
+          {fault::operands_differ, op_kind::gate, "after conv1", {1, 1, 5}, {1, 1, 4},
+           "operands_differ at gate, after conv1: expected {1, 1, 4}, found {1, 1, 5}"});
     check([](value x) { return concat(x, x, max_pool{}(x)); }, {8, 6, 4},
           {fault::operands_differ, op_kind::concat, "", {4, 3, 4}, {8, 6, 4},
            "operands_differ at concat: expected {8, 6, 4}, found {4, 3, 4}"});

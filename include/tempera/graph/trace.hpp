@@ -64,6 +64,10 @@ struct trace {
     constexpr void fail(fault what, op_kind op, shape got, shape expected, std::string_view leaf = {}) {
         if (bad.what != fault::none) return;
         bad = diagnosis{what, op, got, expected, path_of(here)};
+        if (here == 0 && leaf.empty() && scope_count > 1) {  // no scope to name: what came before
+            bad.where.push("after ");
+            bad.where.push(path_of(scope_count - 1).text());
+        }
         if (bad.where.length > 0 && !leaf.empty()) bad.where.push('.');
         bad.where.push(leaf);
     }
