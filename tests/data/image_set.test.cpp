@@ -86,3 +86,18 @@ TEST_CASE("an image set without labels, which come later", "[data][image_set]") 
     CHECK(says(refusal([&] { image_set const s({2, 2, 1}, std::vector<std::uint8_t>(11)); }), {"expected 8 bytes for 2 images"}));
     CHECK(says(refusal([&] { image_set const s({2, 2, 1}, {}); }), {"at least one image"}));
 }
+
+TEST_CASE("image sets are joined, labeled and not", "[data][image_set]") {
+    image_set const a({1, 2, 1}, {1, 2, 3, 4}, {0, 1}, 2, {"cat", "dog"}), b({1, 2, 1}, {5, 6, 7, 8});
+    for (image_set const& both : {a.joined(b), b.joined(a)}) {
+        CHECK(both.size() == 4);
+        CHECK(both.classes() == 2);
+        CHECK(both.class_name(1) == "dog");
+        CHECK_FALSE(both.shares_pixels(a));
+    }
+    image_set const both = a.subset(std::vector<int>{1}).joined(b);
+    CHECK((both.size() == 3 && both.label(0) == 1 && both.label(1) == no_label));
+    CHECK((both.image(0)[1] == 4 && both.image(1)[0] == 5 && both.image(2)[1] == 8));
+    CHECK(says(refusal([&] { (void)a.joined(image_set({2, 1, 1}, {1, 2})); }), {"images of 1 x 2 x 1, found 2 x 1 x 1"}));
+    CHECK(says(refusal([&] { (void)a.joined(b.with_labels({0, 2}, 3)); }), {"the same 2 classes, found other ones, 3"}));
+}

@@ -112,7 +112,32 @@ public:
         return out;
     }
 
+    /// The images of this set, then those of another, in memory of their own. Where one has no labels, classes and names are
+    /// the other's. Throws error for images of another shape, and for other classes.
+    image_set joined(image_set const& other) const {
+        if (!(image_ == other.image_))
+            throw error("image_set::joined", {"images of ", describe(image_)}, describe(other.image_),
+                        "resize one of both first");
+        image_set const& named = labeled() || !other.labeled() ? *this : other;
+        if (labeled() && other.labeled() && (classes_ != other.classes_ || *names_ != *other.names_))
+            throw error("image_set::joined", {"the same ", classes_, " classes"}, {"other ones, ", other.classes_},
+                        "bring the labels into one numbering by with_labels");
+        std::vector<std::uint8_t> pixels;
+        std::vector<std::int32_t> labels;
+        for (image_set const* const part : {this, &other}) {
+            for (int i = 0; i < part->size(); ++i) {
+                std::uint8_t const* const bytes = part->image(i).data;
+                pixels.insert(pixels.end(), bytes, bytes + image_.size());
+                labels.push_back(part->label(i));
+            }
+        }
+        return {image_, std::move(pixels), std::move(labels), named.classes_, *named.names_};
+    }
+
 private:
+    bool labeled() const {
+        return std::any_of(labels_.begin(), labels_.end(), [](std::int32_t l) { return l != no_label; });
+    }
     static std::string describe(tempera::shape s) {
         return std::to_string(s.height) + " x " + std::to_string(s.width) + " x " + std::to_string(s.channels);
     }

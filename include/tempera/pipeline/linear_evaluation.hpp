@@ -7,7 +7,6 @@
 #include <memory>
 #include <utility>
 
-#include <tempera/optim/sgd.hpp>
 #include <tempera/pipeline/linear_probe.hpp>
 #include <tempera/pipeline/train.hpp>
 #include <tempera/runtime/repeated.hpp>
@@ -22,9 +21,9 @@ struct linear_evaluation_result {
 };
 
 /// encoder: any model with an output "encoder".
-template <class D, precision P>
-linear_evaluation_result<D> linear_evaluation(basic_model<D, P>& encoder, image_set const& labeled,
-                                              sgd const& optimizer, train_options const& options) {
+template <class D, precision P, Optimizer<D> O>
+linear_evaluation_result<D> linear_evaluation(basic_model<D, P>& encoder, image_set const& labeled, O const& optimizer,
+                                              train_options const& options) {
     detail::require_training("linear evaluation", encoder, labeled, options, 1);
     detail::require_validation(options, encoder.plan().input(), labeled.classes());
     detail::require_labels("linear evaluation", labeled, labeled.classes());
