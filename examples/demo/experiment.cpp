@@ -65,7 +65,7 @@ template <class Device, precision P>
 train_options experiment<Device, P>::options(row r, task const& t, float learning_rate) const {
     label_fraction const& f = settings_.fractions[t.fraction];
     train_options o;
-    o.batch = sees_all_images(r) ? settings_.batch : f.batch;
+    o.batch = sees_all_images(r) ? settings_.distill_batch : f.batch;
     if (sees_all_images(r)) o.epochs = settings_.distill_epochs;
     else o.steps = f.steps;
     o.learning_rate = learning_rate;

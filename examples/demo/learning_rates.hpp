@@ -14,14 +14,14 @@ inline constexpr std::array<float, 5> candidate_rates{0.05F, 0.1F, 0.2F, 0.5F, 1
 
 /// By row and label fraction.
 inline constexpr std::array<std::array<float, 2>, 8> learning_rates{{
-    {{0.5F, 1.0F}},  // Supervised from scratch
-    {{0.5F, 0.5F}},  // Fine-tuned from tap 0
-    {{0.1F, 0.2F}},  // Fine-tuned from tap 1
+    {{0.5F, 0.5F}},  // Supervised from scratch
+    {{1.0F, 1.0F}},  // Fine-tuned from tap 0
+    {{1.0F, 0.2F}},  // Fine-tuned from tap 1
     {{1.0F, 1.0F}},  // Linear evaluation
-    {{0.5F, 0.5F}},  // Label only
+    {{1.0F, 0.5F}},  // Label only
     {{1.0F, 0.5F}},  // Label + distillation loss (on labeled set)
-    {{1.0F, 1.0F}},  // Label + distillation loss (on labeled+unlabeled sets)
-    {{0.5F, 0.5F}},  // Distillation loss (on labeled+unlabeled sets)
+    {{0.2F, 0.2F}},  // Label + distillation loss (on labeled+unlabeled sets)
+    {{0.2F, 0.2F}},  // Distillation loss (on labeled+unlabeled sets)
 }};
 
 inline constexpr float learning_rate(row r, std::size_t fraction) {

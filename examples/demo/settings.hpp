@@ -46,6 +46,7 @@ struct settings {
     float pretrain_rate = 0.5F;
     float temperature = 0.2F;
     int distill_epochs = 3;
+    int distill_batch = 64;  ///< many small updates: epochs are few
     float alpha = 0.8F;  ///< weight of the distillation term beside labels
     std::array<label_fraction, 2> fractions{{{80, 80, 100, "1 %"}, {800, 128, 160, "10 %"}}};
     int draws = 3;
