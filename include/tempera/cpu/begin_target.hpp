@@ -55,9 +55,10 @@
 #else
 #pragma GCC target("avx512bf16,avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")
 #endif
+#endif
+// Wrong of vectors that are filled lane by lane, and of masked loads.
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #pragma GCC diagnostic ignored "-Wuninitialized"
-#endif
 #endif
 
 #define TEMPERA_INLINE __attribute__((always_inline)) static inline
