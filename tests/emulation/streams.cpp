@@ -51,7 +51,7 @@ namespace emulation {
 
 namespace {
 
-int current = 0;
+thread_local int current = 0;  // as in CUDA
 bool deferring = false;
 std::vector<cudaStream_t> streams;
 

@@ -91,8 +91,9 @@ public:
         cuda_kernels::check(cudaMemGetInfo(&left, &all), "cudaMemGetInfo");
         return {left, all};
     }
-    /// Waits for work that may still use the memory.
+    /// Waits for work that may still use the memory, and for another thread's capture, which it would end.
     void deallocate(void* memory) noexcept {
+        auto const turn = exclusive();
         static_cast<void>(cudaSetDevice(index_));
         static_cast<void>(cudaFree(memory));
     }
