@@ -99,5 +99,9 @@ TEST_CASE("image sets are joined, labeled and not", "[data][image_set]") {
     CHECK((both.size() == 3 && both.label(0) == 1 && both.label(1) == no_label));
     CHECK((both.image(0)[1] == 4 && both.image(1)[0] == 5 && both.image(2)[1] == 8));
     CHECK(says(refusal([&] { (void)a.joined(image_set({2, 1, 1}, {1, 2})); }), {"images of 1 x 2 x 1, found 2 x 1 x 1"}));
-    CHECK(says(refusal([&] { (void)a.joined(b.with_labels({0, 2}, 3)); }), {"the same 2 classes, found other ones, 3"}));
+    CHECK(says(refusal([&] { (void)a.joined(b.with_labels({0, 2}, 3)); }), {"expected 2 classes, found 3"}));
+    CHECK(says(refusal([&] { (void)a.joined(image_set({1, 2, 1}, {1, 2}, {0}, 2, {"dog", "cat"})); }), {"the same class names"}));
+    CHECK(a.joined(image_set({1, 2, 1}, {1, 2}, {1}, 2)).class_name(1) == "dog");
+    CHECK(image_set{}.joined(a).size() == 2);
+    CHECK(a.joined(image_set{}).size() == 2);
 }

@@ -149,8 +149,9 @@ TEST_CASE("labels beyond a network's classes are refused, and nothing is learned
     refused("fine-tune", " at image 1", [&] { fine_tune(m, teacher, set, sgd{}, {}); });
     refused("softmax_cross_entropy", " in row ",
             [&] { train_supervised(m, set, sgd{}, {}, weighted(1, cross_entropy{})); });
+    refused("distill", " at image 1", [&] { distill(m, teacher, set, distillation{.alpha = 0.5F}, sgd{}, {}); });
     refused("distillation_cross_entropy", " in row ",
-            [&] { distill(m, teacher, set, distillation{.alpha = 0.5F}, sgd{}, {}); });
+            [&] { distill(m, teacher, set, weighted(1, distillation{.alpha = 0.5F}), sgd{}, {}); });
     refused("count_correct", " in row ", [&] { evaluate(m, set); });
     refused("train_options.validation", " at image 1",
             [&] { distill(m, teacher, set, distillation{}, sgd{}, {.validation = set}); });
@@ -180,6 +181,13 @@ TEST_CASE("batches that a model cannot hold are refused with both sizes", "[refu
         return refusal([&] { pretrain(m, set, nt_xent{}, lars{}, o); });
     };
     auto const state = state_of(m);
+    tiny_model tuned(device, tiny::tuned, image, {.max_batch = 20}), other(device, tiny::tuned, image, {.max_batch = 20, .seed = 7});
+    auto const weights = state_of(tuned);
+    for (train_options const& o : {train_options{.epochs = 0}, train_options{.batch = 0}, train_options{.loader_threads = -1},
+                                   train_options{.epochs = 1, .batch = 10, .warmup_epochs = 1},
+                                   train_options{.checkpoint = std::string(5000, 'x') + "/run"}})
+        CHECK_FALSE(refusal([&] { fine_tune(tuned, other, set, sgd{}, o); }) == "nothing was thrown");
+    CHECK(state_of(tuned) == weights);
     CHECK(says(refused({.batch = 11}), {"pretrain, model_options.max_batch: expected at least 22, 2 views of each of 11 "
                                         "images, found 20; raise it, or lower train_options.batch"}));
     CHECK(says(refused({.batch = 10, .augment = center_crop{.height = 8, .width = 9}}),
@@ -307,6 +315,8 @@ TEST_CASE("networks that a stage cannot use are refused", "[refusals]") {
     CHECK(says(refusal([&] { linear_evaluation(ten, unlabeled(set), sgd{}, {}); }),
                {"linear evaluation: expected labeled images, found none with a label"}));
     tiny_model map(device, [](value x) { return conv{.filters = 10}(x); }, image, {.max_batch = 20});
+    CHECK(says(refusal([&] { train_supervised(map, set, sgd{}, {.validation = set}, weighted(1, cross_entropy{})); }),
+               {"train_options.validation: expected a last output {1, 1, classes} that judges it, found {12, 12, 10}"}));
     CHECK(says(refusal([&] { evaluate(map, set); }),
                {"evaluate: expected logits {1, 1, classes}, found {12, 12, 10}"}));
     CHECK_NOTHROW(pretrain(nameless, unlabeled(set), nt_xent{}, sgd{}, {.epochs = 1}));  // without a probe

@@ -103,7 +103,8 @@ TEST_CASE("files of other networks and optimizers, and damaged ones, are refused
     std::string const file = folder / "run.resume";
     for (auto const& change : {+[](train_options& c) { c.learning_rate = 0.2F; }, +[](train_options& c) { c.epochs = 3; },
                                +[](train_options& c) { c.batch = 5; }, +[](train_options& c) { c.seed = 2; },
-                               +[](train_options& c) { c.warmup_epochs = 0.5F; }}) {
+                               +[](train_options& c) { c.warmup_epochs = 0.5F; },
+                               +[](train_options& c) { c.schedule = [](std::int64_t, std::int64_t) { return 0.1F; }; }}) {
         train_options other = o;
         change(other);
         CHECK(says(refusal([&] { train_supervised(m, set, sgd{}, other); }),
@@ -119,6 +120,31 @@ TEST_CASE("files of other networks and optimizers, and damaged ones, are refused
     CHECK(says(refusal([&] { train_supervised(m, set, sgd{}, o); }),
                {"train_options.resume: expected " + file + " beside the checkpoint, found none", "remove or rename"}));
     CHECK(state_of(m) == state);
+}
+
+TEST_CASE("what a run left before it was stopped between its two files is enough", "[resumption]") {
+    scratch_folder const folder;
+    cpu device{.threads = 1};
+    image_set const set = tiny::images(10);
+    train_options const o{.epochs = 2, .batch = 10, .validation = set, .checkpoint = folder / "run", .resume = true};
+    dynamic_model<cpu> m(device, tiny::student, image, {.max_batch = 10}), again(device, tiny::student, image, {.max_batch = 10});
+    train_supervised(m, set, sgd{}, o);
+    std::filesystem::remove(o.checkpoint);
+    train_supervised(again, set, sgd{}, o);
+    dynamic_model<cpu> loaded(device, tiny::student, image, {.max_batch = 10});
+    loaded.load(o.checkpoint);
+    CHECK(state_of(loaded) == state_of(m));
+}
+
+TEST_CASE("a linear evaluation that is resumed when all is done still judges", "[resumption]") {
+    scratch_folder const folder;
+    cpu device{.threads = 1};
+    image_set const set = tiny::images(20);
+    dynamic_model<cpu> encoder(device, tiny::contrastive, image, {.max_batch = 20});
+    train_options const o{.epochs = 2, .batch = 10, .validation = set, .checkpoint = folder / "probe", .resume = true};
+    auto const first = linear_evaluation(encoder, set, sgd{}, o), second = linear_evaluation(encoder, set, sgd{}, o);
+    CHECK(second.test.images == 20);
+    CHECK(second.test.top1 == first.test.top1);
 }
 
 TEST_CASE("a history in a file is seven numbers a line", "[resumption]") {

@@ -344,5 +344,17 @@ TEST_CASE("fine_tune says what came from the pretrained model", "[stages]") {
     auto const loaded = fine_tune(m, pretrained, tiny::images(10), sgd{}, {.epochs = 1, .batch = 10}).loaded;
     CHECK(loaded.fresh == std::vector<std::string>{"classifier.weight", "classifier.bias"});
     CHECK(loaded.matched.size() + 2 == m.manifest().size());
+    CHECK_FALSE(loaded.unused.empty());
     for (std::string const& name : loaded.unused) CHECK(name.rfind("head.layer1", 0) == 0);
+}
+
+TEST_CASE("labels are for the output that the loss reads, whichever is last", "[stages]") {
+    cpu device{.threads = 1};
+    image_set const set = tiny::images(10);
+    auto const two = [](value x) {
+        x = global_average_pool(relu(batch_norm{}(conv{.filters = 8}(x))));
+        return outputs(output{"fine", dense{.units = 10}(x)}, output{"coarse", dense{.units = 3}(x)});
+    };
+    dynamic_model<cpu> m(device, two, image, {.max_batch = 10, .loss_outputs = {"fine"}});
+    CHECK(train_supervised(m, set, sgd{}, {.epochs = 2, .batch = 10}, cross_entropy{.output = "fine"}).points.size() == 2);
 }

@@ -71,9 +71,10 @@ private:
     Pointer as(Pointer data, shape s) const {
         using p = tempera::precision;
         p const stored = s.is_vector() ? p::float32 : precision;
-        bool const fits = stored == p::float32    ? std::is_same_v<T, float>
-                          : stored == p::bfloat16 ? std::is_same_v<T, bf16>
-                                                  : std::is_same_v<T, half>;
+        bool const fits = stored == p::float32 ? sizeof(T) == 4
+                          : stored == p::bfloat16
+                              ? sizeof(T) == 2 && !std::is_same_v<T, half>
+                              : sizeof(T) == 2 && !std::is_same_v<T, bf16>;  // the toolkit's fit too
         if (!fits)
             throw error("op_call, a custom op's view",
                         {"elements of type ", stored == p::float32    ? "float"

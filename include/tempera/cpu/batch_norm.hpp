@@ -55,7 +55,8 @@ struct batch_norm_kernels {
     void (*coefficients)(float const* mean, float const* variance, float const* scale, float const* offset,
                          float epsilon, int channels, int wide, float* out);
     void (*shift)(T const* x, std::int64_t rows, int channels, float* shift);
-    void (*moments)(T const* x, std::int64_t count, int wide, float const* shift, float* first, float* second);
+    void (*moments)(T const* x, std::int64_t count, int wide, float const* shift, float* first, float* second,
+                    std::ptrdiff_t ahead);
     void (*merge)(float const* partial, std::int64_t blocks, std::int64_t channels, double rows, double last_rows,
                   int begin, int end, float* mean, float* variance);
     void (*normalize)(T const* x, T const* residual, T* y, std::int64_t count, int wide, float const* coefficients,
@@ -106,6 +107,7 @@ void batch_norm_statistics(cpu& device, batch_norm_geometry const& g, T const* x
     auto* const partial = static_cast<float*>(
         device.scratch(device.caller(), 4, static_cast<std::size_t>(cut.blocks() * 3 * c) * sizeof(float)));
     if (cut.fold > 1) device.reserve(5, 3 * wide * sizeof(float));
+    std::ptrdiff_t const ahead = cpu_kernels::distance_to_call<T>(g.rows * g.channels);
 
     device.for_chunks(cut.chunks, [&](std::int64_t chunk, int worker) {
         cut.each_block(chunk, [&](std::int64_t block, std::int64_t, std::int64_t first, std::int64_t count) {
@@ -113,13 +115,13 @@ void batch_norm_statistics(cpu& device, batch_norm_geometry const& g, T const* x
             kernels.shift(x + first, std::min<std::int64_t>(count / c, c < 256 ? 32 : 8), g.channels, out);
             if (cut.fold == 1) {
                 std::memset(out + c, 0, 2 * wide * sizeof(float));
-                kernels.moments(x + first, count, cut.wide, out, out + c, out + 2 * c);
+                kernels.moments(x + first, count, cut.wide, out, out + c, out + 2 * c, ahead);
             } else {
                 auto* const local = static_cast<float*>(device.scratch(worker, 5, 3 * wide * sizeof(float)));
                 std::memcpy(local, out, static_cast<std::size_t>(c) * sizeof(float));
                 repeat_columns(local, g.channels, cut.fold);
                 std::memset(local + wide, 0, 2 * wide * sizeof(float));
-                kernels.moments(x + first, count, cut.wide, local, local + wide, local + 2 * wide);
+                kernels.moments(x + first, count, cut.wide, local, local + wide, local + 2 * wide, ahead);
                 fold_columns(local + wide, g.channels, cut.fold, out + c);
                 fold_columns(local + 2 * wide, g.channels, cut.fold, out + 2 * c);
             }

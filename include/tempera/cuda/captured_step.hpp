@@ -17,6 +17,7 @@
 #include <type_traits>
 #include <utility>
 
+#include <tempera/core/finite.hpp>
 #include <tempera/core/loss_value.hpp>
 #include <tempera/cuda/loss_scale.hpp>
 #include <tempera/cuda/losses.hpp>
@@ -141,10 +142,9 @@ private:
 
     /// The tally must say what the loss says, or take() would be wrong in captured steps.
     void compare_with_tally(loss_value const& value) {
-        double const told = static_cast<double>(value.loss);
-        double const added = device().context.fetch(tally_.data()).loss;
+        double const told = static_cast<double>(value.loss), added = device().context.fetch(tally_.data()).loss;
         clear_tally();
-        if (std::isfinite(told) && std::isfinite(added) && std::abs(told - added) > 1e-4 * (1 + std::abs(told)))
+        if (is_finite(value.loss) && is_finite(static_cast<float>(added)) && std::abs(told - added) > 1e-4 * (1 + std::abs(told)))
             recordings_.refuse("the loss is not the weighted sum of tempera's losses that it calls");
     }
 

@@ -112,16 +112,21 @@ public:
         return out;
     }
 
-    /// The images of this set, then those of another, in memory of their own. Where one has no labels, classes and names are
+    /// The images of this set, then those of another, in memory of their own. Where one has no labels, or no names, they are
     /// the other's. Throws error for images of another shape, and for other classes.
     image_set joined(image_set const& other) const {
+        if (empty() || other.empty()) return empty() ? other : *this;
         if (!(image_ == other.image_))
             throw error("image_set::joined", {"images of ", describe(image_)}, describe(other.image_),
                         "resize one of both first");
-        image_set const& named = labeled() || !other.labeled() ? *this : other;
-        if (labeled() && other.labeled() && (classes_ != other.classes_ || *names_ != *other.names_))
-            throw error("image_set::joined", {"the same ", classes_, " classes"}, {"other ones, ", other.classes_},
+        bool const both = labeled() && other.labeled();
+        if (both && classes_ != other.classes_)
+            throw error("image_set::joined", {classes_, " classes"}, other.classes_,
                         "bring the labels into one numbering by with_labels");
+        if (both && !names_->empty() && !other.names_->empty() && *names_ != *other.names_)
+            throw error("image_set::joined", "the same class names", "others",
+                        "bring the labels into one numbering by with_labels");
+        image_set const& named = both ? (names_->empty() ? other : *this) : other.labeled() ? other : *this;
         std::vector<std::uint8_t> pixels;
         std::vector<std::int32_t> labels;
         for (image_set const* const part : {this, &other}) {

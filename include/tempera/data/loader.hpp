@@ -42,7 +42,8 @@ struct loader_options {
     int threads = 1;         ///< 0: prepare each batch in next()
     int ahead = 2;           ///< batches prepared in advance
     bool draw_only = false;  ///< only draw what is to be done to each image, for a device that does it itself
-    custom_view custom{};    ///< in place of `augment`, which then only gives the size; called from several threads at once
+    custom_view
+        custom{};  ///< in place of `augment`, which then only gives the size; called from several threads at once
 };
 
 /// A batch in host memory; valid until the next call of next(). False after the last one.
@@ -65,13 +66,43 @@ inline void require_images(image_set const& set) {
     if (set.empty()) throw error("loader: set", "at least one image", "none", "load the data first");
 }
 
+/// Throws error for options out of range, and for a set that does not fill one batch when drop_last is set.
+inline void check(loader_options const& o, image_set const& set) {
+    auto const require = [](bool good, char const* what, phrase const& expected, phrase const& found,
+                            char const* advice) {
+        if (!good) throw error({"loader: ", what}, expected, found, advice);
+    };
+    require_images(set);
+    require(o.batch >= 1, "batch", "at least 1", o.batch, "correct this option");
+    require(o.views >= 1 && o.views <= 1024, "views", "1 to 1024", o.views, "correct this option");
+    require(o.threads >= 0 && o.threads <= 256, "threads", "0 to 256", o.threads, "correct this option");
+    require(o.ahead >= 1 && o.ahead <= 1024, "ahead", "1 to 1024", o.ahead, "correct this option");
+    require(o.epochs >= 1 || o.steps > 0, "epochs", "at least 1, or steps", o.epochs, "correct this option");
+    require(o.steps >= 0, "steps", "at least 0", o.steps, "correct this option");
+    require(o.first_step >= 0, "first_step", "at least 0", o.first_step, "correct this option");
+    require(std::int64_t{o.batch} * o.views < std::int64_t{1} << 31, "batch", "fewer than 2^31 rows",
+            std::int64_t{o.batch} * o.views, "take a smaller batch");
+    require(!o.drop_last || set.size() >= o.batch, "batch", {"at most the ", set.size(), " images of the set"}, o.batch,
+            "take a smaller batch or set drop_last = false");
+    require(!o.draw_only || !o.custom, "draw_only", "views made by `augment`", "`custom`", "set one of both");
+    check(o.augment, set.image_shape());
+}
+
+inline std::int64_t batches_of_epoch(loader_options const& o, image_set const& set) {
+    return o.drop_last ? set.size() / o.batch : (set.size() + o.batch - 1) / o.batch;
+}
+/// Those that are skipped included.
+inline std::int64_t batches_in_all(loader_options const& o, image_set const& set) {
+    return o.steps > 0 ? o.steps : batches_of_epoch(o, set) * o.epochs;
+}
+
 /// Use: loader batches{set, {.batch = 256, .views = 2, .augment = simclr_augmentation{}}};
 ///      while (auto batch = batches.next()) ...
 class loader {
 public:
-    /// Throws error for options out of range, and for a set that does not fill one batch when drop_last is set.
+    /// Throws error as check() does.
     loader(image_set set, loader_options options) : set_(std::move(set)), options_(std::move(options)) {
-        check_options();
+        check(options_, set_);
         shape const out = augmented_shape(options_.augment, set_.image_shape());
         image_ = {1, out.height, out.width, out.channels};
         order_.resize(static_cast<std::size_t>(set_.size()));
@@ -102,14 +133,9 @@ public:
     /// Stops after the images that are being worked on.
     ~loader() { stop(); }
 
-    std::int64_t steps_per_epoch() const {
-        return options_.drop_last ? set_.size() / options_.batch
-                                  : (set_.size() + options_.batch - 1) / options_.batch;
-    }
+    std::int64_t steps_per_epoch() const { return batches_of_epoch(options_, set_); }
     /// Batches in all, the skipped ones included.
-    std::int64_t steps() const {
-        return options_.steps > 0 ? options_.steps : steps_per_epoch() * options_.epochs;
-    }
+    std::int64_t steps() const { return batches_in_all(options_, set_); }
     /// Shape of one augmented image.
     shape image_shape() const { return image_.sample(); }
 
@@ -217,9 +243,7 @@ private:
         auto const slots = static_cast<std::int64_t>(slots_.size());
         while (true) {
             // A slot is free when the batch that was in it has been given back.
-            changed_.wait(lock, [&] {
-                return stopping_ || claimed_ >= steps() || claimed_ - slots < released_;
-            });
+            changed_.wait(lock, [&] { return stopping_ || claimed_ >= steps() || claimed_ - slots < released_; });
             if (stopping_ || claimed_ >= steps()) return;
             slot& s = slot_of(claimed_);
             claim(s);
@@ -229,28 +253,6 @@ private:
             s.ready = true;
             changed_.notify_all();
         }
-    }
-
-    void check_options() const {
-        auto const require = [](bool good, char const* what, phrase const& expected, phrase const& found,
-                                char const* advice) {
-            if (!good) throw error({"loader: ", what}, expected, found, advice);
-        };
-        loader_options const& o = options_;
-        require_images(set_);
-        require(o.batch >= 1, "batch", "at least 1", o.batch, "correct this option");
-        require(o.views >= 1 && o.views <= 1024, "views", "1 to 1024", o.views, "correct this option");
-        require(o.threads >= 0 && o.threads <= 256, "threads", "0 to 256", o.threads, "correct this option");
-        require(o.ahead >= 1 && o.ahead <= 1024, "ahead", "1 to 1024", o.ahead, "correct this option");
-        require(o.epochs >= 1 || o.steps > 0, "epochs", "at least 1, or steps", o.epochs, "correct this option");
-        require(o.steps >= 0, "steps", "at least 0", o.steps, "correct this option");
-        require(o.first_step >= 0, "first_step", "at least 0", o.first_step, "correct this option");
-        require(std::int64_t{o.batch} * o.views < std::int64_t{1} << 31, "batch", "fewer than 2^31 rows",
-                std::int64_t{o.batch} * o.views, "take a smaller batch");
-        require(!o.drop_last || set_.size() >= o.batch, "batch", {"at most the ", set_.size(), " images of the set"},
-                o.batch, "take a smaller batch or set drop_last = false");
-        require(!o.draw_only || !o.custom, "draw_only", "views made by `augment`", "`custom`", "set one of both");
-        check(o.augment, set_.image_shape());
     }
 
     image_set set_;

@@ -5,6 +5,7 @@
 // the unlabeled ones, or both (unlabeled_except). Self-distillation: a student with the teacher's network.
 
 #include <functional>
+#include <type_traits>
 #include <utility>
 
 #include <tempera/loss/distillation.hpp>
@@ -30,7 +31,9 @@ training_history distill(basic_model<D, P>& student, basic_model<D, TeacherPreci
         throw error("distill", "student and teacher of the same input shape", "different ones",
                     "they see the same augmented images");
     detail::require_training("distill", student, images, options, 1);
-    detail::require_validation(options, student.plan().input(), detail::classes_of(student));
+    detail::require_validation(options, student);
+    if constexpr (std::is_same_v<L, distillation>)
+        if (loss.alpha < 1) detail::require_classes("distill", images, classes(student).channels);
     auto& device = student.device();
     device_batch<std::int32_t, D> labels(device);
     repeated<std::pair<float const*, int>, D> teaching(device);

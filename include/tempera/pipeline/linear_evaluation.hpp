@@ -7,6 +7,7 @@
 #include <memory>
 #include <utility>
 
+#include <tempera/optim/sgd.hpp>
 #include <tempera/pipeline/linear_probe.hpp>
 #include <tempera/pipeline/train.hpp>
 #include <tempera/runtime/repeated.hpp>
@@ -21,7 +22,7 @@ struct linear_evaluation_result {
 };
 
 /// encoder: any model with an output "encoder".
-template <class D, precision P, Optimizer<D> O>
+template <class D, precision P, Optimizer<D> O = sgd>
 linear_evaluation_result<D> linear_evaluation(basic_model<D, P>& encoder, image_set const& labeled, O const& optimizer,
                                               train_options const& options) {
     detail::require_training("linear evaluation", encoder, labeled, options, 1);
@@ -47,6 +48,8 @@ linear_evaluation_result<D> linear_evaluation(basic_model<D, P>& encoder, image_
              [&](image_set const& held_out) {
                  return out.test = out.probe->evaluate(encoder, held_out, options.validation_augment);
              }});
+    if (out.test.images == 0 && !options.validation.empty())  // resumed when all was done
+        out.test = out.probe->evaluate(encoder, options.validation, options.validation_augment);
     return out;
 }
 

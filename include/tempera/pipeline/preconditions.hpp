@@ -2,9 +2,10 @@
 #pragma once
 // What a stage can know to be wrong before it trains, said before any weight has changed.
 
-#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <system_error>
 #include <type_traits>
 
 #include <tempera/core/finite.hpp>
@@ -12,27 +13,25 @@
 #include <tempera/data/image_set.hpp>
 #include <tempera/data/loader.hpp>
 #include <tempera/loss/cross_entropy.hpp>
+#include <tempera/pipeline/planned_steps.hpp>
 #include <tempera/pipeline/train_options.hpp>
 #include <tempera/runtime/basic_model.hpp>
 
 namespace tempera::detail {
 
-/// Channels of a model's last output: what evaluate takes for logits.
-template <class D, precision P>
-int classes_of(basic_model<D, P> const& model) {
-    return model.outputs().last().dims.c;
-}
-
-/// Throws error unless one image at least has a label, and all labels are below `classes`.
-inline void require_labels(char const* where, image_set const& set, int classes) {
-    bool any = false;
-    for (int i = 0; i < set.size(); ++i) {
-        any = any || set.label(i) != no_label;
+/// Throws error unless all labels are below `classes`.
+inline void require_classes(char const* where, image_set const& set, int classes) {
+    for (int i = 0; i < set.size(); ++i)
         if (set.label(i) >= classes)
             throw error(where, {"labels from -1 (none) to ", classes - 1}, {set.label(i), " at image ", i},
                         "check the labels and the number of classes");
-    }
-    if (!any) throw error(where, "labeled images", "none with a label", "pass a set with labels");
+}
+/// And one image at least has one.
+inline void require_labels(char const* where, image_set const& set, int classes) {
+    require_classes(where, set, classes);
+    for (std::int32_t const label : set.labels())
+        if (label != no_label) return;
+    throw error(where, "labeled images", "none with a label", "pass a set with labels");
 }
 
 /// Throws error where a validation set does not fit a network's input, or the classes that judge it.
@@ -48,27 +47,38 @@ inline void require_validation(train_options const& o, shape input, int classes)
     require_labels("train_options.validation", o.validation, classes);
 }
 
+/// The same where the model's own classes judge it.
+template <class D, precision P>
+void require_validation(train_options const& o, basic_model<D, P> const& model) {
+    extents const last = model.outputs().last().dims;
+    if (!o.validation.empty() && !last.sample().is_vector())
+        throw error("train_options.validation", "a last output {1, 1, classes} that judges it", text_of(last.sample()),
+                    "let the network's last output be a classifier's, or leave .validation empty");
+    require_validation(o, model.plan().input(), last.c);
+}
+
 /// Throws error where options cannot be, or images do not fit the model that sees them, so many views of each.
 template <class D, precision P>
 void require_training(char const* stage, basic_model<D, P> const& model, image_set const& set, train_options const& o,
                       int views) {
-    require_images(set);
+    loader_options const batches = loader_of(o, set, views);
+    check(batches, set);
+    if (!o.schedule) rate_of(stage, o, set, 0, batches_in_all(batches, set));
     if (!is_finite(o.learning_rate) || o.learning_rate < 0)
         throw error({stage, ", train_options.learning_rate"}, "a finite number of at least 0", o.learning_rate,
                     "set the peak of the schedule");
-    check(o.augment, set.image_shape());
     shape const found = augmented_shape(o.augment, set.image_shape());
     if (!(found == model.plan().input()))
         throw error({stage, ", images"}, {"images of ", text_of(model.plan().input()), " after .augment"},
                     text_of(found),
                     "set .augment to one that resizes: simclr_augmentation, crop_and_flip, center_crop");
-    int const batch = std::min(o.batch, set.size());
-    if (batch * views > model.options().max_batch)
+    if (batches.batch * views > model.options().max_batch)
         throw error({stage, ", model_options.max_batch"},
-                    {"at least ", batch * views, ", ", views, " views of each of ", batch, " images"},
+                    {"at least ", batches.batch * views, ", ", views, " views of each of ", batches.batch, " images"},
                     model.options().max_batch, "raise it, or lower train_options.batch");
     auto const folder = std::filesystem::path(o.checkpoint).parent_path();
-    if (!folder.empty() && !std::filesystem::is_directory(folder))
+    std::error_code failure;  // of a name that is none
+    if (!folder.empty() && !std::filesystem::is_directory(folder, failure))
         throw error({stage, ", train_options.checkpoint"}, "a file in a folder that is there", o.checkpoint,
                     {"make the folder ", folder.string()});
     if (o.resume && o.checkpoint.empty())
@@ -87,10 +97,13 @@ void require_encoder(char const* stage, basic_model<D, P> const& model, char con
 /// All of it for a classifier that a loss trains on labels.
 template <class D, precision P, class Loss>
 void require_supervision(char const* stage, basic_model<D, P> const& model, image_set const& labeled,
-                         train_options const& o, Loss const&) {
+                         train_options const& o, Loss const& loss) {
     require_training(stage, model, labeled, o, 1);
-    require_validation(o, model.plan().input(), classes_of(model));
-    if constexpr (std::is_same_v<Loss, cross_entropy>) require_labels(stage, labeled, classes_of(model));
+    require_validation(o, model);
+    if constexpr (std::is_same_v<Loss, cross_entropy>) {
+        for (std::size_t i = 0; i < model.outputs().size(); ++i)
+            if (loss.reads(model.outputs(), i)) require_labels(stage, labeled, model.outputs()[i].values.dims.c);
+    }
 }
 
 }  // namespace tempera::detail

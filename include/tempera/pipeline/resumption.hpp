@@ -6,7 +6,6 @@
 
 #include <charconv>
 #include <cstdint>
-#include <cstdio>
 #include <filesystem>
 #include <string>
 #include <utility>
@@ -23,26 +22,36 @@ namespace tempera::detail {
 inline std::string resumption_path(std::string const& checkpoint) { return checkpoint + ".resume"; }
 inline std::string slot_name(int slot) { return "optimizer." + std::to_string(slot); }
 
-/// What decides which steps there are, and what is done in them.
+/// Appends a number as every locale writes it, so that from_chars gives the same one back.
+template <class Number>
+void append(std::string& text, Number number, char const* behind) {
+    char digits[40];
+    text.append(digits, std::to_chars(digits, digits + sizeof digits, number).ptr);
+    text += behind;
+}
+
+/// What decides which steps there are. Augmentation, loss and the optimizer's settings are the caller's to keep.
 inline std::string settings_of(train_options const& o, image_set const& set, int views) {
-    char text[200];
-    std::snprintf(text, sizeof text,
-                  "%d images, %d views, batch %d, epochs %d, steps %lld, rate %.9g, warm-up %.9g epochs, seed %llu",
-                  set.size(), views, o.batch, o.epochs, static_cast<long long>(o.steps),
-                  static_cast<double>(o.learning_rate), static_cast<double>(o.warmup_epochs),
-                  static_cast<unsigned long long>(o.seed));
-    return text;
+    std::string text;
+    append(text, set.size(), " images, ");
+    append(text, views, " views, batch ");
+    append(text, o.batch, ", epochs ");
+    append(text, o.epochs, ", steps ");
+    append(text, o.steps, ", rate ");
+    append(text, o.learning_rate, ", warm-up epochs ");
+    append(text, o.warmup_epochs, ", seed ");
+    append(text, o.seed, o.schedule ? ", a schedule" : "");
+    return text + (o.view ? ", a view" : "");
 }
 
 inline std::string text_of(std::vector<history_point> const& points) {
     std::string text;
-    char line[200];
     for (history_point const& p : points) {
-        std::snprintf(line, sizeof line, "%.17g %lld %.9g %.9g %.9g %.9g %.9g\n", p.epoch,
-                      static_cast<long long>(p.step), static_cast<double>(p.training.loss),
-                      static_cast<double>(p.training.accuracy), static_cast<double>(p.training.entropy),
-                      static_cast<double>(p.probe_accuracy), static_cast<double>(p.validation_top1));
-        text += line;
+        append(text, p.epoch, " ");
+        append(text, p.step, " ");
+        for (float const x : {p.training.loss, p.training.accuracy, p.training.entropy, p.probe_accuracy})
+            append(text, x, " ");
+        append(text, p.validation_top1, "\n");
     }
     return text;
 }

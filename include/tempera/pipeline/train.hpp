@@ -13,13 +13,12 @@
 #include <tempera/data/loader.hpp>
 #include <tempera/loss/cross_entropy.hpp>
 #include <tempera/loss/loss_concept.hpp>
-#include <tempera/optim/learning_rate.hpp>
-#include <tempera/optim/warmup_cosine.hpp>
 #include <tempera/pipeline/device_batch.hpp>
 #include <tempera/pipeline/device_views.hpp>
 #include <tempera/pipeline/evaluate.hpp>
 #include <tempera/pipeline/loss_means.hpp>
 #include <tempera/pipeline/optimizer_state.hpp>
+#include <tempera/pipeline/planned_steps.hpp>
 #include <tempera/pipeline/preconditions.hpp>
 #include <tempera/pipeline/resumption.hpp>
 #include <tempera/pipeline/train_options.hpp>
@@ -28,19 +27,6 @@
 namespace tempera {
 
 namespace detail {
-
-inline loader_options loader_of(train_options const& o, image_set const& set, int views) {
-    loader_options l;
-    l.batch = std::min(o.batch, set.size());
-    l.views = views;
-    l.augment = o.augment;
-    l.custom = o.view;
-    l.seed = o.seed;
-    l.epochs = o.epochs;
-    l.steps = o.steps;
-    l.threads = o.loader_threads;
-    return l;
-}
 
 /// How a stage calls itself and its accuracy.
 struct stage_names {
@@ -85,17 +71,6 @@ typename stage_work<D>::loss_function loss_of(char const* stage, basic_model<D, 
     };
 }
 
-/// The learning rate of a step. Throws error where the schedule cannot be.
-inline float rate_of(train_options const& o, std::string const& stage, warmup_cosine const& planned,
-                     std::int64_t step) {
-    if (!o.schedule) return planned(step);
-    float const rate = o.schedule(step, planned.total_steps);
-    if (!is_finite(rate) || rate < 0)
-        throw error({stage, ", train_options.schedule"}, "a finite rate of at least 0", {rate, " at step ", step},
-                    "correct the schedule");
-    return rate;
-}
-
 /// The host asks for a loss at the end of an epoch, for progress, and after a number of steps that the device has; on the
 /// cpu after each.
 template <class D, precision P, Optimizer<D> O>
@@ -113,8 +88,6 @@ training_history train_loop(basic_model<D, P>& model, image_set const& set, O co
     loader batches{set, from_host};
     std::int64_t const per_epoch = batches.steps_per_epoch();
     std::int64_t const total = batches.steps();
-    std::int64_t const warmup = warmup_steps(set.size(), static_cast<double>(o.warmup_epochs), from_host.batch);
-    warmup_cosine const rate{o.learning_rate, warmup, total};
     training_step<basic_model<D, P>, typename stage_work<D>::loss_function, optimizer_state<D, P, O>> step(
         model, work.loss, state);
     progress_meter meter(o.progress, names.stage, total, names.accuracy, from_host.first_step);
@@ -128,9 +101,9 @@ training_history train_loop(basic_model<D, P>& model, image_set const& set, O co
     loss_means means;
     int unread = 0;  // steps whose loss the host has not asked for
     while (auto const batch = batches.next()) {
-        float const learning_rate = rate_of(o, names.stage, rate, batch.step);  // before anything has changed
+        float const rate = rate_of(names.stage.c_str(), o, set, batch.step, total);
         auto const [input, target] = work.place(to_device(batch), batch);
-        step(input, target, learning_rate);
+        step(input, target, rate);
         if (work.beside) work.beside(batch);
         ++unread;
         std::int64_t const done = batch.step + 1;
@@ -144,6 +117,10 @@ training_history train_loop(basic_model<D, P>& model, image_set const& set, O co
         unread = 0;
         if (!epoch_ends) continue;
 
+        // The loss of these weights would be the next step's: what is kept, or given back, has been looked at.
+        if ((!o.checkpoint.empty() || done == total) && !model.finite_on(input))
+            throw not_a_number(batch.step, "finite outputs after the update", "others",
+                               "the updates before this made them");
         std::int64_t const epoch = (done + per_epoch - 1) / per_epoch;
         bool const validates = !o.validation.empty() && (done == total || epoch % o.validate_every == 0);
         history_point point{.epoch = static_cast<double>(done) / static_cast<double>(per_epoch),
@@ -155,16 +132,12 @@ training_history train_loop(basic_model<D, P>& model, image_set const& set, O co
                 work.judge ? work.judge(o.validation) : evaluate(model, o.validation, o.validation_augment);
             point.validation_top1 = static_cast<float>(found.top1);
         }
-        // The loss of these weights would be the next step's: what is kept has been looked at.
-        if (!o.checkpoint.empty() || done == total)
-            if (!model.finite_on(input))
-                throw not_a_number(batch.step, "finite outputs after the update", "others",
-                                   "the update of this step made them");
         history.points.push_back(point);
         if (o.checkpoint.empty()) continue;
+        if (o.resume) save_resumption(o.checkpoint, settings, model, state, history);  // first: it can make the other
         model.save(o.checkpoint);
-        if (o.resume) save_resumption(o.checkpoint, settings, model, state, history);
     }
+    if (from_host.first_step == total) model.save(o.checkpoint);  // should it not have come to that
     history.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     return history;
 }

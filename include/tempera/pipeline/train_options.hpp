@@ -35,7 +35,9 @@ struct train_options {
     augmentation validation_augment{};  ///< what its images go through: center_crop resizes
     int validate_every = 1;
     std::string checkpoint{};  ///< a file to save to after every epoch; empty: none
-    bool resume = false;       ///< go on where an interrupted run with these options stopped; it must have had them too
+    /// Go on where an interrupted run with these options stopped; it must have had this one too. Another set, batch, length,
+    /// rate or seed is refused; that augmentation, loss and optimizer are the same is the caller's to see to.
+    bool resume = false;
     std::string stage{};       ///< name in progress and errors; empty: the function's
 };
 

@@ -101,7 +101,8 @@ public:
     /// empty when there is none. For reports after a loss that is no number; changes nothing. The batch must still be there.
     std::string find_non_finite();
 
-    /// Whether parameters, statistics and what a training pass over the batch gives are finite. Changes nothing.
+    /// Whether parameters, statistics and what a training pass over the batch gives are finite. Nothing that is saved
+    /// changes; output views show that pass, and a backward pass needs another forward pass before it.
     bool finite_on(view<float const> batch);
 
 private:

@@ -14,6 +14,7 @@ struct moments_pass {
     float const* shift;
     float* first;
     float* second;
+    std::ptrdiff_t ahead;
 };
 template <bool Tail, int Rows, class T>
 TEMPERA_INLINE void step_rows(moments_pass<T> const& k, std::int64_t i, std::int64_t j, int n) {
@@ -22,7 +23,7 @@ TEMPERA_INLINE void step_rows(moments_pass<T> const& k, std::int64_t i, std::int
     vf second = load<Tail>(k.second + j, n);
 #pragma GCC unroll 2
     for (int r = 0; r < Rows; ++r) {
-        call(k.x + i + r * k.wide, call_distance);
+        call(k.x + i + r * k.wide, k.ahead);
         vf const d = load<Tail>(k.x + i + r * k.wide, n) - shift;
         first = first + d;
         second = vfma(d, d, second);
@@ -229,8 +230,9 @@ void batch_norm_shift(T const* x, std::int64_t rows, int channels, float* shift)
     }
 }
 template <class T>
-void batch_norm_moments(T const* x, std::int64_t count, int wide, float const* shift, float* first, float* second) {
-    walk_rows(moments_pass<T>{wide, x, shift, first, second}, count);
+void batch_norm_moments(T const* x, std::int64_t count, int wide, float const* shift, float* first, float* second,
+                        std::ptrdiff_t ahead) {
+    walk_rows(moments_pass<T>{wide, x, shift, first, second, ahead}, count);
 }
 template <class T>
 void batch_norm_normalize(T const* x, T const* residual, T* y, std::int64_t count, int wide, float const* coefficients,
