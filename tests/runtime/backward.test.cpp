@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Gradients through the shapes that graphs take, against central differences of the loss: shared values, several
 // readers, outputs inside, unused values, two outputs, custom ops; each also unfused and recomputing.
+#include <algorithm>
 #include <cmath>
 #include <functional>
 
@@ -210,8 +211,7 @@ TEST_CASE("finite_on looks at weights and at what they give, and changes nothing
     CHECK(m.host_parameters() == parameters);
     CHECK(m.host_statistics() == statistics);
     CHECK(m.passes() == passes);
-    m.parameters().data()[0] = 3e38F;  // a number still, but not what it gives
-    m.parameters().data()[1] = 3e38F;
+    std::fill_n(m.parameters().data(), 18, 3e38F);  // numbers still, but not their sum
     CHECK_FALSE(m.finite_on(images));
     m.parameters().data()[0] = std::numeric_limits<float>::infinity();
     CHECK_FALSE(m.finite_on(images));
