@@ -18,11 +18,10 @@ namespace tempera {
 
 struct train_options {
     int epochs = 10;
-    std::int64_t steps = 0;  ///< updates in all; 0: as many as the epochs have whole batches (total_steps: the paper's)
-    int batch = 256;         ///< images per update; larger than the set: the whole set
-    float learning_rate =
-        0.1F;                 ///< peak of warmup_cosine, as it is (scale_linear and scale_sqrt compute it from a batch)
-    float warmup_epochs = 0;  ///< in steps: warmup_steps(images, warmup_epochs, batch)
+    std::int64_t steps = 0;      ///< updates in all; 0: as many as the epochs have whole batches (total_steps: the paper's)
+    int batch = 256;             ///< images per update; larger than the set: the whole set
+    float learning_rate = 0.1F;  ///< peak of warmup_cosine, as it is (scale_linear and scale_sqrt make it from a batch)
+    float warmup_epochs = 0;     ///< in steps: warmup_steps(images, warmup_epochs, batch)
     /// The learning rate of a step, counted from 0, of so many; empty: warmup_cosine, as the two settings above say.
     std::function<float(std::int64_t step, std::int64_t steps)> schedule{};
     augmentation augment{};
@@ -38,7 +37,7 @@ struct train_options {
     /// Go on where an interrupted run with these options stopped; it must have had this one too. Another set, batch, length,
     /// rate or seed is refused; that augmentation, loss and optimizer are the same is the caller's to see to.
     bool resume = false;
-    std::string stage{};       ///< name in progress and errors; empty: the function's
+    std::string stage{};  ///< name in progress and errors; empty: the function's
 };
 
 /// One epoch of a stage.
