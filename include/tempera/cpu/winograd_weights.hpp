@@ -116,10 +116,9 @@ void winograd_weights(cpu& device, winograd_map const& map, int batch, T const* 
     std::int64_t const tiles = std::int64_t{batch} * map.across() * map.down();
     std::int64_t const blocks = ceil_divide(tiles, winograd_steps);
     winograd_sums u{nullptr, nullptr, 1, std::int64_t{map.filters} * map.channels};
-    bool const by_points = u.part() > 1 << 21;
+    bool const by_points = u.part() > 1 << 18;  // 1 MB, a second-level cache
     if (!by_points) {
-        std::int64_t const room = (std::int64_t{1} << 23) / u.part();  // 32 MB of sums
-        std::int64_t const split = ceil_divide(blocks, std::min({blocks, room, std::int64_t{16}}));
+        std::int64_t const split = ceil_divide(blocks, std::min<std::int64_t>(blocks, 16));
         u.parts = ceil_divide(blocks, split);  // none of them empty
     }
     u.data = static_cast<float*>(
