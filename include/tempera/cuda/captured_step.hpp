@@ -144,7 +144,8 @@ private:
     void compare_with_tally(loss_value const& value) {
         double const told = static_cast<double>(value.loss), added = device().context.fetch(tally_.data()).loss;
         clear_tally();
-        if (is_finite(value.loss) && is_finite(static_cast<float>(added)) && std::abs(told - added) > 1e-4 * (1 + std::abs(told)))
+        if (is_finite(value.loss) && is_finite(static_cast<float>(added)) &&
+            std::abs(told - added) > 1e-4 * (1 + std::abs(told)))
             recordings_.refuse("the loss is not the weighted sum of tempera's losses that it calls");
     }
 

@@ -74,6 +74,10 @@ public:
     }
     std::int32_t label(int i) const { return labels_[static_cast<std::size_t>(i)]; }
     std::span<std::int32_t const> labels() const { return labels_; }
+    /// Whether one image at least has a label.
+    bool labeled() const {
+        return std::any_of(labels_.begin(), labels_.end(), [](std::int32_t l) { return l != no_label; });
+    }
     /// Where image i lies in the set that first held the pixels: the same image has the same place in every subset.
     std::int32_t place(int i) const { return places_[static_cast<std::size_t>(i)]; }
 
@@ -140,9 +144,6 @@ public:
     }
 
 private:
-    bool labeled() const {
-        return std::any_of(labels_.begin(), labels_.end(), [](std::int32_t l) { return l != no_label; });
-    }
     static std::string describe(tempera::shape s) {
         return std::to_string(s.height) + " x " + std::to_string(s.width) + " x " + std::to_string(s.channels);
     }

@@ -42,8 +42,8 @@ struct loader_options {
     int threads = 1;         ///< 0: prepare each batch in next()
     int ahead = 2;           ///< batches prepared in advance
     bool draw_only = false;  ///< only draw what is to be done to each image, for a device that does it itself
-    custom_view
-        custom{};  ///< in place of `augment`, which then only gives the size; called from several threads at once
+    /// In place of `augment`, which then only gives the size; called from several threads at once.
+    custom_view custom{};
 };
 
 /// A batch in host memory; valid until the next call of next(). False after the last one.

@@ -29,9 +29,7 @@ inline void require_classes(char const* where, image_set const& set, int classes
 /// And one image at least has one.
 inline void require_labels(char const* where, image_set const& set, int classes) {
     require_classes(where, set, classes);
-    for (std::int32_t const label : set.labels())
-        if (label != no_label) return;
-    throw error(where, "labeled images", "none with a label", "pass a set with labels");
+    if (!set.labeled()) throw error(where, "labeled images", "none with a label", "pass a set with labels");
 }
 
 /// Throws error where a validation set does not fit a network's input, or the classes that judge it.

@@ -26,15 +26,13 @@ training_history pretrain(basic_model<D, P>& model, image_set const& images, L c
                           train_options const& options, probe_options const& probing = {}) {
     detail::require_training("pretrain", model, images, options, 2);
     detail::require_validation(options, model.plan().input(), images.classes());
-    bool labeled = false;
-    for (std::int32_t const l : images.labels()) labeled = labeled || l != no_label;
     std::optional<online_probe<D>> probe;
-    if (labeled && probing.enabled)
+    if (probing.enabled && images.labeled()) {
         detail::require_encoder("pretrain", model,
                                 "name one so for the online probe, or pass probe_options{.enabled = false}");
-    if (labeled && probing.enabled)
         probe.emplace(model.device(), model.output("encoder").dims.c, images.classes(), model.options().max_batch,
                       probing.learning_rate);
+    }
     if (!probe && !options.validation.empty())
         throw error("pretrain", "labels for the probe that judges options.validation", "no probe",
                     "label the images, or leave .validation empty");

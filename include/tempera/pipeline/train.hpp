@@ -142,6 +142,18 @@ training_history train_loop(basic_model<D, P>& model, image_set const& set, O co
     return history;
 }
 
+/// Trains a classifier whose options and images have been looked at.
+template <class D, precision P, Optimizer<D> O, Loss<D> L>
+training_history train_classifier(basic_model<D, P>& model, image_set const& labeled, O const& optimizer,
+                                  train_options const& options, char const* stage, L const& loss) {
+    device_batch<std::int32_t, D> labels(model.device());
+    return train_loop(model, labeled, optimizer, options, {stage}, 1,
+                      {.loss = loss_of("train_supervised", model, loss),
+                       .place = [&](view<float const> images, image_batch const& batch) {
+                           return step_input{images, {.labels = labels(batch.labels)}};
+                       }});
+}
+
 }  // namespace detail
 
 /// Supervised training of a classifier on the labeled images of a set, from the weights it has.
@@ -149,23 +161,18 @@ template <class D, precision P, Optimizer<D> O, Loss<D> L = cross_entropy>
 training_history train_supervised(basic_model<D, P>& model, image_set const& labeled, O const& optimizer,
                                   train_options const& options, L const& loss = {}) {
     detail::require_supervision("supervised", model, labeled, options, loss);
-    device_batch<std::int32_t, D> labels(model.device());
-    return detail::train_loop(model, labeled, optimizer, options, {"supervised"}, 1,
-                              {.loss = detail::loss_of("train_supervised", model, loss),
-                               .place = [&](view<float const> images, image_batch const& batch) {
-                                   return detail::step_input{images, {.labels = labels(batch.labels)}};
-                               }});
+    return detail::train_classifier(model, labeled, optimizer, options, "supervised", loss);
 }
 
 /// Takes what matches by name from a pretrained model (its encoder and the head layers up to the classifier's tap),
 /// then trains the whole network on the labeled images (SimCLRv2 section 2, "fine-tuning from a middle layer").
 template <class D, precision P, class OtherDevice, precision Other, Optimizer<D> O, Loss<D> L = cross_entropy>
 training_history fine_tune(basic_model<D, P>& model, basic_model<OtherDevice, Other> const& pretrained,
-                           image_set const& labeled, O const& optimizer, train_options options, L const& loss = {}) {
+                           image_set const& labeled, O const& optimizer, train_options const& options,
+                           L const& loss = {}) {
     detail::require_supervision("fine-tune", model, labeled, options, loss);
     load_report loaded = model.load_matching(pretrained);
-    if (options.stage.empty()) options.stage = "fine-tune";
-    training_history history = train_supervised(model, labeled, optimizer, options, loss);
+    training_history history = detail::train_classifier(model, labeled, optimizer, options, "fine-tune", loss);
     history.loaded = std::move(loaded);
     return history;
 }

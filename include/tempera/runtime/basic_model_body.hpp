@@ -102,14 +102,15 @@ std::string basic_model<D, Precision>::find_non_finite() {
 
 template <class D, precision Precision>
 bool basic_model<D, Precision>::finite_on(view<float const> batch) {
-    auto const sound = [this](std::int64_t n, float const* x) { return n == 0 || all_finite(*device_, n, x); };
-    if (!sound(plan_.parameters, parameters_.data()) || !sound(plan_.statistics, statistics_.data())) return false;
+    if (!all_finite(*device_, plan_.parameters, parameters_.data()) ||
+        !all_finite(*device_, plan_.statistics, statistics_.data()))
+        return false;
     bind(batch, *training_, true);
     binding_.keeps_statistics = true;
     ready_for_backward_ = false;
     for (int i = 0; i < training_->forward_count; ++i) run_forward(training_->steps[i]);
     for (output_views::entry const& o : read_outputs(*training_))
-        if (!sound(o.values.size(), o.values.data)) return false;
+        if (!all_finite(*device_, o.values.size(), o.values.data)) return false;
     return true;
 }
 
