@@ -19,6 +19,7 @@
 #include <tempera/cpu/isa.hpp>
 #include <tempera/cpu/l2_normalize.hpp>
 #include <tempera/cpu/matmul.hpp>
+#include <tempera/cpu/normalized_branches.hpp>
 #include <tempera/cpu/optimizers.hpp>
 #include <tempera/cpu/past_caches.hpp>
 #include <tempera/cpu/pointwise.hpp>

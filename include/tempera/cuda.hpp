@@ -13,6 +13,7 @@
 #include <tempera/cuda/image_memory.hpp>
 #include <tempera/cuda/losses.hpp>
 #include <tempera/cuda/matmul.hpp>
+#include <tempera/cuda/normalized_branches.hpp>
 #include <tempera/cuda/optimizers.hpp>
 #include <tempera/cuda/pointwise.hpp>
 #include <tempera/cuda/pooling.hpp>

@@ -9,6 +9,7 @@
 #include <tempera/device/losses.hpp>
 #include <tempera/device/matmul.hpp>
 #include <tempera/device/memory.hpp>
+#include <tempera/device/normalized_branches.hpp>
 #include <tempera/device/optimizers.hpp>
 #include <tempera/device/pointwise.hpp>
 #include <tempera/device/pooling.hpp>

@@ -160,6 +160,13 @@ private:
                     y[at(out, n, h, w, c)] = x[at(in, n, h, w, c)] / std::max(std::sqrt(sum), 1e-6);
                 });
                 break;
+            case op_kind::selective_average:
+                std::fill(y.begin(), y.end(), 0.0);
+                each(in, [&](int n, int h, int w, int c) {
+                    y[at(out, n, 0, 0, c % out.channels)] +=
+                        x[at(in, n, h, w, c)] / static_cast<double>(in.positions());
+                });
+                break;
             case op_kind::selective_merge:
                 each(out, [&](int n, int h, int w, int c) {
                     int const f = out.channels;

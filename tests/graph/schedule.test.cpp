@@ -50,7 +50,7 @@ struct random_network {
         auto const pick = [&] { return made[random.below(static_cast<std::uint32_t>(made.size()))]; };
         for (int i = 0; i < 14; ++i) {
             value const a = pick(), b = pick();
-            switch (random.below(9)) {
+            switch (random.below(10)) {
                 case 0: made.push_back(convolved(a)); break;
                 case 1: made.push_back(norm(a)); break;
                 case 2: made.push_back(relu(norm(a))); break;
@@ -59,6 +59,7 @@ struct random_network {
                 case 5: made.push_back(a * sigmoid(global_average_pool(b))); break;
                 case 6: made.push_back(slice{.begin = 1, .count = 3}(concat(a, b))); break;
                 case 7: made.push_back(stop_gradient(a) * b); break;
+                case 8: made.push_back(selective_kernel{.filters = 3}(a)); break;
                 default: made.push_back(max_pool{.kernel = 3, .stride = 1}(a)); break;
             }
         }
@@ -178,6 +179,33 @@ TEST_CASE("so does a residual, in either order, when it was made before", "[fuse
     }
 }
 
+TEST_CASE("the ops of a selective kernel apply the batch norm before them where nobody else reads its map", "[fuse]") {
+    auto const kernel = [](value x) { return selective_kernel{.filters = 4}(x); };
+    /// The steps that apply a batch norm, which then has a step for its statistics alone and no map.
+    auto const applied = [](scheduled const& s) {
+        int n = 0;
+        for (int i = 0; i < s.steps->forward_count; ++i) {
+            schedule_step const& t = s.steps->steps[i];
+            op_kind const kind = s.plan.ops[static_cast<std::size_t>(t.op)].kind;
+            if (t.norm == no_value || kind == op_kind::conv) continue;
+            ++n;
+            op const& norm = s.plan.ops[static_cast<std::size_t>(t.norm)];
+            CHECK(t.in0 == s.steps->value_slot[norm.in0]);
+            CHECK(s.steps->value_slot[norm.out] == no_slot);
+        }
+        return n;
+    };
+    for (precision const p : {precision::float32, precision::bfloat16})
+        for (device_kind const d : {device_kind::cpu, device_kind::gpu})
+            for (bool const training : {true, false})
+                CHECK(applied(scheduled(kernel, map, {.precision = p, .device = d, .training = training})) == 2);
+    CHECK(applied(scheduled(kernel, map, {.fuse = false})) == 0);
+    scheduled const whole(kernel, map, {.batch = 8}), apart(kernel, map, {.batch = 8, .fuse = false});
+    CHECK(whole.steps->arena_bytes < apart.steps->arena_bytes);
+    CHECK(whole.forward_steps(op_kind::batch_norm) == 2);  // its statistics, and the norm of the features
+    CHECK(whole.forward_steps(op_kind::relu) == 0);
+}
+
 TEST_CASE("slots in use at the same step never share memory", "[layout]") {
     for (std::uint32_t number = 0; number < 24; ++number) {
         for (int form = 0; form < 12; ++form) {
@@ -254,7 +282,7 @@ TEST_CASE("a convolution takes the statistics of its map where the device can an
             for (int j = 0; j < i; ++j)
                 if (schedule_step const& taken = s.steps->steps[j]; taken.op == conv) {
                     CHECK(taken.saved == t.saved);
-                    CHECK(taken.statistics_of == t.op);
+                    CHECK(taken.norm == t.op);
                     CHECK(taken.mode == t.mode);
                 }
         }

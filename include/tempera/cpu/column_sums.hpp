@@ -38,16 +38,17 @@ void for_channels(cpu& device, int channels, std::int64_t work, F const& f) {
     });
 }
 
-/// For every sample: zeroes wide columns, calls walk(sample, first element, count, columns, spare) for its blocks,
-/// folds and adds them, and calls write(sample, totals) with one total per channel. spare is memory of the worker
-/// for `spare_rows` wide rows.
+/// For every sample: zeroes `kinds` wide rows of columns, calls walk(sample, first element, count, columns, spare) for
+/// its blocks, folds and adds them, and calls write(sample, totals) with one total per kind and channel. spare is memory
+/// of the worker for `spare_rows` wide rows.
 template <class Walk, class Write>
-void sum_columns(cpu& device, row_blocks const& cut, int spare_rows, Walk const& walk, Write const& write) {
+void sum_columns(cpu& device, row_blocks const& cut, int kinds, int spare_rows, Walk const& walk, Write const& write) {
     if (cut.chunks == 0) return;
     auto const lock = device.exclusive();
-    std::size_t const c = static_cast<std::size_t>(cut.channels);
-    std::size_t const wide = static_cast<std::size_t>(cut.wide);
-    std::size_t const local_bytes = (c + wide * static_cast<std::size_t>(1 + spare_rows)) * sizeof(float);
+    int const sums = kinds * cut.channels;
+    std::size_t const c = static_cast<std::size_t>(sums);
+    std::size_t const wide = static_cast<std::size_t>(kinds * cut.wide);
+    std::size_t const local_bytes = (c + wide + static_cast<std::size_t>(spare_rows * cut.wide)) * sizeof(float);
     bool const whole = cut.blocks_per_sample == 1;
     float* const partial =
         whole ? nullptr
@@ -61,16 +62,17 @@ void sum_columns(cpu& device, row_blocks const& cut, int spare_rows, Walk const&
         cut.each_block(chunk, [&](std::int64_t block, std::int64_t sample, std::int64_t first, std::int64_t count) {
             std::memset(columns, 0, wide * sizeof(float));
             walk(sample, first, count, columns, totals + c);
-            float* const out = whole ? totals : partial + block * cut.channels;
-            fold_columns(columns, cut.channels, cut.fold, out);
+            float* const out = whole ? totals : partial + block * sums;
+            for (int k = 0; k < kinds; ++k)
+                fold_columns(columns + k * cut.wide, cut.channels, cut.fold, out + k * cut.channels);
             if (whole) write(sample, static_cast<float const*>(totals));
         });
     });
     if (whole) return;
     device.for_chunks(cut.batch, [&](std::int64_t sample, int worker) {
         auto* const totals = static_cast<float*>(device.scratch(worker, 5, local_bytes));
-        float const* const first = partial + sample * cut.blocks_per_sample * cut.channels;
-        fold_columns(first, cut.channels, static_cast<int>(cut.blocks_per_sample), totals);
+        fold_columns(partial + sample * cut.blocks_per_sample * sums, sums, static_cast<int>(cut.blocks_per_sample),
+                     totals);
         write(sample, static_cast<float const*>(totals));
     });
 }

@@ -78,7 +78,7 @@ void gate_backward(cpu& device, gate_geometry const& g, T const* x, float const*
     row_blocks const cut(g.batch, g.positions, g.channels);
     auto const kernel = cpu_kernels::gate_for<T>(device.level()).walk;
     sum_columns(
-        device, cut, 1,
+        device, cut, 1, 1,
         [&](std::int64_t sample, std::int64_t first, std::int64_t count, float* columns, float* spare) {
             float const* const factor =
                 dx == nullptr ? nullptr : cpu_kernels::wide_gate(cut, gate + sample * g.channels, spare);

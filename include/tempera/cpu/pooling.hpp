@@ -125,7 +125,7 @@ void global_average_pool_forward(cpu& device, int batch, std::int64_t positions,
     row_blocks const cut(batch, positions, channels);
     auto const kernel = cpu_kernels::pooling_for<T>(device.level()).totals;
     sum_columns(
-        device, cut, 0,
+        device, cut, 1, 0,
         [&](std::int64_t, std::int64_t first, std::int64_t count, float* columns, float*) {
             kernel(x + first, count, cut.wide, columns);
         },

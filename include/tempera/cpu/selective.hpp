@@ -64,7 +64,7 @@ void selective_merge_backward(cpu& device, selective_geometry const& g, T const*
     row_blocks const cut(g.batch, g.positions, g.filters, false);
     auto const& kernels = cpu_kernels::selective_for<T>(device.level());
     sum_columns(
-        device, cut, 2,
+        device, cut, 1, 2,
         [&](std::int64_t sample, std::int64_t first, std::int64_t count, float* columns, float* a0) {
             kernels.weights(logits + sample * 2 * g.filters, g.filters, a0, a0 + g.filters);
             kernels.split(x + 2 * first, dy + first, dx == nullptr ? nullptr : dx + 2 * first, count, g.filters, a0,

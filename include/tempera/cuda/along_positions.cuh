@@ -12,43 +12,74 @@
 
 namespace tempera::cuda_kernels {
 
-/// Sums of a block over its threads of the same channels, in order, to partial[0 .. blockDim.x * Width - 1].
-template <int Width>
-__device__ void store_block_sums(float const (&sum)[Width], int channels, float* partial) {
-    alignas(16) __shared__ float of_thread[position_threads * Width];
+/// Sums of a block over its threads of the same channels, in order, to partial[0 .. blockDim.x * Width - 1], and as many
+/// of every other kind `pitch` behind those of the one before.
+template <int Width, int Kinds>
+__device__ void store_block_sums(float const (&sum)[Width * Kinds], int channels, std::int64_t pitch, float* partial) {
+    constexpr int all = position_threads * Width;
+    alignas(16) __shared__ float of_thread[Kinds * all];
     int const columns = static_cast<int>(blockDim.x) * Width;
     int const thread = static_cast<int>(threadIdx.y * blockDim.x + threadIdx.x);
-    for (int k = 0; k < Width; ++k) of_thread[thread * Width + k] = sum[k];
+    for (int kind = 0; kind < Kinds; ++kind)
+        for (int k = 0; k < Width; ++k) of_thread[kind * all + thread * Width + k] = sum[kind * Width + k];
     __syncthreads();
     if (thread >= columns || thread >= channels) return;
-    float total = 0;
-    for (unsigned y = 0; y < blockDim.y; ++y) total += of_thread[static_cast<int>(y) * columns + thread];
-    partial[thread] = total;
+    for (int kind = 0; kind < Kinds; ++kind) {
+        float total = 0;
+        for (unsigned y = 0; y < blockDim.y; ++y)
+            total += of_thread[kind * all + static_cast<int>(y) * columns + thread];
+        partial[kind * pitch + thread] = total;
+    }
 }
+
+/// What a thread knows of its channels goes with every load.
+template <class Work, class Known>
+struct loads_of_thread {
+    Work const& work;
+    Known const& known;
+    int c;
+
+    template <int Width>
+    __device__ auto load(std::int64_t row) const {
+        return work.template load<Width>(row, c, known);
+    }
+};
 
 /// Grid: (tiles of channels x samples) x splits of positions.
 template <int Width, class Work>
-__global__ void along_positions_kernel(std::int64_t positions, int channels, int tiles, position_splits splits,
+__global__ void __launch_bounds__(position_threads, 2)
+    along_positions_kernel(std::int64_t positions, int channels, int tiles, position_splits splits,
                                        Work work, float* partial) {
     int const sample = static_cast<int>(blockIdx.x) / tiles;
     int const tile = static_cast<int>(blockIdx.x) % tiles * static_cast<int>(blockDim.x) * Width;
     int const c = tile + static_cast<int>(threadIdx.x) * Width;
-    float sum[Width] = {};
+    float sum[Width * (Work::sums > 1 ? Work::sums : 1)] = {};
     if (c < channels) {
         auto const factors = work.template factors<Width>(sample, c);
         std::int64_t const first = blockIdx.y * splits.positions;
         std::int64_t const last = first + splits.positions < positions ? first + splits.positions : positions;
-        for (std::int64_t p = first + threadIdx.y; p < last; p += blockDim.y)
-            work(sample * positions + p, c, factors, sum);
+        auto const use = [&](std::int64_t row, auto const& loaded) { work(row, c, factors, loaded, sum); };
+        loads_of_thread<Work, decltype(factors)> const loads{work, factors, c};
+        std::int64_t const begin = sample * positions + first + threadIdx.y;
+        std::int64_t const end = sample * positions + last;
+        auto const down = static_cast<int>(blockDim.y);
+        if constexpr (Work::ahead == 1)  // so few registers that threads enough are there
+            for (std::int64_t row = begin; row < end; row += down) use(row, loads.template load<Width>(row));
+        else
+            down_rows<Work::ahead, Width>(loads, begin, down, static_cast<int>((end - begin + down - 1) / down), use);
     }
-    if constexpr (Work::sums) {
+    if constexpr (Work::sums > 0) {
         std::int64_t const samples = gridDim.x / static_cast<unsigned>(tiles);
-        store_block_sums<Width>(sum, channels - tile, partial + (blockIdx.y * samples + sample) * channels + tile);
+        store_block_sums<Width, Work::sums>(
+            sum, channels - tile, samples * channels,
+            partial + (blockIdx.y * Work::sums * samples + sample) * channels + tile);
     }
 }
 
-/// work(row, c, work.factors<Width>(sample, c), sum) for all rows sample * positions + p and channels c .. c + Width - 1.
-/// What work adds to sum is added up over positions to partial[split][sample][channel] where Work::sums says so. Packs are
+/// work(row, c, factors, loaded, sum) for all rows sample * positions + p and channels c .. c + Width - 1, where factors is
+/// work.factors<Width>(sample, c) and loaded is work.load<Width>(row, c, factors), Work::ahead of them at a time.
+/// What work adds to sum is added up over positions to partial[split][kind][sample][channel], for Work::sums kinds (sum holds
+/// Width of each). Packs are
 /// of one element where channels are no multiple of 16 bytes, or one of the arrays is not aligned to them.
 template <class T, class Work>
 void along_positions(cudaStream_t stream, int batch, std::int64_t positions, int channels, Work work,

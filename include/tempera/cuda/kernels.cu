@@ -18,7 +18,8 @@ auto launchers_for() {
         &batch_norm_apply<T>, &batch_norm_backward<T>, &gather_columns<T>, &gather_gradient<T>, &apply_epilogue<T>,
         &bias_gradient<T>, &max_pool_forward<T>, &max_pool_backward<T>, &average_pool_forward<T>,
         &average_pool_backward<T>, &global_average_pool_forward<T>, &global_average_pool_backward<T>,
-        &selective_merge_forward<T>, &selective_merge_backward<T>, &convert<T, float>, &convert<float, T>);
+        &selective_merge_forward<T>, &selective_merge_backward<T>, &normalized_average<T>, &normalized_merge<T>,
+        &normalized_merge_backward<T>, &normalized_branches_backward<T>, &convert<T, float>, &convert<float, T>);
 }
 /// Launchers that exist for the element types of tensor cores.
 template <class T>

@@ -11,6 +11,7 @@
 #include <tempera/cuda/losses.cuh>
 #include <tempera/cuda/moments.cuh>
 #include <tempera/cuda/normalize.cuh>
+#include <tempera/cuda/normalized_branches.cuh>
 #include <tempera/cuda/optimizers.cuh>
 #include <tempera/cuda/pointwise.cuh>
 #include <tempera/cuda/pooling.cuh>

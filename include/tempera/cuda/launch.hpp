@@ -18,6 +18,7 @@
 #include <tempera/device/convolution.hpp>
 #include <tempera/device/distortion.hpp>
 #include <tempera/device/losses.hpp>
+#include <tempera/device/normalized_branches.hpp>
 #include <tempera/device/pointwise.hpp>
 #include <tempera/device/pooling.hpp>
 #include <tempera/device/selective.hpp>
@@ -180,6 +181,30 @@ void selective_merge_forward(cudaStream_t stream, selective_geometry const& g, T
 template <class T>
 void selective_merge_backward(cudaStream_t stream, selective_geometry const& g, T const* x, float const* logits,
                               T const* dy, T* dx, store dx_store, float* dlogits, store dlogits_store, float* scratch);
+
+// --- normalized_branches.cuh -------------------------------------------------------------------------------------------
+/// Sums of two kinds over the positions of both branches.
+template <class T>
+std::int64_t branch_floats(selective_geometry const& g) {
+    return 2 * position_floats<T>(2 * g.batch, g.positions, g.filters);
+}
+/// scratch: branch_floats<T>(g)
+template <class T>
+void normalized_average(cudaStream_t stream, selective_geometry const& g, normalized_branches<T> const& from, float* sums,
+                        float* average, float* scratch);
+template <class T>
+void normalized_merge(cudaStream_t stream, selective_geometry const& g, normalized_branches<T> const& from,
+                      float const* logits, T* y);
+/// scratch: branch_floats<T>(g)
+template <class T>
+void normalized_merge_backward(cudaStream_t stream, selective_geometry const& g, normalized_branches<T> const& from,
+                               float const* logits, T const* dy, float* sums, float* dlogits, store mode,
+                               float* scratch);
+/// scratch: column_floats(g.batch, 2 * g.filters, 2) + 4 * g.filters
+template <class T>
+void normalized_branches_backward(cudaStream_t stream, selective_geometry const& g, normalized_branches<T> const& from,
+                                  bool batch_statistics, float const* logits, T const* dy, float const* daverage,
+                                  float const* sums, batch_norm_gradients<T> const& out, float* scratch);
 
 // --- losses.cuh, contrastive.cuh -----------------------------------------------------------------------------------------
 /// What a loss tells the host: sums over rows in row order.

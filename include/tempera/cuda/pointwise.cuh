@@ -91,7 +91,7 @@ void scale(cudaStream_t stream, std::int64_t n, float factor, T* y) {
 /// x and y begin with the first channel that is copied.
 template <class T>
 struct copy_channels_work {
-    static constexpr bool sums = false;
+    static constexpr int sums = 0, ahead = 1;
     int source_channels;
     int target_channels;
     T const* x;
@@ -104,9 +104,12 @@ struct copy_channels_work {
         return {};
     }
     template <int Width>
-    __device__ void operator()(std::int64_t row, int c, none, float (&)[Width]) const {
-        put_pack<same, T, Width, T>(same{}, mode, y + row * target_channels + c,
-                                    load_pack<Width>(x + row * source_channels + c));
+    __device__ pack<T, Width> load(std::int64_t row, int c, none) const {
+        return load_pack<Width>(x + row * source_channels + c);
+    }
+    template <int Width>
+    __device__ void operator()(std::int64_t row, int c, none, pack<T, Width> const& loaded, float (&)[Width]) const {
+        put_pack<same, T, Width, T>(same{}, mode, y + row * target_channels + c, loaded);
     }
 };
 template <class T>
@@ -122,7 +125,7 @@ void copy_channels(cudaStream_t stream, channel_copy const& c, T const* x, T* y,
 /// y (+)= x gate.
 template <class T>
 struct gate_forward_work {
-    static constexpr bool sums = false;
+    static constexpr int sums = 0, ahead = 1;
     int channels;
     T const* x;
     float const* gate;
@@ -136,9 +139,13 @@ struct gate_forward_work {
         return of_channels;
     }
     template <int Width>
-    __device__ void operator()(std::int64_t row, int c, pack<float, Width> const& factors, float (&)[Width]) const {
-        std::int64_t const i = row * channels + c;
-        put_pack<product_of_two, T, Width, float, T>(product_of_two{}, mode, y + i, factors, load_pack<Width>(x + i));
+    __device__ pack<T, Width> load(std::int64_t row, int c, pack<float, Width> const&) const {
+        return load_pack<Width>(x + row * channels + c);
+    }
+    template <int Width>
+    __device__ void operator()(std::int64_t row, int c, pack<float, Width> const& factors, pack<T, Width> const& loaded,
+                               float (&)[Width]) const {
+        put_pack<product_of_two, T, Width, float, T>(product_of_two{}, mode, y + row * channels + c, factors, loaded);
     }
 };
 template <class T>
@@ -150,7 +157,7 @@ void gate_forward(cudaStream_t stream, gate_geometry const& g, T const* x, float
 /// The gradient of x where it is wanted, and the sums of x dy.
 template <class T>
 struct gate_backward_work {
-    static constexpr bool sums = true;
+    static constexpr int sums = 1, ahead = 1;
     gate_forward_work<T> of_dy;
     T const* x;
 
@@ -159,12 +166,19 @@ struct gate_backward_work {
         return of_dy.template factors<Width>(sample, c);
     }
     template <int Width>
-    __device__ void operator()(std::int64_t row, int c, pack<float, Width> const& factors, float (&sum)[Width]) const {
-        std::int64_t const i = row * of_dy.channels + c;
-        auto const in = load_pack<Width>(x + i);
-        auto const gradient = load_pack<Width>(of_dy.x + i);
-        for (int k = 0; k < Width; ++k) sum[k] += as_float(in.at[k]) * as_float(gradient.at[k]);
-        if (of_dy.y != nullptr) of_dy(row, c, factors, sum);
+    struct maps {
+        pack<T, Width> x;
+        pack<T, Width> dy;
+    };
+    template <int Width>
+    __device__ maps<Width> load(std::int64_t row, int c, pack<float, Width> const& factors) const {
+        return {load_pack<Width>(x + row * of_dy.channels + c), of_dy.load(row, c, factors)};
+    }
+    template <int Width>
+    __device__ void operator()(std::int64_t row, int c, pack<float, Width> const& factors, maps<Width> const& loaded,
+                               float (&sum)[Width]) const {
+        for (int k = 0; k < Width; ++k) sum[k] += as_float(loaded.x.at[k]) * as_float(loaded.dy.at[k]);
+        if (of_dy.y != nullptr) of_dy(row, c, factors, loaded.dy, sum);
     }
 };
 struct finish_gate_sums {

@@ -20,9 +20,19 @@ __device__ pack<float, Width> first_weights(float const* logits, std::int64_t sa
     return a;
 }
 
+/// The same channels of both branches.
+template <class T, int Width>
+struct branch_packs {
+    pack<T, Width> first, second;
+};
+template <int Width, class T>
+__device__ branch_packs<T, Width> load_branches(T const* first, int filters) {
+    return {load_pack<Width>(first), load_pack<Width>(first + filters)};
+}
+
 template <class T>
 struct selective_forward_work {
-    static constexpr bool sums = false;
+    static constexpr int sums = 0, ahead = 1;
     int filters;
     T const* x;
     float const* logits;
@@ -33,13 +43,15 @@ struct selective_forward_work {
         return first_weights<Width>(logits, sample, filters, f);
     }
     template <int Width>
-    __device__ void operator()(std::int64_t row, int f, pack<float, Width> const& a, float (&)[Width]) const {
-        T const* const pair = x + row * 2 * filters + f;
-        auto const first = load_pack<Width>(pair);
-        auto const second = load_pack<Width>(pair + filters);
+    __device__ branch_packs<T, Width> load(std::int64_t row, int f, pack<float, Width> const&) const {
+        return load_branches<Width>(x + row * 2 * filters + f, filters);
+    }
+    template <int Width>
+    __device__ void operator()(std::int64_t row, int f, pack<float, Width> const& a, branch_packs<T, Width> const& of,
+                               float (&)[Width]) const {
         pack<T, Width> out;
         for (int k = 0; k < Width; ++k)
-            put(out.at[k], a.at[k] * as_float(first.at[k]) + (1 - a.at[k]) * as_float(second.at[k]));
+            put(out.at[k], a.at[k] * as_float(of.first.at[k]) + (1 - a.at[k]) * as_float(of.second.at[k]));
         store_pack(y + row * filters + f, out);
     }
 };
@@ -52,7 +64,7 @@ void selective_merge_forward(cudaStream_t stream, selective_geometry const& g, T
 /// Adds up dy (x0 - x1).
 template <class T>
 struct selective_backward_work {
-    static constexpr bool sums = true;
+    static constexpr int sums = 1, ahead = 1;
     int filters;
     T const* x;
     float const* logits;
@@ -65,13 +77,20 @@ struct selective_backward_work {
         return first_weights<Width>(logits, sample, filters, f);
     }
     template <int Width>
-    __device__ void operator()(std::int64_t row, int f, pack<float, Width> const& a, float (&sum)[Width]) const {
+    struct maps {
+        branch_packs<T, Width> x;
+        pack<T, Width> dy;
+    };
+    template <int Width>
+    __device__ maps<Width> load(std::int64_t row, int f, pack<float, Width> const&) const {
+        return {load_branches<Width>(x + row * 2 * filters + f, filters), load_pack<Width>(dy + row * filters + f)};
+    }
+    template <int Width>
+    __device__ void operator()(std::int64_t row, int f, pack<float, Width> const& a, maps<Width> const& of,
+                               float (&sum)[Width]) const {
         std::int64_t const pair = row * 2 * filters + f;
-        auto const gradient = load_pack<Width>(dy + row * filters + f);
-        auto const first = load_pack<Width>(x + pair);
-        auto const second = load_pack<Width>(x + pair + filters);
         for (int k = 0; k < Width; ++k)
-            sum[k] += as_float(gradient.at[k]) * (as_float(first.at[k]) - as_float(second.at[k]));
+            sum[k] += as_float(of.dy.at[k]) * (as_float(of.x.first.at[k]) - as_float(of.x.second.at[k]));
         if (dx == nullptr) return;
         pack<T, Width> dfirst = {};
         pack<T, Width> dsecond = {};
@@ -80,26 +99,29 @@ struct selective_backward_work {
             dsecond = load_pack<Width>(dx + pair + filters);
         }
         for (int k = 0; k < Width; ++k) {
-            put(dfirst.at[k], a.at[k] * as_float(gradient.at[k]), mode);
-            put(dsecond.at[k], (1 - a.at[k]) * as_float(gradient.at[k]), mode);
+            put(dfirst.at[k], a.at[k] * as_float(of.dy.at[k]), mode);
+            put(dsecond.at[k], (1 - a.at[k]) * as_float(of.dy.at[k]), mode);
         }
         store_pack(dx + pair, dfirst);
         store_pack(dx + pair + filters, dsecond);
     }
 };
+/// dl0 (+)= a (1 - a) difference, dl1 (+)= -a (1 - a) difference, of filter f of a sample.
+__device__ inline void put_logit_gradients(float const* logits, std::int64_t sample, int filters, int f, float difference,
+                                           float* dlogits, store mode) {
+    float const a = first_weight(logits, sample, filters, f);
+    float const gradient = a * (1 - a) * difference;
+    float* const pair = dlogits + sample * 2 * filters + f;
+    put(pair[0], gradient, mode);
+    put(pair[filters], -gradient, mode);
+}
 struct finish_selective_sums {
     int filters;
     float const* logits;
     float* dlogits;
     store mode;
     __device__ void operator()(std::int64_t i, float sum) const {
-        auto const f = static_cast<int>(i % filters);
-        std::int64_t const sample = i / filters;
-        float const a = first_weight(logits, sample, filters, f);
-        float const gradient = a * (1 - a) * sum;
-        float* const pair = dlogits + sample * 2 * filters + f;
-        put(pair[0], gradient, mode);
-        put(pair[filters], -gradient, mode);
+        put_logit_gradients(logits, i / filters, filters, static_cast<int>(i % filters), sum, dlogits, mode);
     }
 };
 template <class T>

@@ -11,6 +11,7 @@
 #include <tempera/device/losses.hpp>
 #include <tempera/device/matmul.hpp>
 #include <tempera/device/memory.hpp>
+#include <tempera/device/normalized_branches.hpp>
 #include <tempera/device/optimizers.hpp>
 #include <tempera/device/pointwise.hpp>
 #include <tempera/device/pooling.hpp>
@@ -32,6 +33,6 @@ concept has_memory = requires(D& device, void* p, view<float const> host, view<f
 template <class D, class T = float>
 concept Device = has_memory<D> && provides_convolution<D, T> && provides_matmul<D> && provides_batch_norm<D, T> &&
                  provides_pooling<D, T> && provides_pointwise<D, T> && provides_selective<D, T> &&
-                 provides_losses<D> && provides_optimizers<D>;
+                 provides_normalized_branches<D, T> && provides_losses<D> && provides_optimizers<D>;
 
 }  // namespace tempera

@@ -1,30 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-// differentiate: the forward steps in order, then for every op that leads from trained parameters to a loss
+// differentiate: the forward steps (forward_steps.hpp), then for every op that leads from trained parameters to a loss
 // output its backward step, in reverse. The first consumer of a value writes its gradient, later ones add;
 // nothing is filled with zeros. The gradient of a + b is the incoming one for the first operand that has none
-// yet, a copy for the other.
+// yet, a copy for the other. A batch norm that its readers apply gets their gradients in parts (fuse.hpp).
 
-#include <tempera/graph/fuse.hpp>
-#include <tempera/graph/schedule.hpp>
+#include <tempera/graph/forward_steps.hpp>
 
 namespace tempera {
 
 namespace detail {
 
-/// Builds the steps of one schedule.
-class differentiator {
-public:
-    constexpr differentiator(plan_view const& plan, schedule_options const& o, fusion const& f, schedule& s)
-        : plan_(plan), options_(o), fusion_(f), out_(s) {}
+/// Slots of what a batch_norm gets from the ops of a selective kernel that apply it.
+struct branch_gradients {
+    int merge = no_slot, average = no_slot, logits = no_slot, sums = no_slot;
+};
 
-    constexpr void run() {
-        make_value_slots();
-        for (int i = 1; i < plan_.ops.size(); ++i)
-            if (!fusion_.absorbed[i]) forward(i);
-        widen_outputs();
-        out_.forward_count = out_.step_count;
-        if (!options_.training) return;
+class differentiator : public forward_steps {
+public:
+    using forward_steps::forward_steps;
+
+    constexpr void backward() {
+        for (int i = 0; i < plan_.ops.size(); ++i) gradient_[i] = again_[i] = no_slot;
         mark_leading_to_loss();
         seed_gradients();
         for (int i = plan_.ops.size() - 1; i > 0; --i)
@@ -32,102 +29,10 @@ public:
     }
 
 private:
-    constexpr std::int64_t element_bytes(int value) const {
-        return plan_.values[value].is_vector() ? 4 : bytes_of(options_.precision);
-    }
-    constexpr int new_slot_like(int value) {
-        return out_.add_slot(plan_.values[value].size() * element_bytes(value), 0);
-    }
-
-    /// A fused step writes its result only; stop_gradient is its input.
-    constexpr void make_value_slots() {
-        for (int i = 0; i < plan_.ops.size(); ++i) {
-            out_.value_slot[i] = no_slot;
-            gradient_[i] = no_slot;
-            saved_[i] = no_slot;
-            again_[i] = no_slot;
-        }
-        out_.value_slot[0] = new_slot_like(0);
-        for (int i = 1; i < plan_.ops.size(); ++i) {
-            if (fusion_.absorbed[i]) continue;
-            int const result = fusion_.result[i];
-            out_.value_slot[result] =
-                plan_.ops[i].kind == op_kind::stop_gradient ? out_.value_slot[plan_.ops[i].in0] : new_slot_like(result);
-        }
-    }
-
-    constexpr int slot_of(int value) const { return value < 0 ? no_slot : out_.value_slot[value]; }
-    constexpr int second_input(int i) const { return fusion_.relu[i] ? fusion_.residual[i] : plan_.ops[i].in1; }
-
-    constexpr void forward(int i) {
-        op const& o = plan_.ops[i];
-        int const result = fusion_.result[i];
-        frozen const* const freeze =
-            o.tensors > 0 && options_.frozen.count > 0 ? options_.frozen.find(plan_.path_of(o.scope).text()) : nullptr;
-        bool const has_parameters = o.kind == op_kind::batch_norm ? o.flag || o.flag2 : o.tensors > 0;
-        out_.trained[i] = options_.training && has_parameters && freeze == nullptr;
-        int const second = second_input(i);
-        needs_[result] = o.kind != op_kind::stop_gradient &&
-                         (out_.trained[i] || needs_[o.in0] || (second >= 0 && needs_[second]));
-        if (o.kind == op_kind::stop_gradient) return;
-
-        bn const mode = !options_.training ? bn::moving : freeze != nullptr ? freeze->mode : bn::batch;
-        saved_[i] = saved_slot(i, mode);
-        schedule_step& s = out_.add_step(step_kind::forward, i);
-        s.in0 = slot_of(o.in0);
-        s.in1 = slot_of(second);
-        s.out = slot_of(result);
-        s.saved = saved_[i];
-        s.relu = fusion_.relu[i];
-        s.residual = fusion_.relu[i] && second >= 0;
-        s.mode = mode;
-        if (options_.precision != precision::float32 && plan_.values[i].is_vector() && !plan_.values[o.in0].is_vector() &&
-            o.kind != op_kind::global_average_pool && o.kind != op_kind::custom)
-            s.staging = out_.add_slot(plan_.values[i].size() * bytes_of(options_.precision), 0);
-        forward_step_[i] = out_.step_count - 1;
-    }
-
-    /// What the op keeps from forward to backward.
-    constexpr int saved_slot(int i, bn mode) {
-        op const& o = plan_.ops[i];
-        shape const out = plan_.values[i];
-        bool const training = options_.training;
-        switch (o.kind) {
-            case op_kind::batch_norm:
-                return mode == bn::moving ? no_slot : out_.add_slot(0, std::int64_t{8} * out.channels);
-            case op_kind::max_pool: return training && needs_[i] ? out_.add_slot(out.size(), 0) : no_slot;
-            case op_kind::drop_block: return training ? out_.add_slot(out.size() * 4, 0) : no_slot;
-            case op_kind::l2_normalize: return out_.add_slot(out.positions() * 4, 0);
-            case op_kind::custom: {
-                custom_record const& c = plan_.customs[o.custom];
-                return c.saved_per_sample + c.saved_fixed > 0 ? out_.add_slot(c.saved_per_sample * 4, c.saved_fixed * 4)
-                                                              : no_slot;
-            }
-            default: return no_slot;
-        }
-    }
-
     constexpr bool is_loss_output(int i) const {
         if (options_.loss_outputs == 0) return i == plan_.outputs.size() - 1;
         return (options_.loss_outputs >> i & 1U) != 0;
     }
-    constexpr bool is_wide(int value) const {
-        return options_.precision == precision::float32 || plan_.values[value].is_vector();
-    }
-
-    constexpr void widen_outputs() {
-        for (int i = 0; i < plan_.outputs.size(); ++i) {
-            int const v = plan_.outputs[i].value;
-            out_.output_slot[i] = out_.value_slot[v];
-            out_.output_gradient[i] = no_slot;
-            if (is_wide(v)) continue;
-            out_.output_slot[i] = out_.add_slot(plan_.values[v].size() * 4, 0);
-            schedule_step& s = out_.add_step(step_kind::widen, v);
-            s.in0 = out_.value_slot[v];
-            s.out = out_.output_slot[i];
-        }
-    }
-
     constexpr void mark_leading_to_loss() {
         for (int i = 0; i < plan_.outputs.size(); ++i)
             if (is_loss_output(i)) leads_[plan_.outputs[i].value] = true;
@@ -168,6 +73,10 @@ private:
     }
 
     constexpr void backward(int i) {
+        if (fusion_.by_readers[i]) {
+            backward_norm_of_branches(i);
+            return;
+        }
         op const& o = plan_.ops[i];
         int const result = fusion_.result[i];
         int const incoming = gradient_[result];
@@ -181,6 +90,10 @@ private:
         schedule_step s = out_.steps[forward_step_[i]];
         s.kind = step_kind::backward;
         s.trained = out_.trained[i];
+        if (s.norm != no_value && is_selective(o.kind)) {
+            backward_branches(i, s, incoming);
+            return;
+        }
         if (reads_input(i)) s.in0 = ready(o.in0);
         else s.in0 = no_slot;
         if (reads_second(o.kind)) s.in1 = ready(second);
@@ -192,6 +105,39 @@ private:
         if (second >= 0 && needs_[second]) s.d_in1 = receive(second, s.accumulate1);
         out_.steps[out_.step_count++] = s;
         if (o.kind == op_kind::custom) separate_accumulation(out_.step_count - 1);
+    }
+
+    /// The average only hands on its gradient, the merge writes that of the logits; the batch_norm reads both.
+    constexpr void backward_branches(int i, schedule_step s, int incoming) {
+        op const& o = plan_.ops[i];
+        branch_gradients& to = arrived_[s.norm];
+        if (o.kind == op_kind::selective_average) {
+            to.average = incoming;
+            return;
+        }
+        to.merge = incoming;
+        to.logits = s.in1;
+        to.sums = s.sums;
+        s.in0 = ready(plan_.ops[s.norm].in0);
+        s.out = no_slot;
+        s.d_out = incoming;
+        s.d_in1 = receive(o.in1, s.accumulate1);
+        out_.steps[out_.step_count++] = s;
+    }
+    constexpr void backward_norm_of_branches(int i) {
+        op const& o = plan_.ops[i];
+        branch_gradients const& from = arrived_[i];
+        if (from.merge == no_slot) return;  // only stop_gradient read it
+        schedule_step s = out_.steps[forward_step_[i]];
+        s.kind = step_kind::backward;
+        s.trained = out_.trained[i];
+        s.in0 = ready(o.in0);
+        s.in1 = from.logits;
+        s.sums = from.sums;
+        s.d_out = from.merge;
+        s.d_average = from.average;
+        if (needs_[o.in0]) s.d_in0 = receive(o.in0, s.accumulate0);
+        out_.steps[out_.step_count++] = s;
     }
 
     /// A custom op only writes: where its input has a gradient already, it writes a slot that is then added.
@@ -277,22 +223,18 @@ private:
         return again_[value];
     }
 
-    plan_view const& plan_;
-    schedule_options const& options_;
-    fusion const& fusion_;
-    schedule& out_;
     int gradient_[max_ops]{};
-    int saved_[max_ops]{};
     int again_[max_ops]{};
-    int forward_step_[max_ops]{};
-    bool needs_[max_ops]{};  ///< a trained parameter lies before it
-    bool leads_[max_ops]{};  ///< a loss output lies after it
+    branch_gradients arrived_[max_ops]{};  ///< per batch_norm that its readers apply
+    bool leads_[max_ops]{};                ///< a loss output lies after it
 };
 
 }  // namespace detail
 
 constexpr void differentiate(plan_view const& plan, schedule_options const& options, fusion const& f, schedule& s) {
-    detail::differentiator(plan, options, f, s).run();
+    detail::differentiator steps(plan, options, f, s);
+    steps.forward();
+    if (options.training) steps.backward();
 }
 
 }  // namespace tempera

@@ -7,7 +7,8 @@
 //   | batch_norm          | everywhere, backward too    | relu(bn(x)), relu(bn(x) + r)                       |
 //   | conv, dense         | inference                   | relu(conv(x)), relu(conv(x) + r)                   |
 //
-// r is computed before the op.
+// r is computed before the op. And relu(bn(x)) that only the two ops of a selective kernel read is no step at all: they
+// read x and normalize it themselves, backward too (device/normalized_branches.hpp).
 
 #include <tempera/graph/schedule.hpp>
 
@@ -18,6 +19,8 @@ struct fusion {
     int residual[max_ops]{};  ///< per op with a fused ReLU: the value added before it, or no_value
     bool relu[max_ops]{};     ///< per op: a ReLU is fused
     bool absorbed[max_ops]{}; ///< per op: part of another op's step
+    int norm[max_ops]{};      ///< per op of a selective kernel: the batch_norm that it applies itself, or no_value
+    bool by_readers[max_ops]{};  ///< per batch_norm: its readers apply it
 };
 
 namespace detail {
@@ -28,6 +31,22 @@ constexpr bool takes_relu(plan_view const& p, schedule_options const& options, o
     bool const one_type = p.values[o.in0].is_vector() == p.values[o.out].is_vector();  // vectors are float32
     return !options.training && one_type;
 }
+
+/// Lets the ops of selective kernels apply the batch norm and ReLU before them, which have no other reader.
+constexpr void normalize_in_readers(plan_view const& p, int const (&readers)[max_ops], fusion& f) {
+    int norm_of[max_ops]{};  // per value: 1 + the batch_norm whose step writes it
+    int average[max_ops]{};  // per value: the selective_average that reads it
+    for (int i = 1; i < p.ops.size(); ++i) {
+        op const& o = p.ops[i];
+        if (o.kind == op_kind::batch_norm && f.relu[i] && f.residual[i] == no_value) norm_of[f.result[i]] = 1 + i;
+        if (o.kind == op_kind::selective_average) average[o.in0] = i;
+        if (o.kind != op_kind::selective_merge) continue;
+        int const norm = norm_of[o.in0] - 1;
+        if (norm < 0 || average[o.in0] == 0 || readers[o.in0] != 2) continue;
+        f.norm[i] = f.norm[average[o.in0]] = norm;
+        f.by_readers[norm] = true;
+    }
+}
 }  // namespace detail
 
 constexpr void fuse(plan_view const& p, schedule_options const& options, fusion& f) {
@@ -37,6 +56,7 @@ constexpr void fuse(plan_view const& p, schedule_options const& options, fusion&
     for (int i = 0; i < n; ++i) {
         f.result[i] = i;
         f.residual[i] = no_value;
+        f.norm[i] = no_value;
         for (int const in : {p.ops[i].in0, p.ops[i].in1}) {
             if (in < 0) continue;
             ++readers[in];
@@ -67,6 +87,7 @@ constexpr void fuse(plan_view const& p, schedule_options const& options, fusion&
         f.residual[i] = residual;
         f.result[i] = next;
     }
+    detail::normalize_in_readers(p, readers, f);
 }
 
 }  // namespace tempera

@@ -17,7 +17,9 @@ constexpr void liveness(plan_view const& plan, schedule& s) {
     use(s.value_slot[0], 0);
     for (int i = 0; i < s.step_count; ++i) {
         schedule_step const& t = s.steps[i];
-        for (int const each : {t.in0, t.in1, t.out, t.saved, t.staging, t.d_out, t.d_in0, t.d_in1}) use(each, i);
+        for (int const each :
+             {t.in0, t.in1, t.out, t.saved, t.sums, t.staging, t.d_out, t.d_in0, t.d_in1, t.d_average})
+            use(each, i);
     }
     int const end = s.step_count > 0 ? s.step_count - 1 : 0;
     for (int i = 0; i < plan.outputs.size(); ++i) {

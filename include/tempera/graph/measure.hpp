@@ -22,7 +22,7 @@ constexpr void measure(plan_view const& p, schedule_options const& options, sche
             continue;  // vectors are float32; another reader's statistics lie elsewhere
         conv.saved = t.saved;
         conv.mode = t.mode;
-        conv.statistics_of = t.op;
+        conv.norm = t.op;
         t.measured = true;
     }
 }

@@ -31,16 +31,17 @@ enum class op_kind : std::uint8_t {
     drop_block,
     l2_normalize,
     stop_gradient,
+    selective_average,  ///< over positions and both branches
     selective_merge,
     custom,
 };
 
 constexpr std::string_view name_of(op_kind k) {
-    constexpr std::array<std::string_view, 20> names{
+    constexpr std::array<std::string_view, 21> names{
         "input",   "conv",         "dense",        "norm",       "relu",
         "sigmoid", "add",          "multiply",     "gate",       "max_pool",
         "average_pool", "global_average_pool", "concat", "slice", "dropout",
-        "drop_block", "l2_normalize", "stop_gradient", "selective_merge", "custom"};
+        "drop_block", "l2_normalize", "stop_gradient", "selective_average", "selective_merge", "custom"};
     return names[static_cast<std::size_t>(k)];
 }
 

@@ -52,15 +52,17 @@ struct schedule_step {
     step_kind kind = step_kind::forward;
     int op = 0;
     int in0 = no_slot, in1 = no_slot, out = no_slot;
-    int saved = no_slot;    ///< what the op keeps: statistics (a convolution: of its result), argmax, mask, inverse lengths
+    int saved = no_slot;    ///< what the op keeps: statistics (those of `norm`, where it is set), argmax, mask, inverse lengths
+    int sums = no_slot;     ///< of branches (device/normalized_branches.hpp)
     int staging = no_slot;  ///< the result at map precision where the value itself is a float32 vector
     int d_out = no_slot, d_in0 = no_slot, d_in1 = no_slot;
+    int d_average = no_slot;  ///< batch_norm that its readers apply: the gradient of their average; d_out is the merge's
     bool accumulate0 = false, accumulate1 = false;  ///< add to d_in0, d_in1 instead of writing
     bool relu = false;      ///< a ReLU is fused (fuse.hpp); in1 is then the residual, if any
     bool residual = false;  ///< batch_norm: there is one; backward, where in1 is not read
     bool trained = false;   ///< its parameters take gradients
-    bn mode = bn::moving;   ///< batch_norm, and a convolution that takes its statistics
-    int statistics_of = 0;  ///< convolution with `saved`: the batch_norm whose statistics it takes
+    bn mode = bn::moving;   ///< batch_norm, and a step with `norm`
+    int norm = -1;          ///< the batch_norm whose statistics a convolution takes, or which a selective op applies
     bool measured = false;  ///< batch_norm: the convolution before it has filled `saved`
 };
 

@@ -19,15 +19,16 @@ struct selective_kernel {
         trace& t = x.graph();
         int const f = t.positive(filters, op_kind::selective_merge);
         value const branches = relu(batch_norm{}(conv{.filters = 2 * f, .stride = stride}(x)));
-        value const both = global_average_pool(branches);
-        value const features = slice{.begin = 0, .count = f}(both) + slice{.begin = f, .count = f}(both);
+        op average{};
+        average.kind = op_kind::selective_average;
+        value const features = branches.emit(average, tempera::shape{1, 1, f});
         int const scaled = static_cast<int>(static_cast<float>(f) * ratio);
         value const squeezed = relu(batch_norm{}(conv{.filters = scaled > 32 ? scaled : 32, .kernel = 1}(features)));
         value const logits = conv{.filters = 2 * f, .kernel = 1}(squeezed);
-        op o{};
-        o.kind = op_kind::selective_merge;
-        o.in1 = logits.id();
-        return branches.emit(o, shape{branches.shape().height, branches.shape().width, f});
+        op merge{};
+        merge.kind = op_kind::selective_merge;
+        merge.in1 = logits.id();
+        return branches.emit(merge, tempera::shape{branches.shape().height, branches.shape().width, f});
     }
 };
 

@@ -20,6 +20,13 @@ void backward_batch_norm(Device& device, binding const& b, schedule_step const& 
                                      .doffset = trained && o.flag2 ? b.gradient_of(o, o.flag ? 1 : 0) : nullptr,
                                      .parameter_store = store_of(b.accumulate),
                                      .by_x = s.relu && !s.residual};
+    if (s.d_average != no_slot) {  // its readers have applied it
+        normalized_branches_backward(device, selective_of(b.plan, o, b.batch), branches_of<E>(b, o, s),
+                                     s.mode != bn::moving, static_cast<float const*>(b.at<float>(s.in1)), dy,
+                                     static_cast<float const*>(b.at<float>(s.d_average)),
+                                     static_cast<float const*>(b.at<float>(s.sums)), to);
+        return;
+    }
     batch_norm_backward(device, batch_norm_of(b.plan, o, b.batch), state_of(b, o, s), s.mode != bn::moving,
                         static_cast<E const*>(b.at<E>(s.in0)), static_cast<E const*>(b.at<E>(s.out)), dy, to);
 }
@@ -32,6 +39,32 @@ void backward_convolution(Device& device, binding const& b, schedule_step const&
                                      o.flag ? b.gradient_of(o, 1) : nullptr, store_of(b.accumulate));
     if (s.d_in0 != no_slot)
         convolution_backward_data(device, g, dy, b.tensor_of(o, 0), b.at<E>(s.d_in0), store_of(s.accumulate0));
+}
+
+/// Of the average: the same for every position of both branches. Where they are normalized, their batch_norm reads it.
+template <class E, class Device>
+void backward_selective_average(Device& device, binding const& b, schedule_step const& s, op const& o, E* dx) {
+    selective_geometry const g = selective_of(b.plan, o, b.batch);
+    int const f = g.filters;
+    float const* const dy = b.at<float>(s.d_out);
+    float* const both = b.at<float>(s.sums);
+    copy_channels(device, channel_copy{g.batch, f, 0, 2 * f, 0, f}, dy, both, store::write);
+    copy_channels(device, channel_copy{g.batch, f, 0, 2 * f, f, f}, dy, both, store::write);
+    global_average_pool_backward(device, g.batch, g.positions, 2 * f, static_cast<float const*>(both), dx,
+                                 store_of(s.accumulate0));
+}
+
+template <class E, class Device>
+void backward_selective_merge(Device& device, binding const& b, schedule_step const& s, op const& o, E const* dy) {
+    selective_geometry const g = selective_of(b.plan, o, b.batch);
+    float const* const logits = b.at<float>(s.in1);
+    float* const dlogits = b.at<float>(s.d_in1);
+    if (s.norm == no_value)
+        selective_merge_backward(device, g, static_cast<E const*>(b.at<E>(s.in0)), logits, dy, b.at<E>(s.d_in0),
+                                 store_of(s.accumulate0), dlogits, store_of(s.accumulate1));
+    else
+        normalized_merge_backward(device, g, branches_of<E>(b, b.plan.ops[s.norm], s), logits, dy, b.at<float>(s.sums),
+                                  dlogits, store_of(s.accumulate1));
 }
 
 template <class E, class Device>
@@ -95,11 +128,8 @@ void backward_elements(Device& device, binding const& b, schedule_step const& s,
             l2_normalize_backward(device, rows, in.channels, y, static_cast<float const*>(b.at<float>(s.saved)), dy, dx,
                                   mode);
             break;
-        case op_kind::selective_merge:
-            selective_merge_backward(device, selective_of(b.plan, o, b.batch), x,
-                                     static_cast<float const*>(b.at<float>(s.in1)), dy, dx, mode, b.at<float>(s.d_in1),
-                                     mode1);
-            break;
+        case op_kind::selective_average: backward_selective_average<E>(device, b, s, o, dx); break;
+        case op_kind::selective_merge: backward_selective_merge<E>(device, b, s, o, dy); break;
         default: break;  // input, stop_gradient: no gradient; add: copy steps; custom: backward_step
     }
 }

@@ -61,7 +61,38 @@ void forward_batch_norm(Device& device, binding const& b, schedule_step const& s
                                   to.moving_variance);
         }
     }
-    batch_norm_apply(device, g, state_of(b, o, s), x, b.at<E>(s.in1), s.relu, b.at<E>(s.out));
+    if (s.out != no_slot) batch_norm_apply(device, g, state_of(b, o, s), x, b.at<E>(s.in1), s.relu, b.at<E>(s.out));
+}
+
+/// What a step with branches reads: the map before the batch_norm `norm`, and how that normalizes it.
+template <class E>
+normalized_branches<E> branches_of(binding const& b, op const& norm, schedule_step const& s) {
+    return {.x = b.at<E>(s.in0), .norm = state_of(b, norm, s), .epsilon = norm.number};
+}
+
+/// The average of both branches: that of their batch_norm, or of what lies there, channel by channel and then added up.
+template <class E, class Device>
+void forward_selective_average(Device& device, binding const& b, schedule_step const& s, op const& o, E const* x) {
+    selective_geometry const g = selective_of(b.plan, o, b.batch);
+    float* const y = b.at<float>(s.out);
+    float* const sums = b.at<float>(s.sums);
+    if (s.norm != no_value) {
+        normalized_average(device, g, branches_of<E>(b, b.plan.ops[s.norm], s), sums, y);
+        return;
+    }
+    int const f = g.filters;
+    global_average_pool_forward(device, g.batch, g.positions, 2 * f, x, sums);
+    copy_channels(device, channel_copy{g.batch, 2 * f, 0, f, 0, f}, static_cast<float const*>(sums), y, store::write);
+    copy_channels(device, channel_copy{g.batch, 2 * f, f, f, 0, f}, static_cast<float const*>(sums), y,
+                  store::accumulate);
+}
+
+template <class E, class Device>
+void forward_selective_merge(Device& device, binding const& b, schedule_step const& s, op const& o, E const* x, E* y) {
+    selective_geometry const g = selective_of(b.plan, o, b.batch);
+    float const* const logits = b.at<float>(s.in1);
+    if (s.norm == no_value) selective_merge_forward(device, g, x, logits, y);
+    else normalized_merge(device, g, branches_of<E>(b, b.plan.ops[s.norm], s), logits, y);
 }
 
 template <class E, class Device>
@@ -72,7 +103,7 @@ void forward_convolution(Device& device, binding const& b, schedule_step const& 
     float const* const packed = b.packed != nullptr ? b.packed[s.op] : nullptr;
     if constexpr (takes_convolution_statistics<Device, E>) {
         if (s.saved != no_slot) {
-            convolution_statistics(device, g, x, w, bias, y, statistics_target(b, b.plan.ops[s.statistics_of], s));
+            convolution_statistics(device, g, x, w, bias, y, statistics_target(b, b.plan.ops[s.norm], s));
             return;
         }
     }
@@ -163,9 +194,8 @@ void forward_elements(Device& device, binding const& b, schedule_step const& s, 
         case op_kind::l2_normalize:
             l2_normalize_forward(device, in.positions() * b.batch, in.channels, x, y, b.at<float>(s.saved));
             break;
-        case op_kind::selective_merge:
-            selective_merge_forward(device, selective_of(b.plan, o, b.batch), x, b.at<float>(s.in1), y);
-            break;
+        case op_kind::selective_average: forward_selective_average(device, b, s, o, x); break;
+        case op_kind::selective_merge: forward_selective_merge(device, b, s, o, x, y); break;
         default: break;  // input, stop_gradient: no step; custom: forward_step
     }
     if (s.staging != no_slot)

@@ -56,9 +56,10 @@ inline gate_geometry gate_of(plan_view const& p, op const& o, int batch) {
     return {.batch = batch, .positions = s.positions(), .channels = s.channels};
 }
 
+/// Of an op that reads the branches of a selective kernel, or of the batch_norm before them.
 inline selective_geometry selective_of(plan_view const& p, op const& o, int batch) {
-    shape const s = p.values[o.out];
-    return {.batch = batch, .positions = s.positions(), .filters = s.channels};
+    shape const s = p.values[o.in0];
+    return {.batch = batch, .positions = s.positions(), .filters = s.channels / 2};
 }
 
 inline drop_block_geometry drop_block_of(plan_view const& p, op const& o, int batch) {
