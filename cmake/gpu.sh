@@ -3,21 +3,28 @@
 # and exits with 77.
 
 gpu_stages="build ops steps sanitize demo compare"
+sanitizer_limit=300 # seconds
 
 explain_gpu_stages() {
     cat <<'TEXT'
   build     tempera::cuda by nvcc for this machine's GPU, and the tests linked with it
   ops       every function of the catalogue against double references, on the GPU
   steps     whole steps, captured steps and the three stages against the CPU; encoders against the authors' values
-  sanitize  compute-sanitizer over the ops: memcheck, racecheck, initcheck, synccheck
+  sanitize  compute-sanitizer over the ops: memcheck, racecheck, initcheck, synccheck, side by side
   demo      the demo on the GPU, with its tables and its time
-  compare   beside PyTorch on the same GPU: a table, build/compare/results_cuda.json, docs/performance.md
+  compare   beside PyTorch on the same GPU: a table, build/compare/results_cuda.json, docs/performance.md;
+            what follows it goes to the comparison: gpu compare --only resnet50_train_bfloat16
 TEXT
 }
 
 run_gpu() {
     [ $# -gt 0 ] || set -- $gpu_stages
-    for stage in "$@"; do
+    stages=
+    while [ $# -gt 0 ] && [ "${stages##* }" != compare ]; do
+        stages="$stages $1"
+        shift
+    done
+    for stage in $stages; do
         case " $gpu_stages " in
             *" $stage "*) ;;
             *) explain_gpu_stages >&2; fail "gpu: no stage '$stage'; the stages are listed above" ;;
@@ -25,9 +32,9 @@ run_gpu() {
     done
     gpu_ready
     status=0
-    for stage in "$@"; do
+    for stage in $stages; do
         echo "cmake/run: gpu, stage $stage"
-        "gpu_$stage" || { echo "cmake/run: gpu, stage $stage failed"; status=1; }
+        ("gpu_$stage" "$@") || { echo "cmake/run: gpu, stage $stage failed"; status=1; }
     done
     return $status
 }
@@ -52,13 +59,34 @@ gpu_build() { build dev test_on_gpu; }
 gpu_ops() { gpu_build && run build/dev/tests/test_on_gpu "~[emulated]~[steps]"; }
 gpu_steps() { gpu_build && run build/dev/tests/test_on_gpu "[steps]~[emulated]"; }
 
+# The tools take turns with the host's processors more than with the GPU, so they run side by side; one that takes longer
+# than the limit fails.
 gpu_sanitize() {
     gpu_build || return 1
-    sanitizer=$(command -v compute-sanitizer || echo /usr/local/cuda/bin/compute-sanitizer)
-    [ -x "$sanitizer" ] || { echo "compute-sanitizer was not found; it comes with the CUDA Toolkit"; return 1; }
+    sanitizer=
+    for place in "$(command -v compute-sanitizer)" ${CUDAToolkit_ROOT:+"$CUDAToolkit_ROOT/bin/compute-sanitizer"} \
+        /usr/local/cuda/bin/compute-sanitizer /usr/local/cuda/compute-sanitizer/compute-sanitizer; do
+        [ ! -x "$place" ] || { sanitizer=$place; break; }
+    done
+    if [ -z "$sanitizer" ]; then
+        echo "SKIPPED: compute-sanitizer was not found; it comes with the CUDA Toolkit, not with its Python packages"
+        return 0
+    fi
+    for tool in memcheck racecheck initcheck synccheck; do
+        {
+            timeout "$sanitizer_limit" "$sanitizer" --tool "$tool" --error-exitcode 1 build/dev/tests/test_on_gpu \
+                "~[emulated]~[steps]" >"build/sanitize_$tool.log" 2>&1
+            echo $? >"build/sanitize_$tool.status"
+        } &
+    done
+    wait
     sane=0
     for tool in memcheck racecheck initcheck synccheck; do
-        run "$sanitizer" --tool "$tool" --error-exitcode 1 build/dev/tests/test_on_gpu "~[emulated]~[steps]" || sane=1
+        case $(cat "build/sanitize_$tool.status") in
+            0) echo "$tool: $(tail -n 1 "build/sanitize_$tool.log")" ;;
+            124) sane=1; echo "$tool: cut after $sanitizer_limit s, see build/sanitize_$tool.log" ;;
+            *) sane=1; grep '^=========' "build/sanitize_$tool.log" | head -n 40; echo "$tool: see build/sanitize_$tool.log" ;;
+        esac
     done
     return $sane
 }
@@ -74,8 +102,12 @@ gpu_compare() {
         build release benchmark_compare_gpu || return 1
     python=python3
     if ! python3 -c 'import torch, safetensors' 2>/dev/null; then
+        if [ "$offline" != no ]; then
+            echo "SKIPPED: the comparison needs PyTorch and safetensors, and --offline forbids to bring them"
+            return 0
+        fi
         bring_pytorch
         python=$comparison/venv/bin/python
     fi
-    PYTHONPYCACHEPREFIX=$comparison/pycache run "$python" benchmarks/compare/run.py --device cuda
+    PYTHONPYCACHEPREFIX=$comparison/pycache run "$python" benchmarks/compare/run.py --device cuda "$@"
 }

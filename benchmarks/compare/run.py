@@ -11,6 +11,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 
 import machine
 from table import PEAK_OF, publish, seconds
@@ -22,6 +23,7 @@ FOLDER = os.path.join(ROOT, "build", "compare")
 PROGRAMS = {device: os.path.join(ROOT, "build", "release", "benchmarks", name)
             for device, name in (("cpu", "compare"), ("cuda", "compare_gpu"))}
 THREADS = "2"
+PATIENCE = 900  # seconds for one answer: compiling takes minutes, a process that hangs is ended
 DLIB = ("dlib", "ResNet-18, 32 x 32, batch 32: training, float32, against dlib with OpenBLAS")
 
 
@@ -75,9 +77,14 @@ class Side:
         self.read()
 
     def read(self):
-        for line in self.process.stdout:
-            if line.startswith("{"):
-                return json.loads(line)
+        patience = threading.Timer(PATIENCE, self.process.kill)
+        patience.start()
+        try:
+            for line in self.process.stdout:
+                if line.startswith("{"):
+                    return json.loads(line)
+        finally:
+            patience.cancel()
         self.errors.seek(0)
         # The last line that names an error; what PyTorch adds to it is advice.
         lines = [line.strip() for line in self.errors.read().splitlines() if "Error" in line]

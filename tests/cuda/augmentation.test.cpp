@@ -176,6 +176,8 @@ TEST_CASE("gpu augmentation: decisions that do not fit the images are refused") 
     CHECK(says(message({0, {.crop = p.whole(), .grayscale = true}}), {"1 or 3 channels", "4 channels"}));
     CHECK(says(message({0, one_color(p.whole(), color_operation::hue, 0.1F)}), {"1 or 3 channels"}));
     CHECK(says(message({0, {.crop = p.whole(), .sigma = 1, .blur_radius = -1}}), {"radius 0 or more"}));
+    CHECK(says(refusal([&] { p.memory(std::vector<drawn_view>{{0, {.crop = p.whole()}}}, 0, 5, resize_rule::half_pixel); }),
+               {"views of at least 1 x 1 x 1", "0 x 5 x 4"}));
     view<std::uint8_t const> const image{p.bytes.data(), {1, 6, 5, 4}};
     CHECK(says(refusal([&] { p.memory.put(2, image); }), {"below place 2"}));
     CHECK(says(refusal([&] { p.memory.put(0, {p.bytes.data(), {1, 5, 6, 4}}); }), {"5 x 6 x 4"}));

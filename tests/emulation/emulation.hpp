@@ -8,6 +8,8 @@ namespace emulation {
 
 /// Whether a * b + c may be rounded once: nvcc lets it, g++ as our tests call it does not.
 constexpr bool fuses_products = false;
+/// Whether the order of threads can be set.
+constexpr bool orders_threads = true;
 
 enum class order { ascending, descending };
 

@@ -5,6 +5,8 @@
 
 namespace emulation {
 
+/// Whether the order of threads can be set.
+constexpr bool orders_threads = false;
 /// Whether a * b + c may be rounded once.
 constexpr bool fuses_products = true;
 

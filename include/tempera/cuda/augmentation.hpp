@@ -25,6 +25,9 @@ inline void require_drawn(distortion_geometry const& g, int images, std::span<dr
             throw error({"distort_views, view ", i}, expected, found,
                         "draw decisions for images of this shape and number");
     };
+    if (g.height < 1 || g.width < 1 || g.channels < 1)
+        throw error("distort_views", "views of at least 1 x 1 x 1", {g.height, " x ", g.width, " x ", g.channels},
+                    "give the size that the network takes");
     for (std::size_t i = 0; i < drawn.size(); ++i) {
         auto const& [image, d] = drawn[i];
         crop_box const& c = d.crop;

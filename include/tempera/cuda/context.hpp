@@ -102,6 +102,8 @@ public:
     void* scratch(std::size_t bytes) {
         if (bytes > scratch_bytes_) {
             if (capturing) cuda_kernels::check(cudaErrorStreamCaptureUnsupported, "growing scratch memory");
+            auto const turn = exclusive();
+            cuda_kernels::check(cudaSetDevice(index_), "cudaSetDevice");
             scratch_.reset();
             scratch_bytes_ = 0;
             std::size_t const rounded = (bytes + scratch_step - 1) / scratch_step * scratch_step;

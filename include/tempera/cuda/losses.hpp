@@ -17,7 +17,7 @@ inline loss_sums fetch_sums(gpu& device, float const* scratch) {
 }
 
 /// Throws error when rows had labels that no class has.
-inline void require_labels(float bad, char const* where, phrase const& expected) {
+inline void require_labels(double bad, char const* where, phrase const& expected) {
     if (bad > 0)
         throw error(where, expected, {"others in ", static_cast<std::int64_t>(bad), " rows"},
                     "check the labels and the number of classes");

@@ -43,7 +43,7 @@ struct larger_float {
 __device__ inline float block_sum(float x) { return block_reduce(x, add_floats{}); }
 __device__ inline float block_max(float x) { return block_reduce(x, larger_float{}); }
 
-/// Starts kernel(rows, arguments...) with one block per row.
+/// Starts kernel(arguments...) with one block per row.
 template <class... Parameters, class... Arguments>
 void launch_rows(void (*kernel)(Parameters...), std::int64_t rows, cudaStream_t stream, Arguments... arguments) {
     if (rows <= 0) return;

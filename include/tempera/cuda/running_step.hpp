@@ -21,7 +21,7 @@ struct loss_tally {
     double loss = 0;
     double accuracy = 0;
     double entropy = 0;
-    float bad = 0;  ///< rows whose label no class has
+    double bad = 0;  ///< rows whose label no class has
 };
 
 /// The loss scale and how it has fared (loss_scale.hpp).
