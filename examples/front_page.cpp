@@ -21,13 +21,13 @@ int main(int count, char** arguments) {
     cpu device;
     auto const [train, test] = fashion_mnist("examples/data");
     image_set const labeled = balanced_fraction(train, 0.01, 1);
-    augmentation const views{.crop = {.area_min = 0.2F}, .flip = 0.5F, .jitter = {0.8F, 0.6F, 0.6F}};
+    augmentation const views = simclr_augmentation{.strength = 0.75F, .blur = 0, .area_min = 0.2F};
     augmentation const crops = crop_and_flip{.area_min = 0.2F};
     progress_sink const show = terminal_progress(stderr);
 
     model<contrastive, image> m{device, {.max_batch = 512}};
     pretrain(m, unlabeled(train), nt_xent{.temperature = 0.2F}, lars{},
-             {.epochs = epochs, .learning_rate = 8.0F, .warmup_epochs = 0.5F, .augment = views, .progress = show});
+             {.epochs = epochs, .learning_rate = 2.0F, .warmup_epochs = 0.5F, .augment = views, .progress = show});
 
     model<tuned, image> teacher{device};
     fine_tune(teacher, m, labeled, sgd{}, {.steps = 80, .learning_rate = 0.05F, .augment = crops, .progress = show});

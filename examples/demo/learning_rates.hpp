@@ -10,7 +10,7 @@
 namespace demo {
 
 /// Candidates of every row.
-inline constexpr std::array<float, 5> candidate_rates{0.05F, 0.1F, 0.2F, 0.5F, 1.0F};
+inline constexpr std::array<float, 7> candidate_rates{0.02F, 0.05F, 0.1F, 0.2F, 0.5F, 1.0F, 2.0F};
 
 /// By row and label fraction.
 inline constexpr std::array<std::array<float, 2>, 8> learning_rates{{

@@ -162,8 +162,9 @@ void write_page(std::string const& path, experiment<Device>& e, results const& r
     page.images(neighbours(e, test));
     page.scatter(map_of(e, test));
     page.heading("How this was made");
-    page.paragraph("Learning rates were chosen beforehand on 200 labeled training images outside every draw, five candidates "
-                   "for every row (examples/demo/learning_rates.md). The networks from scratch have the same architecture, "
+    page.paragraph("Learning rates were chosen beforehand on 200 labeled training images outside every draw, the same " +
+                   std::to_string(candidate_rates.size()) +
+                   " candidates for every row (examples/demo/learning_rates.md). The networks from scratch have the same architecture, "
                    "augmentation and number of updates as the fine-tuned ones.");
     page.code(content.command);
     page.write(path);

@@ -61,7 +61,7 @@ struct settings {
     tempera::projection_network head() const { return {{.layers = 3, .out = 64}}; }
 
     tempera::augmentation view_augmentation() const {
-        return {.crop = {.area_min = 0.2F},
+        return {.crop = {.rule = tempera::crop_rule::tensorflow, .area_min = 0.2F},
                 .flip = 0.5F,
                 .jitter = {.probability = 0.8F, .brightness = 0.6F, .contrast = 0.6F}};
     }

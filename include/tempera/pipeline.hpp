@@ -8,6 +8,7 @@
 #include <tempera/pipeline/linear_evaluation.hpp>
 #include <tempera/pipeline/linear_probe.hpp>
 #include <tempera/pipeline/loss_means.hpp>
+#include <tempera/pipeline/moving_average.hpp>
 #include <tempera/pipeline/online_probe.hpp>
 #include <tempera/pipeline/pretrain.hpp>
 #include <tempera/pipeline/progress.hpp>

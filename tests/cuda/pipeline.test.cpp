@@ -57,7 +57,7 @@ using tiny_model = dynamic_model<gpu>;
 long waits_of(std::function<void(train_options const&)> const& stage) {
     auto const waits = [&](int epochs) {
         auto const before = emulation::counts().synchronizations;
-        stage({.epochs = epochs, .batch = 10});
+        stage({.epochs = epochs, .batch = 10, .augment = {.flip = 0.5F}});
         return emulation::counts().synchronizations - before;
     };
     long const three = waits(3);

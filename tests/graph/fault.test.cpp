@@ -14,7 +14,7 @@ struct expectation {
     op_kind op;
     std::string where;
     shape got, expected;
-    std::string words;  ///< of the exception
+    std::string words;  ///< of the exception, before the advice
 };
 
 template <class Network>
@@ -26,7 +26,9 @@ void check(Network const& network, shape sample, expectation const& e) {
     CHECK(d.where.text() == e.where);
     CHECK((d.got == e.got));
     CHECK((d.expected == e.expected));
-    CHECK(refusal([&] { dynamic_plan const p(network, sample); }) == "network: " + e.words);
+    CHECK(refusal([&] { dynamic_plan const p(network, sample); }) ==
+          "network: " + e.words + "; " + std::string(advice_for(e.what)));
+    CHECK(!advice_for(e.what).empty());
 }
 
 template <class Layer>
@@ -115,7 +117,22 @@ TEST_CASE("numbers out of range", "[fault]") {
           number(fault::channels_out_of_range, op_kind::slice, 1 << 30, 4));
     check(in_stage(resnet_network{{.depth = 20}}), {32, 32, 3}, number(fault::unknown_depth, op_kind::conv, 20, 50));
     check(in_stage(resnet_network{{.depth = 18, .stages = 5}}), {32, 32, 3},
-          number(fault::positive_number_expected, op_kind::conv, 5, 4));
+          number(fault::setting_out_of_range, op_kind::conv, 5, 4));
+    check(in_stage(resnet_network{{.depth = 18, .drop_block_keep = 0.9F}}), {32, 32, 3},
+          number(fault::setting_out_of_range, op_kind::drop_block, 90, 100));
+    check(in_stage(resnet_network{{.depth = 50, .se_ratio = -1}}), {32, 32, 3},
+          number(fault::setting_out_of_range, op_kind::gate, -100, 0));
+    check(in_stage(projection_network{{.layers = -3}}), {1, 1, 8},
+          number(fault::setting_out_of_range, op_kind::dense, -3, 0));
+    check(in_stage(selective_kernel{.filters = 4, .ratio = -5}), {4, 4, 4},
+          number(fault::setting_out_of_range, op_kind::selective_merge, -500, 1));
+    check(in_stage(squeeze_excite{.ratio = 0}), {4, 4, 4}, number(fault::setting_out_of_range, op_kind::gate, 0, 1));
+    check(in_stage(batch_norm{.epsilon = -5}), {4, 4, 4},
+          number(fault::setting_out_of_range, op_kind::batch_norm, -500, 1));
+    check(in_stage(batch_norm{.decay = 7}), {4, 4, 4},
+          number(fault::setting_out_of_range, op_kind::batch_norm, 700, 100));
+    check(in_stage(dropout{.rate = -0.004F}), {4, 4, 4}, number(fault::rate_out_of_range, op_kind::dropout, -1, 0));
+    check(in_stage(dropout{.rate = 1.001F}), {4, 4, 4}, number(fault::rate_out_of_range, op_kind::dropout, 101, 99));
     check(in_stage([](value x) { return x.apply(greedy{.tensors = 5}); }), {4, 4, 4},
           number(fault::too_many_tensors, op_kind::custom, 5, 4));
     check(in_stage([](value x) { return x.apply(greedy{.rows = 0}); }), {4, 4, 4},

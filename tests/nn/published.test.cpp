@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The 13 published encoders: parameters, moving statistics and multiply-adds (spec sections 6 and 7), proved at
+// The 13 published encoders: parameters, moving statistics and multiply-adds of SimCLRv2, table 1, proved at
 // compile time.
 #include <tempera/nn.hpp>
 

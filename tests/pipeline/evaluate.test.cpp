@@ -85,9 +85,32 @@ TEST_CASE("with fewer than five classes every label is among the five largest lo
     dynamic_model<cpu> m(device, classifier(tiny::encoder, {.classes = 3}), image, {.max_batch = 8});
     std::vector<std::int32_t> labels(10);
     for (std::size_t i = 0; i < labels.size(); ++i) labels[i] = static_cast<std::int32_t>(i % 3);
-    evaluation const found = evaluate(m, tiny::images(10).with_labels(labels));
+    evaluation const found = evaluate(m, tiny::images(10).with_labels(labels, 3));
     CHECK(found.top5 == 1);
     CHECK(found.top1 < 1);
+}
+
+TEST_CASE("evaluate takes the output that is called classifier, and no other number of classes", "[evaluate]") {
+    cpu device{.threads = 1};
+    image_set const set = tiny::images(20);
+    auto const last = [](value x) {
+        x = global_average_pool(conv{.filters = 6}(x));
+        value const logits = named("classifier", dense{.units = tiny::classes})(x);
+        return outputs(output{"encoder", x}, output{"classifier", logits});
+    };
+    auto const between = [](value x) {
+        x = global_average_pool(conv{.filters = 6}(x));
+        value const logits = named("classifier", dense{.units = tiny::classes})(x);
+        return outputs(output{"encoder", x}, output{"classifier", logits}, output{"features", x});
+    };
+    dynamic_model<cpu> one(device, last, image, {.max_batch = 8}), other(device, between, image, {.max_batch = 8});
+    draw(one);
+    other.load_matching(one);
+    CHECK(evaluate(other, set).top1 == evaluate(one, set).top1);
+    CHECK(evaluate(one, set).top1 > 0);
+    dynamic_model<cpu> contrastive(device, tiny::contrastive, image, {.max_batch = 8});
+    CHECK(says(refusal([&] { evaluate(contrastive, set); }),
+               {"evaluate: expected logits of the 10 classes of the set, found 8", "with_labels"}));
 }
 
 TEST_CASE("embed gives one row per image, in the set's order", "[evaluate]") {

@@ -33,7 +33,8 @@ struct poisoned_run {
     template <class Stage>
     poisoned_run(tiny_model& m, std::string const& checkpoint, std::int64_t at, Stage const& stage) {
         std::int64_t const kernel = offset_of(m, poisoned_op);
-        train_options o{.epochs = 4, .batch = 10, .learning_rate = 0.05F, .checkpoint = checkpoint};
+        train_options o{
+            .epochs = 4, .batch = 10, .learning_rate = 0.05F, .augment = {.flip = 0.5F}, .checkpoint = checkpoint};
         o.progress = [&](progress_event const& e) {
             if (e.step % 2 == 0) saved = state_of(m);
             if (e.step == at) m.parameters().data()[kernel] = no_number;
@@ -152,7 +153,12 @@ TEST_CASE("labels beyond a network's classes are refused, and nothing is learned
     refused("distill", " at image 1", [&] { distill(m, teacher, set, distillation{.alpha = 0.5F}, sgd{}, {}); });
     refused("distillation_cross_entropy", " in row ",
             [&] { distill(m, teacher, set, weighted(1, distillation{.alpha = 0.5F}), sgd{}, {}); });
-    refused("count_correct", " in row ", [&] { evaluate(m, set); });
+    refused("count_correct", " in row ", [&] {
+        std::int32_t const four_rows[] = {0, 1, 2, 4};
+        std::vector<float> const logits(16);
+        count_correct(device, 4, 4, logits.data(), four_rows, 1);
+    });
+    CHECK(says(refusal([&] { evaluate(m, set); }), {"evaluate: expected logits of the 10 classes of the set, found 4"}));
     refused("train_options.validation", " at image 1",
             [&] { distill(m, teacher, set, distillation{}, sgd{}, {.validation = set}); });
     CHECK(m.host_parameters() == before);
@@ -170,7 +176,9 @@ TEST_CASE("a batch of one image is refused where batch norm needs more", "[refus
     tiny_model frozen_head(device, tiny::tuned, image, {.max_batch = 1, .frozen = frozen("head")});
     CHECK_NOTHROW(train_supervised(frozen_head, set, sgd{}, one));
     tiny_model pair(device, tiny::contrastive, image, {.max_batch = 2});
-    CHECK_NOTHROW(pretrain(pair, set, nt_xent{}, lars{}, one));  // two views of it
+    train_options flipped = one;
+    flipped.augment.flip = 0.5F;
+    CHECK_NOTHROW(pretrain(pair, set, nt_xent{}, lars{}, flipped));  // two views of it
 }
 
 TEST_CASE("batches that a model cannot hold are refused with both sizes", "[refusals]") {
@@ -197,10 +205,13 @@ TEST_CASE("batches that a model cannot hold are refused with both sizes", "[refu
         CHECK(says(refused({.batch = 10, .learning_rate = rate}),
                    {"pretrain, train_options.learning_rate: expected a finite number of at least 0, found "}));
     auto const downhill = [](std::int64_t step, std::int64_t) { return -static_cast<float>(step); };
-    CHECK(says(refused({.epochs = 1, .batch = 10, .schedule = downhill}),
+    CHECK(says(refused({.epochs = 1, .batch = 10, .schedule = downhill, .augment = {.flip = 0.5F}}),
                {"train_options.schedule: expected a finite rate of at least 0, found -1 at step 1"}));
     m.reset(1);
-    CHECK_NOTHROW(pretrain(m, set, nt_xent{}, lars{}, {.epochs = 0, .steps = 1, .batch = 10}));
+    CHECK(says(refused({.epochs = 1, .batch = 10}),
+               {"pretrain, train_options.augment: expected views of an image that differ", "simclr_augmentation"}));
+    CHECK_NOTHROW(pretrain(m, set, nt_xent{}, lars{},
+                           {.epochs = 0, .steps = 1, .batch = 10, .augment = {.flip = 0.5F}}));
     m.reset(1);
     m.write_statistics(tiny_model(device, tiny::contrastive, image, {.max_batch = 1}).host_statistics().data());
     CHECK(says(refused({.batch = 0}), {"loader: batch: expected at least 1, found 0"}));
@@ -232,7 +243,7 @@ TEST_CASE("a loss that reads an output without a gradient is refused, and what i
     };
     tiny_model usual(device, tiny::contrastive, image, {.max_batch = 40});
     tiny_model both(device, tiny::contrastive, image, {.max_batch = 40, .loss_outputs = {"encoder", "head"}});
-    train_options const o{.epochs = 3, .batch = 10, .learning_rate = 0.1F};
+    train_options const o{.epochs = 3, .batch = 10, .learning_rate = 0.1F, .augment = {.flip = 0.5F}};
     pretrain(usual, set, nt_xent{}, sgd{}, o);
     pretrain(both, set, forgetful{}, sgd{}, o);
     CHECK(state_of(both) == state_of(usual));
@@ -265,7 +276,40 @@ TEST_CASE("validation that cannot be is refused before anything is trained", "[r
                {"pretrain: expected labels for the probe that judges options.validation, found no probe"}));
     train_options const resized{.epochs = 1, .validation = large, .validation_augment = center_crop{12, 12}};
     CHECK(train_supervised(teacher, set, sgd{}, resized).last().validation_top1 >= 0);
-    CHECK(pretrain(m, set, nt_xent{}, lars{}, resized).last().validation_top1 >= 0);
+    train_options flipped = resized;
+    flipped.augment.flip = 0.5F;
+    CHECK(pretrain(m, set, nt_xent{}, lars{}, flipped).last().validation_top1 >= 0);
+}
+
+TEST_CASE("a network of which nothing is trained, and a rate that is no number, are refused", "[refusals]") {
+    cpu device{.threads = 1};
+    image_set const set = tiny::images(10);
+    tiny_model still(device, tiny::student, image, {.max_batch = 10, .frozen = frozen("")});
+    CHECK(says(refusal([&] { train_supervised(still, set, sgd{}, {.stage = "third stage"}); }),
+               {"third stage, model: expected a parameter at least that is trained", "model_options.frozen"}));
+    tiny_model m(device, tiny::student, image, {.max_batch = 10});
+    optimizer_state state(m, sgd{});
+    auto const before = state_of(m);
+    CHECK(says(refusal([&] { state.update(no_number); }), {"optimizer_state.update: expected a finite learning rate"}));
+    CHECK(state_of(m) == before);
+    CHECK(state.steps() == 0);
+}
+
+TEST_CASE("what a loss does not write of its gradient is zero, whatever was there", "[refusals]") {
+    struct lazy {
+        std::vector<float>* seen;
+        loss_value operator()(cpu&, output_views const&, targets const&, gradient_views const& g) const {
+            if (g.size() > 0) seen->assign(g.last().data, g.last().data + g.last().size());
+            if (g.size() > 0) std::fill_n(g.last().data, g.last().size(), 3.0F);  // left over for the next step
+            return {.loss = 1};
+        }
+    };
+    cpu device{.threads = 1};
+    image_set const set = tiny::images(20);
+    tiny_model m(device, tiny::student, image, {.max_batch = 10});
+    std::vector<float> seen;
+    train_supervised(m, set, sgd{}, {.epochs = 1, .batch = 10, .learning_rate = 0}, lazy{&seen});
+    CHECK(seen == std::vector<float>(100));
 }
 
 TEST_CASE("settings of optimizers out of range are refused", "[refusals]") {
@@ -319,7 +363,8 @@ TEST_CASE("networks that a stage cannot use are refused", "[refusals]") {
                {"train_options.validation: expected a last output {1, 1, classes} that judges it, found {12, 12, 10}"}));
     CHECK(says(refusal([&] { evaluate(map, set); }),
                {"evaluate: expected logits {1, 1, classes}, found {12, 12, 10}"}));
-    CHECK_NOTHROW(pretrain(nameless, unlabeled(set), nt_xent{}, sgd{}, {.epochs = 1}));  // without a probe
+    train_options const one_epoch{.epochs = 1, .augment = {.flip = 0.5F}};
+    CHECK_NOTHROW(pretrain(nameless, unlabeled(set), nt_xent{}, sgd{}, one_epoch));  // without a probe
     std::string const nowhere = folder / "none/m";
     CHECK(says(refusal([&] { train_supervised(ten, set, sgd{}, {.epochs = 1, .checkpoint = nowhere}); }),
                {"train_options.checkpoint: expected a file in a folder that is there", nowhere, "make the folder"}));

@@ -99,7 +99,7 @@ TEST_CASE("pretrain lowers the loss of two augmented views of every image", "[st
 
     recorder r;
     auto const history = pretrain(m, set, nt_xent{.temperature = 0.5F}, sgd{},
-                                  {.epochs = 8, .batch = 10, .learning_rate = 0.3F, .progress = r.sink()});
+                                  {.epochs = 8, .batch = 10, .learning_rate = 0.3F, .augment = {.flip = 0.5F}, .progress = r.sink()});
     lowers(history, r, 8, 0.95);
     CHECK(r.stage == "pretrain");
     CHECK(r.accuracy == "contrastive accuracy");
@@ -114,8 +114,8 @@ TEST_CASE("the probe beside pretraining changes nothing, and counts labeled imag
     auto const probe_of = [&](image_set const& images, probe_options const& options,
                               std::vector<std::uint32_t>& state) {
         dynamic_model<cpu> m(device, tiny::contrastive, image, {.max_batch = 20});
-        auto const h =
-            pretrain(m, images, nt_xent{}, sgd{}, {.epochs = 4, .batch = 10, .learning_rate = 0.01F}, options);
+        auto const h = pretrain(m, images, nt_xent{}, sgd{},
+                                {.epochs = 4, .batch = 10, .learning_rate = 0.01F, .augment = {.flip = 0.5F}}, options);
         state = state_of(m);
         return h.last().probe_accuracy;
     };
@@ -323,7 +323,7 @@ TEST_CASE("losses of pretraining may read the labels of both views", "[stages]")
     image_set const set = tiny::images(20);
     dynamic_model<cpu> m(device, tiny::contrastive, image, {.max_batch = 20});
     std::vector<std::vector<std::int32_t>> seen;
-    pretrain(m, set, labeled_pairs{&seen}, sgd{}, {.epochs = 1, .batch = 10});
+    pretrain(m, set, labeled_pairs{&seen}, sgd{}, {.epochs = 1, .batch = 10, .augment = {.flip = 0.5F}});
     REQUIRE(seen.size() == 2);
     std::vector<std::int32_t> all;
     for (auto const& rows : seen) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-// From our tensors to the reference's variables: TF1 checkpoint names in creation order (spec section 8), HWIO
+// From our tensors to the reference's variables: TF1 checkpoint names in creation order, HWIO
 // kernels and (in, out) dense kernels against our OHWI and (out, in).
 
 #include <string>

@@ -14,7 +14,7 @@ namespace tempera {
 template <int Capacity>
 struct fixed_text {
     static constexpr int capacity = Capacity;
-    char characters[Capacity]{};
+    char characters[Capacity + 1]{};  // the last stays 0, so that text().data() ends
     int length = 0;
 
     constexpr fixed_text() = default;

@@ -98,6 +98,12 @@ struct center_crop {
     }
 };
 
+/// Whether two views of an image can differ.
+constexpr bool distorts(augmentation const& a) {
+    bool const crops = a.crop.rule != crop_rule::none && a.crop.rule != crop_rule::center;
+    return crops || a.flip > 0 || a.jitter.probability > 0 || a.grayscale > 0 || a.blur.probability > 0;
+}
+
 /// The shape of the result for a source image.
 constexpr shape augmented_shape(augmentation const& a, shape source) {
     return {a.height > 0 ? a.height : source.height, a.width > 0 ? a.width : source.width, source.channels};
@@ -125,6 +131,8 @@ inline void check(augmentation const& a, shape source) {
             c.min_object_covered);
     require(c.attempts >= 1, "attempts", "at least 1", c.attempts);
     require(c.proportion > 0 && c.proportion <= 1, "proportion", "a fraction above 0 and at most 1", c.proportion);
+    require(c.rule != crop_rule::none || c == crop_settings{}, "crop", "a .rule beside the other settings of .crop",
+            "crop_rule::none, which crops nothing");
     chance(a.flip, "flip");
     chance(a.jitter.probability, "jitter");
     chance(a.grayscale, "grayscale");

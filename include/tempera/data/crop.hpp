@@ -23,13 +23,15 @@ namespace tempera {
 enum class crop_rule : std::uint8_t { none, tensorflow, torchvision, center };
 
 struct crop_settings {
-    crop_rule rule = crop_rule::none;
+    crop_rule rule = crop_rule::none;  ///< to be set with the others: none takes the whole image
     float area_min = 0.08F, area_max = 1.0F;  ///< fractions of the image's area
     /// width / height; the tensorflow rule multiplies both by the aspect of the output.
     float aspect_min = 3.0F / 4.0F, aspect_max = 4.0F / 3.0F;
     float min_object_covered = 0.1F;  ///< tensorflow: a crop covers at least this fraction of the image
     int attempts = 100;               ///< tensorflow: then the whole image; torchvision: then a central crop
     float proportion = 0.875F;        ///< center: fraction of the side that is cut less
+
+    friend constexpr bool operator==(crop_settings const&, crop_settings const&) = default;
 };
 
 /// Draws like tf.image.sample_distorted_bounding_box with the whole image as the one object.

@@ -71,7 +71,7 @@ struct op {
 /// How a parameter starts.
 enum class initializer : std::uint8_t {
     constant,
-    lecun_normal,  ///< truncated normal of variance 1 / fan_in (spec section 1)
+    lecun_normal,  ///< truncated normal of variance 1 / fan_in
     normal,        ///< mean 0, deviation `number`
 };
 

@@ -74,6 +74,10 @@ struct trace {
     constexpr void fail_number(fault what, op_kind op, int got, int expected) {
         fail(what, op, shape{1, 1, got}, shape{1, 1, expected});
     }
+    /// Records a fault unless a fraction is legal; `nearest`: the nearest legal one.
+    constexpr void require(bool legal, fault what, op_kind op, float found, float nearest) {
+        if (!legal) fail_number(what, op, hundredths(found), hundredths(nearest));
+    }
     /// Records a fault unless n >= 1; returns a legal number.
     constexpr int positive(int n, op_kind op) {
         if (n < 1) fail_number(fault::positive_number_expected, op, n, 1);
@@ -126,7 +130,7 @@ struct trace {
         // room for ".moving_variance" behind it
         if (static_cast<int>(name.size()) > name_text::capacity || node.depth > max_depth ||
             node.path_length + 16 > path_text::capacity)
-            fail(fault::path_too_long, op_kind::input, shape{}, shape{});
+            fail(fault::path_too_long, op_kind::input, shape{}, shape{}, name);
         node.next_sibling = scopes[here].first_child;
         scopes[here].first_child = scope_count;
         return scope_count++;
@@ -176,6 +180,13 @@ private:
         here = previous;
     }
 
+    /// Rounded away from 0, so that what is too small or too large still looks so; no number is the largest.
+    static constexpr int hundredths(float x) {
+        if (!(x > -1e6F && x < 1e6F)) return 100'000'000;
+        auto const whole = static_cast<int>(x * 100);
+        float const rest = x * 100 - static_cast<float>(whole);
+        return whole + (rest > 1e-3F ? 1 : rest < -1e-3F ? -1 : 0);
+    }
     static constexpr bool is_digit(char c) { return c >= '0' && c <= '9'; }
     static constexpr int digits_of(int number) {
         int digits = number >= 0 ? 1 : 0;

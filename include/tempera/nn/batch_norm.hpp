@@ -10,8 +10,8 @@ namespace tempera {
 /// Of the input's shape, per channel. Statistics are of the batch in training (see bn for frozen parts) and the moving ones
 /// when predicting.
 struct batch_norm {
-    float epsilon = 1e-5F;    ///< added to the variance
-    float decay = 0.9F;       ///< of the moving statistics
+    float epsilon = 1e-5F;    ///< added to the variance; above 0
+    float decay = 0.9F;       ///< of the moving statistics, from 0 to 1
     bool scale = true;        ///< gamma, starting at 1
     bool offset = true;       ///< beta, starting at 0
     bool zero_scale = false;  ///< gamma starts at 0: the last normalization of a residual branch
@@ -25,6 +25,8 @@ struct batch_norm {
         o.number2 = decay;
         o.flag = scale;
         o.flag2 = offset;
+        t.require(epsilon > 0 && epsilon < 1e6F, fault::setting_out_of_range, o.kind, epsilon, 0.01F);
+        t.require(decay >= 0 && decay <= 1, fault::setting_out_of_range, o.kind, decay, decay < 0 ? 0.0F : 1.0F);
         o.scope = t.open_layer(o.kind);
         auto vector = [&](role r, float start) {
             tensor v{};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-// conv: two-dimensional convolution with the reference's padding (spec section 1): output ceil(size / stride),
+// conv: two-dimensional convolution with the padding of SimCLRv2's code: output ceil(size / stride),
 // (kernel - 1) / 2 zeros before, the rest of kernel - 1 after.
 
 #include <tempera/graph/value.hpp>

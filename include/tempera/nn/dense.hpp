@@ -10,7 +10,7 @@ namespace tempera {
 struct dense {
     int units = 0;            ///< outputs: to be given
     bool bias = true;         ///< starts at 0
-    bool classifies = false;  ///< the supervised classifier: LARS treats it apart (spec section 3)
+    bool classifies = false;  ///< the supervised classifier: LARS decays its kernel, but does not adapt its rate
 
     constexpr value operator()(value x) const {
         trace& t = x.graph();

@@ -26,13 +26,9 @@ inline constexpr pointwise_layer<op_kind::l2_normalize> l2_normalize{};
 inline constexpr pointwise_layer<op_kind::stop_gradient> stop_gradient{};
 
 namespace detail {
-/// `number` is what the user gave, `nearest` the nearest legal one in hundredths.
-constexpr value random_mask(value x, op_kind kind, float number, bool legal, int nearest, int block) {
-    if (!legal) {
-        bool const countable = number > -1e6F && number < 1e6F;
-        x.graph().fail_number(fault::rate_out_of_range, kind, countable ? static_cast<int>(number * 100) : 100'000'000,
-                              nearest);
-    }
+/// `number` is what the user gave, `nearest` the nearest legal one.
+constexpr value random_mask(value x, op_kind kind, float number, bool legal, float nearest, int block) {
+    x.graph().require(legal, fault::rate_out_of_range, kind, number, nearest);
     op o{};
     o.kind = kind;
     o.number = number;
@@ -45,7 +41,7 @@ constexpr value random_mask(value x, op_kind kind, float number, bool legal, int
 struct dropout {
     float rate = 0.5F;
     constexpr value operator()(value x) const {
-        return detail::random_mask(x, op_kind::dropout, rate, rate >= 0 && rate < 1, rate < 0 ? 0 : 99, 1);
+        return detail::random_mask(x, op_kind::dropout, rate, rate >= 0 && rate < 1, rate < 0 ? 0 : 0.99F, 1);
     }
 };
 
@@ -55,7 +51,7 @@ struct drop_block {
     int size = 7;
     constexpr value operator()(value x) const {
         bool const legal = keep > 0 && keep <= 1;
-        return keep == 1 ? x : detail::random_mask(x, op_kind::drop_block, keep, legal, keep > 1 ? 100 : 1, size);
+        return keep == 1 ? x : detail::random_mask(x, op_kind::drop_block, keep, legal, keep > 1 ? 1 : 0.01F, size);
     }
 };
 

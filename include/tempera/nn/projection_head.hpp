@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-// The projection head of SimCLRv2 (spec section 1): layers 0..L-2 are dense (no bias), batch norm, ReLU of the
+// The projection head of SimCLRv2 (SimCLRv2, section 2 and appendix): layers 0..L-2 are dense (no bias), batch norm, ReLU of the
 // encoder's width; the last is dense to `out`, batch norm without offset, no ReLU. Tap k is the output of layer k.
 
 #include <tempera/nn/pointwise.hpp>
@@ -9,8 +9,8 @@
 namespace tempera {
 
 struct projection_config {
-    int layers = 3;
-    int out = 128;
+    int layers = 3;  ///< 0: the encoder's features as they are
+    int out = 128;   ///< units of the last layer
 
     friend constexpr bool operator==(projection_config const&, projection_config const&) = default;
 };
@@ -22,6 +22,8 @@ struct projection_network {
 
     /// The output after `count` layers; 0 is x itself. Only these layers are declared.
     constexpr value tap(value x, int count) const {
+        if (config.layers < 0)
+            x.graph().fail_number(fault::setting_out_of_range, op_kind::dense, config.layers, 0);
         int const width = x.shape().channels;
         for (int i = 0; i < count; ++i) {
             bool const last = i == config.layers - 1;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-// The ResNets of SimCLRv2 (spec section 1): depth 10 (ours), 18, 34 with basic blocks, 50, 101, 152, 200 with
+// The ResNets of SimCLRv2 (section 2, table 1): depth 10 (ours), 18, 34 with basic blocks, 50, 101, 152, 200 with
 // bottlenecks; width multiplier, selective kernels, squeeze-excite, DropBlock.
 //
 //   stem -> stages of blocks, strides 1, 2, 2, 2, filters base * width * 2^stage -> global average pool
@@ -21,15 +21,15 @@ enum class stem : std::uint8_t {
 };
 
 struct resnet_config {
-    int depth = 50;
-    int width = 1;
-    int base_filters = 64;
-    int stages = 4;
+    int depth = 50;         ///< 10, 18, 34, 50, 101, 152 or 200
+    int width = 1;          ///< multiplies the filters of every layer
+    int base_filters = 64;  ///< of the first stage's 3x3 convolutions
+    int stages = 4;         ///< 1 to 4; each halves the map and doubles the filters
     tempera::stem stem = tempera::stem::automatic;
     bool selective_kernel = false;  ///< in basic blocks it replaces the first 3x3 + BN + ReLU (ours)
-    float sk_ratio = 0.0625F;
-    float se_ratio = 0;
-    float drop_block_keep = 1;  ///< bottlenecks of all stages, block size 7
+    float sk_ratio = 0.0625F;   ///< selective_kernel::ratio
+    float se_ratio = 0;         ///< squeeze_excite::ratio; 0: none
+    float drop_block_keep = 1;  ///< bottlenecks of all stages, block size 7; basic blocks have none, there it is 1
 
     friend constexpr bool operator==(resnet_config const&, resnet_config const&) = default;
 };
@@ -45,7 +45,10 @@ struct resnet_network {
         fixed_list<int, 4> const blocks = blocks_per_stage(t);
         int const filters = t.positive(config.base_filters, op_kind::conv) * t.positive(config.width, op_kind::conv);
         int const stages = config.stages >= 1 && config.stages <= 4 ? config.stages : 4;
-        if (stages != config.stages) t.fail_number(fault::positive_number_expected, op_kind::conv, config.stages, 4);
+        if (stages != config.stages) t.fail_number(fault::setting_out_of_range, op_kind::conv, config.stages, 4);
+        t.require(config.se_ratio >= 0, fault::setting_out_of_range, op_kind::gate, config.se_ratio, 0);
+        t.require(bottleneck() || config.drop_block_keep == 1, fault::setting_out_of_range, op_kind::drop_block,
+                  config.drop_block_keep, 1);
         x = stem_of(x, filters);
         for (int s = 0; s < stages; ++s) {
             scope const stage(x, "stage", s + 1);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-// ema: an exponential moving average of parameters (the momentum encoder of MoCo, He et al. 2020).
+// ema: an exponential moving average of a block of parameters; of a whole model: pipeline/moving_average.hpp.
 //
 //   average = decay average + (1 - decay) w
 
@@ -19,10 +19,13 @@ struct ema {
     /// Throws error for a decay outside [0, 1].
     template <class Device>
     void operator()(Device& device, std::int64_t n, float const* w, float* average) const {
-        if (!(decay >= 0 && decay <= 1)) {
-            throw error("ema", "a decay from 0 to 1", decay, "the published value is 0.999");
-        }
+        check();
         apply_ema(device, n, decay, w, average);
+    }
+
+    /// Throws error for a decay outside [0, 1].
+    void check() const {
+        if (!(decay >= 0 && decay <= 1)) throw error("ema", "a decay from 0 to 1", decay, "the published value is 0.999");
     }
 };
 

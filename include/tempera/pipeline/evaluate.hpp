@@ -54,6 +54,9 @@ evaluation count_all(basic_model<D, P>& model, image_set const& set, augmentatio
                         "let the network's last output be a classifier's");
         auto const labels = to_device(batch.labels);
         int const classes = static_cast<int>(logits.dims.sample().size());
+        if (classes != set.classes())
+            throw error("evaluate", {"logits of the ", set.classes(), " classes of the set"}, classes,
+                        "evaluate a classifier of these classes, or bring labels into its numbering by with_labels");
         top1 += count_correct(device, logits.dims.n, classes, logits.data, labels.data, 1);
         top5 += count_correct(device, logits.dims.n, classes, logits.data, labels.data, std::min(5, classes));
         out.images += static_cast<int>(std::count_if(batch.labels.data, batch.labels.data + batch.labels.size(),
@@ -67,11 +70,16 @@ evaluation count_all(basic_model<D, P>& model, image_set const& set, augmentatio
 
 }  // namespace detail
 
-/// The last output is taken as logits; images without a label are left out. augment: center_crop for images larger than
-/// the network's input.
+/// The output "classifier" is taken as logits, or the last one where none is called so; images without a label are left out.
+/// augment: center_crop for images larger than the network's input. Throws error unless the set has labels, and as many
+/// classes as there are logits.
 template <class D, precision P>
 evaluation evaluate(basic_model<D, P>& model, image_set const& set, augmentation const& augment = {}) {
-    return detail::count_all(model, set, augment, [](output_views const& outputs) { return outputs.last(); });
+    std::size_t logits = model.outputs().size() - 1;
+    for (std::size_t i = 0; i < logits; ++i)
+        if (model.outputs()[i].name == "classifier") logits = i;
+    return detail::count_all(model, set, augment,
+                             [logits](output_views const& outputs) { return outputs[logits].values; });
 }
 
 /// Rows of an output ("encoder", say), one per image, in host memory.

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <utility>
 
 #include <tempera/optim/sgd.hpp>
@@ -25,10 +26,11 @@ struct linear_evaluation_result {
 template <class D, precision P, Optimizer<D> O = sgd>
 linear_evaluation_result<D> linear_evaluation(basic_model<D, P>& encoder, image_set const& labeled, O const& optimizer,
                                               train_options const& options) {
-    detail::require_training("linear evaluation", encoder, labeled, options, 1);
+    std::string const stage = detail::stage_name(options, "linear evaluation");
+    detail::require_training(stage, encoder, labeled, options, 1);
     detail::require_validation(options, encoder.plan().input(), labeled.classes());
-    detail::require_labels("linear evaluation", labeled, labeled.classes());
-    detail::require_encoder("linear evaluation", encoder, "name the features so");
+    detail::require_labels(stage, labeled, labeled.classes());
+    detail::require_encoder(stage, encoder, "name the features so");
     auto& device = encoder.device();
     device_batch<std::int32_t, D> labels(device);
     linear_evaluation_result<D> out;
@@ -37,7 +39,7 @@ linear_evaluation_result<D> linear_evaluation(basic_model<D, P>& encoder, image_
     repeated<std::pair<float const*, int>, D> encoding(device);
     view<float const> features;  // in the same place, also where a graph makes them
     out.history = detail::train_loop(
-        out.probe->model(), labeled, optimizer, options, {"linear evaluation"}, 1,
+        out.probe->model(), labeled, optimizer, options, {stage}, 1,
         {.loss = cross_entropy{},
          .place =
              [&](view<float const> images, image_batch const& batch) {

@@ -6,6 +6,8 @@
 #include <span>
 #include <vector>
 
+#include <tempera/core/error.hpp>
+#include <tempera/core/finite.hpp>
 #include <tempera/device/memory.hpp>
 #include <tempera/optim/ranges.hpp>
 #include <tempera/runtime/basic_model.hpp>
@@ -26,8 +28,11 @@ public:
         }
     }
 
-    /// One update from the model's gradients; steps count from 0.
+    /// One update from the model's gradients; steps count from 0. Throws error, and changes nothing, for a rate that is no
+    /// finite number.
     void update(float learning_rate) {
+        if (!is_finite(learning_rate))
+            throw error("optimizer_state.update", "a finite learning rate", learning_rate, "correct the schedule");
         optimizer_(model_->device(), learning_rate, step_++, std::span<update_range const>(ranges_),
                    model_->parameters().data(), model_->gradients().data(), std::span<float* const>(slots_));
         model_->touch();

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <string>
 
 #include <tempera/core/finite.hpp>
 #include <tempera/data/loader.hpp>
@@ -27,7 +28,7 @@ inline loader_options loader_of(train_options const& o, image_set const& set, in
 }
 
 /// The learning rate of a step of so many. Throws error where the schedule cannot be.
-inline float rate_of(char const* stage, train_options const& o, image_set const& set, std::int64_t step,
+inline float rate_of(std::string const& stage, train_options const& o, image_set const& set, std::int64_t step,
                      std::int64_t steps) {
     if (!o.schedule) {
         int const batch = std::min(o.batch, set.size());

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <string>
 #include <system_error>
 #include <type_traits>
 
@@ -19,15 +20,18 @@
 
 namespace tempera::detail {
 
+/// What a stage calls itself.
+inline std::string stage_name(train_options const& o, char const* usual) { return o.stage.empty() ? usual : o.stage; }
+
 /// Throws error unless all labels are below `classes`.
-inline void require_classes(char const* where, image_set const& set, int classes) {
+inline void require_classes(std::string const& where, image_set const& set, int classes) {
     for (int i = 0; i < set.size(); ++i)
         if (set.label(i) >= classes)
             throw error(where, {"labels from -1 (none) to ", classes - 1}, {set.label(i), " at image ", i},
                         "check the labels and the number of classes");
 }
 /// And one image at least has one.
-inline void require_labels(char const* where, image_set const& set, int classes) {
+inline void require_labels(std::string const& where, image_set const& set, int classes) {
     require_classes(where, set, classes);
     if (!set.labeled()) throw error(where, "labeled images", "none with a label", "pass a set with labels");
 }
@@ -57,8 +61,11 @@ void require_validation(train_options const& o, basic_model<D, P> const& model) 
 
 /// Throws error where options cannot be, or images do not fit the model that sees them, so many views of each.
 template <class D, precision P>
-void require_training(char const* stage, basic_model<D, P> const& model, image_set const& set, train_options const& o,
+void require_training(std::string const& stage, basic_model<D, P> const& model, image_set const& set, train_options const& o,
                       int views) {
+    if (!model.trains())
+        throw error({stage, ", model"}, "a parameter at least that is trained", "none: all of it is frozen",
+                    "take what is to be trained out of model_options.frozen");
     loader_options const batches = loader_of(o, set, views);
     check(batches, set);
     if (!o.schedule) rate_of(stage, o, set, 0, batches_in_all(batches, set));
@@ -86,7 +93,7 @@ void require_training(char const* stage, basic_model<D, P> const& model, image_s
 
 /// Throws error for a network without the output that probes read.
 template <class D, precision P>
-void require_encoder(char const* stage, basic_model<D, P> const& model, char const* advice) {
+void require_encoder(std::string const& stage, basic_model<D, P> const& model, char const* advice) {
     for (auto const& o : model.outputs())
         if (o.name == "encoder") return;
     throw error(stage, "an output \"encoder\"", "a network without one", advice);
@@ -94,7 +101,7 @@ void require_encoder(char const* stage, basic_model<D, P> const& model, char con
 
 /// All of it for a classifier that a loss trains on labels.
 template <class D, precision P, class Loss>
-void require_supervision(char const* stage, basic_model<D, P> const& model, image_set const& labeled,
+void require_supervision(std::string const& stage, basic_model<D, P> const& model, image_set const& labeled,
                          train_options const& o, Loss const& loss) {
     require_training(stage, model, labeled, o, 1);
     require_validation(o, model);

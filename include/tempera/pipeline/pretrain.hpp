@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 
 #include <tempera/loss/nt_xent.hpp>
 #include <tempera/pipeline/online_probe.hpp>
@@ -24,21 +25,25 @@ struct probe_options {
 template <class D, precision P, Loss<D> L, Optimizer<D> O>
 training_history pretrain(basic_model<D, P>& model, image_set const& images, L const& loss, O const& optimizer,
                           train_options const& options, probe_options const& probing = {}) {
-    detail::require_training("pretrain", model, images, options, 2);
+    std::string const stage = detail::stage_name(options, "pretrain");
+    detail::require_training(stage, model, images, options, 2);
     detail::require_validation(options, model.plan().input(), images.classes());
     std::optional<online_probe<D>> probe;
     if (probing.enabled && images.labeled()) {
-        detail::require_encoder("pretrain", model,
+        detail::require_encoder(stage, model,
                                 "name one so for the online probe, or pass probe_options{.enabled = false}");
         probe.emplace(model.device(), model.output("encoder").dims.c, images.classes(), model.options().max_batch,
                       probing.learning_rate);
     }
     if (!probe && !options.validation.empty())
-        throw error("pretrain", "labels for the probe that judges options.validation", "no probe",
+        throw error(stage, "labels for the probe that judges options.validation", "no probe",
                     "label the images, or leave .validation empty");
     device_batch<std::int32_t, D> labels(model.device());
     view<float const> features;  // in the same place, also where a graph makes them
-    auto const contrast = detail::loss_of("pretrain", model, loss);
+    auto const contrast = detail::loss_of(stage, model, loss);
+    if (!options.view && !distorts(options.augment))
+        throw error({stage, ", train_options.augment"}, "views of an image that differ", "an augmentation that changes nothing",
+                    "set simclr_augmentation{}, or .view to a function of your own");
 
     detail::stage_work<D> work{
         .loss =
@@ -57,7 +62,7 @@ training_history pretrain(basic_model<D, P>& model, image_set const& images, L c
             return probe->evaluate(model, held_out, options.validation_augment);
         };
     }
-    return detail::train_loop(model, images, optimizer, options, {"pretrain", "contrastive accuracy"}, 2, work);
+    return detail::train_loop(model, images, optimizer, options, {stage, "contrastive accuracy"}, 2, work);
 }
 
 }  // namespace tempera

@@ -52,10 +52,10 @@ struct stage_work {
     std::function<evaluation(image_set const& held_out)> judge{};  ///< empty: the model's own classes
 };
 
-/// The loss of a stage on a model. Gradients of outputs that it does not read are zero, whatever it writes.
+/// The loss of a stage on a model. What it does not write of the gradients is zero.
 /// Throws error where it reads an output that takes no gradient.
 template <class D, precision P, Loss<D> L>
-typename stage_work<D>::loss_function loss_of(char const* stage, basic_model<D, P> const& model, L const& loss) {
+typename stage_work<D>::loss_function loss_of(std::string const& stage, basic_model<D, P> const& model, L const& loss) {
     for (std::size_t i = 0; i < model.outputs().size(); ++i) {
         if (reads_output(loss, model.outputs(), i) && !model.takes_gradient(i))
             throw error({stage, ": loss"}, "to read outputs that take gradients",
@@ -65,7 +65,7 @@ typename stage_work<D>::loss_function loss_of(char const* stage, basic_model<D, 
     return [&loss](D& device, output_views const& outputs, targets const& target, gradient_views const& gradients) {
         for (std::size_t i = 0; i < gradients.size(); ++i) {
             view<float> const g = gradients[i].values;
-            if (g.data != nullptr && !reads_output(loss, outputs, i)) fill(device, g.size(), 0.0F, g.data);
+            if (g.data != nullptr) fill(device, g.size(), 0.0F, g.data);
         }
         return loss(device, outputs, target, gradients);
     };
@@ -75,8 +75,7 @@ typename stage_work<D>::loss_function loss_of(char const* stage, basic_model<D, 
 /// cpu after each.
 template <class D, precision P, Optimizer<D> O>
 training_history train_loop(basic_model<D, P>& model, image_set const& set, O const& optimizer, train_options const& o,
-                            stage_names names, int views, stage_work<D> const& work) {
-    if (!o.stage.empty()) names.stage = o.stage;
+                            stage_names const& names, int views, stage_work<D> const& work) {
     auto const begin = std::chrono::steady_clock::now();
     optimizer_state<D, P, O> state(model, optimizer);
     training_history history;
@@ -101,7 +100,7 @@ training_history train_loop(basic_model<D, P>& model, image_set const& set, O co
     loss_means means;
     int unread = 0;  // steps whose loss the host has not asked for
     while (auto const batch = batches.next()) {
-        float const rate = rate_of(names.stage.c_str(), o, set, batch.step, total);
+        float const rate = rate_of(names.stage, o, set, batch.step, total);
         auto const [input, target] = work.place(to_device(batch), batch);
         step(input, target, rate);
         if (work.beside) work.beside(batch);
@@ -137,7 +136,7 @@ training_history train_loop(basic_model<D, P>& model, image_set const& set, O co
         if (o.resume) save_resumption(o.checkpoint, settings, model, state, history);  // first: it can make the other
         model.save(o.checkpoint);
     }
-    if (from_host.first_step == total) model.save(o.checkpoint);  // should it not have come to that
+    if (from_host.first_step == total) model.save(o.checkpoint);  // all was done, but perhaps not this
     history.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     return history;
 }
@@ -145,10 +144,10 @@ training_history train_loop(basic_model<D, P>& model, image_set const& set, O co
 /// Trains a classifier whose options and images have been looked at.
 template <class D, precision P, Optimizer<D> O, Loss<D> L>
 training_history train_classifier(basic_model<D, P>& model, image_set const& labeled, O const& optimizer,
-                                  train_options const& options, char const* stage, L const& loss) {
+                                  train_options const& options, std::string const& stage, L const& loss) {
     device_batch<std::int32_t, D> labels(model.device());
     return train_loop(model, labeled, optimizer, options, {stage}, 1,
-                      {.loss = loss_of("train_supervised", model, loss),
+                      {.loss = loss_of(stage, model, loss),
                        .place = [&](view<float const> images, image_batch const& batch) {
                            return step_input{images, {.labels = labels(batch.labels)}};
                        }});
@@ -160,8 +159,9 @@ training_history train_classifier(basic_model<D, P>& model, image_set const& lab
 template <class D, precision P, Optimizer<D> O, Loss<D> L = cross_entropy>
 training_history train_supervised(basic_model<D, P>& model, image_set const& labeled, O const& optimizer,
                                   train_options const& options, L const& loss = {}) {
-    detail::require_supervision("supervised", model, labeled, options, loss);
-    return detail::train_classifier(model, labeled, optimizer, options, "supervised", loss);
+    std::string const stage = detail::stage_name(options, "supervised");
+    detail::require_supervision(stage, model, labeled, options, loss);
+    return detail::train_classifier(model, labeled, optimizer, options, stage, loss);
 }
 
 /// Takes what matches by name from a pretrained model (its encoder and the head layers up to the classifier's tap),
@@ -170,9 +170,10 @@ template <class D, precision P, class OtherDevice, precision Other, Optimizer<D>
 training_history fine_tune(basic_model<D, P>& model, basic_model<OtherDevice, Other> const& pretrained,
                            image_set const& labeled, O const& optimizer, train_options const& options,
                            L const& loss = {}) {
-    detail::require_supervision("fine-tune", model, labeled, options, loss);
+    std::string const stage = detail::stage_name(options, "fine-tune");
+    detail::require_supervision(stage, model, labeled, options, loss);
     load_report loaded = model.load_matching(pretrained);
-    training_history history = detail::train_classifier(model, labeled, optimizer, options, "fine-tune", loss);
+    training_history history = detail::train_classifier(model, labeled, optimizer, options, stage, loss);
     history.loaded = std::move(loaded);
     return history;
 }

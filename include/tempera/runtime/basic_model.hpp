@@ -49,6 +49,8 @@ public:
     gradient_views output_gradients() const { return gradient_views(gradient_entries_); }
     /// Whether output i does (model_options::loss_outputs).
     bool takes_gradient(std::size_t i) const { return training_->output_gradient[i] != no_slot; }
+    /// Whether any parameter is trained (model_options::frozen).
+    bool trains() const;
     output_views outputs() const { return output_views(output_entries_); }
     /// One output of the last pass.
     view<float const> output(std::string_view name) const { return outputs()[name]; }

@@ -85,6 +85,13 @@ output_views basic_model<D, Precision>::predict(view<float const> batch) {
 }
 
 template <class D, precision Precision>
+bool basic_model<D, Precision>::trains() const {
+    for (int i = 0; i < plan_.ops.size(); ++i)
+        if (training_->trained[i]) return true;
+    return false;
+}
+
+template <class D, precision Precision>
 std::string basic_model<D, Precision>::find_non_finite() {
     schedule const* const last = binding_.steps;
     if (last == nullptr) return {};
@@ -93,7 +100,7 @@ std::string basic_model<D, Precision>::find_non_finite() {
     for (int i = 0; i < last->forward_count; ++i) {
         schedule_step const& s = last->steps[i];
         run_forward(s);
-        if (s.kind != step_kind::forward) continue;
+        if (s.kind != step_kind::forward || s.out == no_slot) continue;
         int const value = plan_.ops[s.op].out;
         if (!finite(s.out, plan_.values[value])) return spell(plan_, plan_.ops[s.op]);
     }
@@ -162,8 +169,9 @@ void basic_model<D, Precision>::take_gradients(gradient_views const& from) {
         if (own.data == nullptr) continue;
         view<float> const given = from[gradient_entries_[i].name];
         if (!(given.dims == own.dims) || given.data == nullptr)
-            throw error("backward", {"a gradient for output \"", gradient_entries_[i].name, "\" of its shape"},
-                        given.data == nullptr ? "none" : "another shape", "pass output_gradients() to the loss");
+            throw error("backward",
+                        {"a gradient of ", text_of(own.dims), " for output \"", gradient_entries_[i].name, "\""},
+                        given.data == nullptr ? "none" : text_of(given.dims), "pass output_gradients() to the loss");
         if (given.data != own.data)
             copy(*device_, own.size(), static_cast<float const*>(given.data), own.data, store::write);
     }

@@ -26,10 +26,10 @@ public:
     dynamic_model(D& device, Network const& network, shape sample, model_options const& options = {})
         : detail::plan_owner{std::make_unique<dynamic_plan>(network, sample)},
           basic_model<D, Precision>(device, owned->view(), options) {
-        for (custom_record const& c : owned->customs)
-            if (!contains(c.table.devices, D::kind))
-                throw error("dynamic_model", "custom ops that run on this device", "one that does not",
-                            "add the device to the op's `devices`");
+        for (op const& o : owned->ops)
+            if (o.kind == op_kind::custom && !contains(owned->customs[static_cast<std::size_t>(o.custom)].table.devices, D::kind))
+                throw error({"dynamic_model, ", spell(owned->view(), o)}, "a custom op that runs on this device",
+                            "one that does not", "add the device to the op's `devices`");
     }
 };
 

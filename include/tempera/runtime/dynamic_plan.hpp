@@ -12,17 +12,18 @@
 
 namespace tempera {
 
-/// "operands_differ at add, stage2.block0: expected {8, 8, 64}, found {16, 16, 64}"; faults about numbers say
-/// "expected 3, found 4".
+/// "operands_differ at add, stage2.block0: expected {8, 8, 64}, found {16, 16, 64}; bring both to one shape: ..."; faults about
+/// numbers say "expected 3, found 4".
 inline std::string describe(diagnosis const& d) {
-    bool const about_names = d.what == fault::duplicate_name || d.what == fault::malformed_name || d.what == fault::path_too_long;
+    bool const about_names =
+        d.what == fault::duplicate_name || d.what == fault::malformed_name || d.what == fault::path_too_long;
     bool const about_shapes = d.what == fault::operands_differ || d.what == fault::kernel_larger_than_input ||
                               d.what == fault::expects_a_vector;
     auto const spell = [about_shapes](shape s) { return about_shapes ? text_of(s) : phrase(s.channels).text(); };
     std::string const path(d.where.text());
-    if (about_names) return phrase{name_of(d.what), ": ", path}.text();
+    if (about_names) return phrase{name_of(d.what), ": ", path, "; ", advice_for(d.what)}.text();
     return phrase{name_of(d.what),   " at ",     name_of(d.op), path.empty() ? "" : ", ", path, ": expected ",
-                  spell(d.expected), ", found ", spell(d.got)}
+                  spell(d.expected), ", found ", spell(d.got), "; ",     advice_for(d.what)}
         .text();
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-// Starting values of the tensors (spec section 1): convolutions truncated normal of variance 1 / fan_in
+// Starting values of the tensors, as in the code of SimCLRv2: convolutions truncated normal of variance 1 / fan_in
 // (LeCun), dense layers N(0, 0.01), scales 1 or 0, offsets and biases 0, moving variance 1.
 
 #include <cstdint>
