@@ -11,3 +11,4 @@
 #include <tempera/io/safetensors.hpp>
 #include <tempera/io/safetensors_entry.hpp>
 #include <tempera/io/sha256.hpp>
+#include <tempera/io/utf8.hpp>

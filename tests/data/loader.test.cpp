@@ -190,7 +190,7 @@ TEST_CASE("a failure on a thread of the loader reaches the consumer at its batch
     for (int threads : {0, 1, 3}) {
         CAPTURE(threads);
         loader_options options{.batch = 4, .shuffle = false, .threads = threads};
-        options.custom = [&](view<std::uint8_t const> image, view<float> out, philox_stream) {
+        options.view = [&](view<std::uint8_t const> image, view<float> out, philox_stream) {
             if (image.data == set.image(13).data) throw std::runtime_error("image 13 is broken");
             std::fill_n(out.data, out.size(), 0.25F);
         };

@@ -312,6 +312,24 @@ TEST_CASE("what a loss does not write of its gradient is zero, whatever was ther
     CHECK(seen == std::vector<float>(100));
 }
 
+TEST_CASE("a loss that asks by name for the gradient of an output that takes none is told so", "[refusals]") {
+    struct on_encoder {
+        loss_value operator()(cpu&, output_views const&, targets const&, gradient_views const& g) const {
+            if (g.size() > 0) g["encoder"].data[0] = 1;
+            return {.loss = 1};
+        }
+    };
+    cpu device{.threads = 1};
+    image_set const set = tiny::images(20);
+    tiny_model m(device, tiny::student, image, {.max_batch = 10});
+    auto const before = state_of(m);
+    CHECK(says(refusal([&] { train_supervised(m, set, sgd{}, {.batch = 10}, on_encoder{}); }),
+               {"gradient of output \"encoder\": expected an output that takes a gradient, found one that takes none",
+                "model_options::loss_outputs", "reads()"}));
+    tiny_model both(device, tiny::student, image, {.max_batch = 10, .loss_outputs = {"encoder", "classifier"}});
+    CHECK_NOTHROW(train_supervised(both, set, sgd{}, {.epochs = 1, .batch = 10}, on_encoder{}));
+}
+
 TEST_CASE("settings of optimizers out of range are refused", "[refusals]") {
     cpu device{.threads = 1};
     image_set const set = tiny::images(10);

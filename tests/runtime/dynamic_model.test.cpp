@@ -134,7 +134,7 @@ TEST_CASE("a dynamic_model refuses custom ops of other devices, and options that
         return refusal([&] { dynamic_model<cpu> m(device, network, image, options); });
     };
     CHECK(says(refused([](value x) { return x.apply(remote{}); }, {}),
-               {"custom at after", "a custom op that runs on this device", "`devices`"}));
+               {"dynamic_model, custom", "a custom op that runs on this device", "`devices`"}));
     CHECK(
         says(refused(tuned, {.frozen = frozen("encoder.stage3")}),
              {"model_options.frozen: expected a part of the network that has tensors", "found \"encoder.stage3\"", "summary"}));

@@ -217,6 +217,22 @@ TEST_CASE("a predictor keeps the weights that it was made from, and changes no t
     CHECK(state_of(m) == fresh);
 }
 
+TEST_CASE("a predictor says what it takes: weights and packed filters once, an arena for each session", "[predictor]") {
+    cpu device{.threads = 1};
+    auto const network = [](value x) {
+        return dense{.units = 3}(global_average_pool(relu(batch_norm{}(conv{.filters = 16}(x)))));
+    };
+    dynamic_model<cpu> m(device, network, {8, 8, 16}, {.max_batch = 2});
+    predictor<cpu> const p(m, 2);
+    std::int64_t const arena = p.allocated_bytes(2) - p.allocated_bytes(1);
+    // the folded network: filters with a bias, a dense layer with its own; at least the input of a batch in the arena
+    std::int64_t const weights = 4 * (16 * 16 * 9 + 16 + 16 * 3 + 3);
+    CHECK(arena >= 4 * 2 * 8 * 8 * 16);
+    CHECK(p.allocated_bytes(0) >= weights);
+    CHECK(p.allocated_bytes(0) <= 8 * weights);  // packed filters, Winograd's among them
+    CHECK(p.allocated_bytes(3) == p.allocated_bytes(0) + 3 * arena);
+}
+
 TEST_CASE("a predictor refuses batches of another size or shape", "[predictor]") {
     cpu device{.threads = 1};
     dynamic_model<cpu> m(device, tuned, image, {.max_batch = 3});

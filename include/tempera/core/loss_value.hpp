@@ -6,6 +6,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
 
 #include <tempera/core/error.hpp>
 #include <tempera/core/view.hpp>
@@ -43,10 +44,15 @@ public:
     entry const& operator[](std::size_t i) const { return entries_[i]; }
     /// The output that the loss sees by default.
     view<T> last() const { return entries_.back().values; }
-    /// Throws error when no output has this name.
+    /// Throws error when no output has this name, and for the gradient of one that takes none.
     view<T> operator[](std::string_view name) const {
-        for (auto const& e : entries_)
-            if (e.name == name) return e.values;
+        for (auto const& e : entries_) {
+            if (e.name != name) continue;
+            if (!std::is_const_v<T> && e.values.data == nullptr)
+                throw error({"gradient of output \"", name, "\""}, "an output that takes a gradient", "one that takes none",
+                            "name it in model_options::loss_outputs, and in the loss's reads()");
+            return e.values;
+        }
         std::string known;
         for (auto const& e : entries_) known += (known.empty() ? "" : ", ") + std::string(e.name);
         throw error("outputs", {"one of ", known}, {"\"", name, "\""}, "ask for a name the network gives");
@@ -59,7 +65,7 @@ private:
 };
 
 using output_views = named_views<float const>;
-/// Where a loss writes d loss / d output. A view whose data is null takes no gradient.
+/// Where a loss writes d loss / d output. One that takes no gradient has a view whose data is null, by its number.
 using gradient_views = named_views<float>;
 
 }  // namespace tempera

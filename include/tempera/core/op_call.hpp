@@ -59,8 +59,10 @@ struct op_call {
     view<T> input_gradient(int i = 0) const {
         return {static_cast<T*>(as<T>(input_gradient_data[i], input_shape[i])), dims(input_shape[i])};
     }
+    /// Parameter i of the op, in the order of its declarations, and where its gradient is added to; floats in device memory.
     float const* parameter(int i = 0) const { return parameter_data[i]; }
     float* parameter_gradient(int i = 0) const { return parameter_gradient_data[i]; }
+    /// What forward keeps for backward: the floats declared for each sample, then the fixed ones.
     float* saved() const { return saved_data; }
 
 private:

@@ -43,7 +43,7 @@ struct loader_options {
     int ahead = 2;           ///< batches prepared in advance
     bool draw_only = false;  ///< only draw what is to be done to each image, for a device that does it itself
     /// In place of `augment`, which then only gives the size; called from several threads at once.
-    custom_view custom{};
+    custom_view view{};
 };
 
 /// A batch in host memory; valid until the next call of next(). False after the last one.
@@ -84,7 +84,7 @@ inline void check(loader_options const& o, image_set const& set) {
             std::int64_t{o.batch} * o.views, "take a smaller batch");
     require(!o.drop_last || set.size() >= o.batch, "batch", {"at most the ", set.size(), " images of the set"}, o.batch,
             "take a smaller batch or set drop_last = false");
-    require(!o.draw_only || !o.custom, "draw_only", "views made by `augment`", "`custom`", "set one of both");
+    require(!o.draw_only || !o.view, "draw_only", "views made by `augment`", "`view`", "set one of both");
     check(o.augment, set.image_shape());
 }
 
@@ -229,7 +229,7 @@ private:
                     philox_stream const stream = view_stream(options_.seed, s.epoch, position, v);
                     if (options_.draw_only)
                         s.drawn[static_cast<std::size_t>(row)] = {position, draw_distortion(a, source, stream, sigma)};
-                    else if (options_.custom) options_.custom(set_.image(position), all.slice(row, 1), stream);
+                    else if (options_.view) options_.view(set_.image(position), all.slice(row, 1), stream);
                     else tempera::augment(a, set_.image(position), all.slice(row, 1), stream, work, sigma);
                 }
             }

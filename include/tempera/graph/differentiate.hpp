@@ -170,11 +170,10 @@ private:
         }
         bool accumulate = false;
         int const target = receive(value, accumulate);
-        schedule_step& s = out_.add_step(step_kind::copy, i);
+        schedule_step& s = out_.add_step(step_kind::copy, value);
         s.d_out = incoming;
         s.d_in0 = target;
         s.accumulate0 = accumulate;
-        s.op = value;
     }
 
     constexpr bool reads_input(int i) const {

@@ -69,19 +69,15 @@ constexpr void fuse(plan_view const& p, schedule_options const& options, fusion&
         if (readers[i] != 1 || !detail::takes_relu(p, options, p.ops[i])) continue;
         int next = reader[i];
         int residual = no_value;
+        int sum = no_value;
         if (p.ops[next].kind == op_kind::add) {
-            residual = p.ops[next].in0 == i ? p.ops[next].in1 : p.ops[next].in0;
-            if (residual >= i || readers[next] != 1) continue;
-            f.absorbed[next] = true;
-            int const sum = next;
-            next = reader[next];
-            if (p.ops[next].kind != op_kind::relu) {
-                f.absorbed[sum] = false;
-                continue;
-            }
-        } else if (p.ops[next].kind != op_kind::relu) {
-            continue;
+            sum = next;
+            residual = p.ops[sum].in0 == i ? p.ops[sum].in1 : p.ops[sum].in0;
+            if (residual >= i || readers[sum] != 1) continue;
+            next = reader[sum];
         }
+        if (p.ops[next].kind != op_kind::relu) continue;
+        if (sum != no_value) f.absorbed[sum] = true;
         f.absorbed[next] = true;
         f.relu[i] = true;
         f.residual[i] = residual;

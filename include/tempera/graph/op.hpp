@@ -68,6 +68,9 @@ struct op {
     std::int64_t multiply_adds = 0;
 };
 
+/// Of a batch_norm: the place of its moving mean among its tensors, after scale and offset; the variance follows.
+constexpr int first_statistic(op const& o) { return (o.flag ? 1 : 0) + (o.flag2 ? 1 : 0); }
+
 /// How a parameter starts.
 enum class initializer : std::uint8_t {
     constant,

@@ -34,19 +34,7 @@ struct plan_view {
     constexpr shape input() const { return values[0]; }
 
     /// "encoder.stage2.block0.conv1"
-    constexpr path_text path_of(int scope) const {
-        int levels[max_depth]{};
-        int depth = 0;
-        for (int s = scope; s > 0 && depth < max_depth; s = scopes[s].parent) levels[depth++] = s;
-        path_text out;
-        while (depth > 0) {
-            scope_node const& s = scopes[levels[--depth]];
-            if (out.length > 0) out.push('.');
-            out.push(s.name.text());
-            if (s.number >= 0) out.push_number(s.number);
-        }
-        return out;
-    }
+    constexpr path_text path_of(int scope) const { return tempera::path_of(scopes, scope); }
     /// "encoder.stage2.block0.conv1.weight"; a custom op's tensors are numbered: ".parameter0".
     constexpr manifest_entry entry(int index) const {
         tensor const& t = tensors[index];

@@ -57,7 +57,8 @@ constexpr std::int64_t training_bytes(plan_view const& plan, memory_options cons
            shared_arena(detail::arena_bytes_of(plan, m, true), detail::arena_bytes_of(plan, m, false));
 }
 
-/// Bytes to predict: parameters, statistics, arena. A predictor, whose normalizations are folded, takes no more.
+/// Bytes of what model.predict needs: parameters, statistics, arena. A predictor folds its normalizations, and on the cpu keeps
+/// packed filters besides: predictor::allocated_bytes().
 constexpr std::int64_t inference_bytes(plan_view const& plan, memory_options const& m) {
     return plan.parameters * 4 + plan.statistics * 4 + detail::arena_bytes_of(plan, m, false);
 }

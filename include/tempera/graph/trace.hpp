@@ -37,6 +37,22 @@ struct scope_node {
     int named_convs = 0, named_denses = 0, named_norms = 0, named_others = 0;  ///< default names given so far
 };
 
+/// "encoder.stage2.block0.conv1"
+template <class Scopes>
+constexpr path_text path_of(Scopes const& scopes, int scope) {
+    int levels[max_depth]{};
+    int depth = 0;
+    for (int s = scope; s > 0 && depth < max_depth; s = scopes[s].parent) levels[depth++] = s;
+    path_text out;
+    while (depth > 0) {
+        scope_node const& s = scopes[levels[--depth]];
+        if (out.length > 0) out.push('.');
+        out.push(s.name.text());
+        if (s.number >= 0) out.push_number(s.number);
+    }
+    return out;
+}
+
 struct output_record {
     name_text name{};
     int value = no_value;
@@ -63,10 +79,10 @@ struct trace {
     /// Keeps the first fault, at the current path with `leaf` behind it.
     constexpr void fail(fault what, op_kind op, shape got, shape expected, std::string_view leaf = {}) {
         if (bad.what != fault::none) return;
-        bad = diagnosis{what, op, got, expected, path_of(here)};
+        bad = diagnosis{what, op, got, expected, path_of(scopes, here)};
         if (here == 0 && leaf.empty() && scope_count > 1) {  // no scope to name: what came before
             bad.where.push("after ");
-            bad.where.push(path_of(scope_count - 1).text());
+            bad.where.push(path_of(scopes, scope_count - 1).text());
         }
         if (bad.where.length > 0 && !leaf.empty()) bad.where.push('.');
         bad.where.push(leaf);
@@ -155,21 +171,6 @@ struct trace {
                      : kind == op_kind::batch_norm ? s.named_norms
                                                    : s.named_others;
         return open(name_of(kind), ++given);
-    }
-
-    /// "stage2.block0.conv1"
-    constexpr path_text path_of(int scope) const {
-        int levels[max_depth]{};
-        int depth = 0;
-        for (int s = scope; s > 0 && depth < max_depth; s = scopes[s].parent) levels[depth++] = s;
-        path_text out;
-        for (int i = depth - 1; i >= 0; --i) {
-            scope_node const& s = scopes[levels[i]];
-            if (out.length > 0) out.push('.');
-            out.push(s.name.text());
-            if (s.number >= 0) out.push_number(s.number);
-        }
-        return out;
     }
 
 private:

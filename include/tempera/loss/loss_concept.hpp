@@ -5,9 +5,10 @@
 //   loss_value operator()(Device&, output_views const&, targets const&, gradient_views const&) const
 //
 // It writes d loss / d output into the gradient views of the outputs it reads, and zero into the others; the stages of
-// pipeline/ set those others to zero themselves. `gradients` is empty (value only) or has one view per output, in the same
+// pipeline/ begin with zeros everywhere. `gradients` is empty (value only) or has one view per output, in the same
 // order; a view whose data is null is not wanted. A loss reads the last output unless it has a member
-// `bool reads(output_views const&, std::size_t i) const` that says otherwise.
+// `bool reads(output_views const&, std::size_t i) const` that says otherwise; only outputs named in
+// model_options::loss_outputs, by default the last one, take gradients.
 
 #include <concepts>
 #include <cstddef>

@@ -18,7 +18,8 @@ namespace tempera {
 ///   O::slots                                            blocks of state as large as the parameters, zero at first
 ///   o.ranges(manifest)                                  which tensors to update, and what applies to each; throws
 ///                                                       error for settings out of range
-///   o(device, learning_rate, step, ranges, w, g, state) one update; step counts from 0, state holds O::slots pointers
+///   o(device, learning_rate, step, ranges, w, g, state) one update of w from g, all in device memory; step counts from 0,
+///                                                       state holds O::slots pointers
 template <class O, class Device>
 concept Optimizer = std::copyable<O> &&
     requires(O const& o, Device& device, manifest const& m, std::span<update_range const> ranges, float* w,

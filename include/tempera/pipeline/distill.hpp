@@ -15,7 +15,8 @@
 
 namespace tempera {
 
-/// Student and teacher run on the same device; the teacher in inference form. Both classify with their last output.
+/// Student and teacher run on the same device; the teacher in inference form. Both classify with their last output. Throws error
+/// as pretrain does, and for a teacher of other classes or another input.
 template <class D, precision P, precision TeacherPrecision, Loss<D> L, Optimizer<D> O>
 training_history distill(basic_model<D, P>& student, basic_model<D, TeacherPrecision>& teacher, image_set const& images,
                          L const& loss, O const& optimizer, train_options const& options) {

@@ -22,7 +22,7 @@ struct linear_evaluation_result {
     std::unique_ptr<linear_probe<Device>> probe;
 };
 
-/// encoder: any model with an output "encoder".
+/// encoder: any model with an output "encoder". Throws error as pretrain does, and for a set without labels.
 template <class D, precision P, Optimizer<D> O = sgd>
 linear_evaluation_result<D> linear_evaluation(basic_model<D, P>& encoder, image_set const& labeled, O const& optimizer,
                                               train_options const& options) {

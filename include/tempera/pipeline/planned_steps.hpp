@@ -19,7 +19,7 @@ inline loader_options loader_of(train_options const& o, image_set const& set, in
     l.batch = std::min(o.batch, set.size());
     l.views = views;
     l.augment = o.augment;
-    l.custom = o.view;
+    l.view = o.view;
     l.seed = o.seed;
     l.epochs = o.epochs;
     l.steps = o.steps;

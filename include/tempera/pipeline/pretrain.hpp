@@ -21,7 +21,8 @@ struct probe_options {
 
 /// The model's max_batch must be at least twice options.batch. Labels are for the probe, which also judges
 /// options.validation (without a probe there can be none), and for losses that ask for them: nt_xent does not. A stage that
-/// is resumed begins with a new probe.
+/// is resumed begins with a new probe. Throws error, before any weight has changed, for options, images, outputs or a checkpoint's
+/// folder that do not fit; on the way where the loss is no finite number: an earlier checkpoint stays.
 template <class D, precision P, Loss<D> L, Optimizer<D> O>
 training_history pretrain(basic_model<D, P>& model, image_set const& images, L const& loss, O const& optimizer,
                           train_options const& options, probe_options const& probing = {}) {

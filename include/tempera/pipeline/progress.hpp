@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -18,6 +19,7 @@
 #include <utility>
 
 #include <tempera/core/loss_value.hpp>
+#include <tempera/core/spelling.hpp>
 
 namespace tempera {
 
@@ -34,9 +36,6 @@ struct progress_event {
 };
 
 using progress_sink = std::function<void(progress_event const&)>;
-
-/// A sink that says nothing.
-inline void silent(progress_event const&) {}
 
 /// Seconds until the last step, if all steps take as long as those done.
 inline double seconds_left(progress_event const& event) {
@@ -97,14 +96,6 @@ inline std::string duration(double seconds) {
     return text;
 }
 
-/// "12,345".
-inline std::string grouped(double number) {
-    std::string text = std::to_string(static_cast<long long>(number + 0.5));
-    for (auto i = static_cast<std::ptrdiff_t>(text.size()) - 3; i > 0; i -= 3)
-        text.insert(static_cast<std::size_t>(i), ",");
-    return text;
-}
-
 /// "  loss 4.213  accuracy 31.2 %  1,520 images/s  0:42 left"; the time it took once the last step is done.
 inline std::string numbers(progress_event const& event, std::string_view accuracy_name, bool with_rate = true) {
     char text[64];
@@ -112,7 +103,7 @@ inline std::string numbers(progress_event const& event, std::string_view accurac
     std::string out = text + std::string(accuracy_name);
     std::snprintf(text, sizeof text, " %.1f %%", 100.0 * static_cast<double>(event.value.accuracy));
     out += text;
-    if (with_rate && event.images_per_second > 0) out += "  " + grouped(event.images_per_second) + " images/s";
+    if (with_rate && event.images_per_second > 0) out += "  " + grouped(std::llround(event.images_per_second)) + " images/s";
     bool const done = event.step >= event.total_steps;
     return out + "  " + (done ? "took " + duration(event.seconds) : duration(seconds_left(event)) + " left");
 }

@@ -155,7 +155,8 @@ training_history train_classifier(basic_model<D, P>& model, image_set const& lab
 
 }  // namespace detail
 
-/// Supervised training of a classifier on the labeled images of a set, from the weights it has.
+/// Supervised training of a classifier, on its last output, on the labeled images of a set, from the weights it has.
+/// Throws error as pretrain does, and for labels that are none of its classes.
 template <class D, precision P, Optimizer<D> O, Loss<D> L = cross_entropy>
 training_history train_supervised(basic_model<D, P>& model, image_set const& labeled, O const& optimizer,
                                   train_options const& options, L const& loss = {}) {
@@ -165,7 +166,8 @@ training_history train_supervised(basic_model<D, P>& model, image_set const& lab
 }
 
 /// Takes what matches by name from a pretrained model (its encoder and the head layers up to the classifier's tap),
-/// then trains the whole network on the labeled images (SimCLRv2 section 2, "fine-tuning from a middle layer").
+/// then trains the whole network on the labeled images (SimCLRv2 section 2, "fine-tuning from a middle layer"). Throws error
+/// as train_supervised does, and where nothing matches or a tensor of one name has two shapes.
 template <class D, precision P, class OtherDevice, precision Other, Optimizer<D> O, Loss<D> L = cross_entropy>
 training_history fine_tune(basic_model<D, P>& model, basic_model<OtherDevice, Other> const& pretrained,
                            image_set const& labeled, O const& optimizer, train_options const& options,

@@ -29,20 +29,24 @@ public:
     using element = storage_t<Precision>;
     static_assert(Device<D, element>, "the device lacks a function of the catalogue for this precision");
 
-    /// The plan must outlive the model.
+    /// The plan must outlive the model. Throws error for options that do not fit it (max_batch, frozen parts, loss outputs), and
+    /// with the bytes that it needs where the device has fewer.
     basic_model(D& device, plan_view plan, model_options const& options);
 
     /// Starting weights again, from a seed.
     void reset(std::uint64_t seed);
 
     /// Training pass over a batch in device memory, {n, h, w, c} with n <= max_batch. The views are valid until the next pass.
+    /// Throws error for another shape, and where a batch norm would take statistics of one value per channel.
     output_views forward(view<float const> batch);
 
     /// Gradients of all trained parameters from d loss / d outputs, which lie in output_gradients() or are copied there.
-    /// accumulate: add to the gradients of earlier micro-batches.
+    /// accumulate: add to the gradients of earlier micro-batches. Throws error without a forward pass before it, and for
+    /// gradients of other shapes.
     void backward(gradient_views const& from, bool accumulate = false);
 
-    /// Inference: moving statistics, no random masks, nothing changed. The views are valid until the next pass.
+    /// Inference: moving statistics, no random masks, nothing changed. The views are valid until the next pass. Throws error as
+    /// forward does for another shape.
     output_views predict(view<float const> batch);
 
     /// Where a loss writes. Empty for outputs that take no gradient.
@@ -52,13 +56,14 @@ public:
     /// Whether any parameter is trained (model_options::frozen).
     bool trains() const;
     output_views outputs() const { return output_views(output_entries_); }
-    /// One output of the last pass.
+    /// One output of the last pass, {n, h, w, c}. Throws error for a name that the network does not give.
     view<float const> output(std::string_view name) const { return outputs()[name]; }
 
     D& device() const { return *device_; }
     plan_view const& plan() const { return plan_; }
     model_options const& options() const { return options_; }
     tempera::manifest const& manifest() const { return manifest_; }
+    /// Flat blocks in device memory, each tensor where manifest() says. Who writes parameters calls touch().
     buffer<float>& parameters() { return parameters_; }
     buffer<float>& gradients() { return gradients_; }
     buffer<float>& statistics() { return statistics_; }
@@ -76,17 +81,18 @@ public:
     std::uint32_t passes() const { return binding_.run; }
     void set_passes(std::uint32_t n) { binding_.run = n; }
 
-    /// Writes all tensors to a safetensors file, atomically.
+    /// Writes all tensors to a safetensors file, atomically: where it cannot, error is thrown and an older file stays.
     void save(std::string const& path) const;
     /// Reads a file that holds exactly these tensors. Throws error naming each entry that differs.
     void load(std::string const& path);
-    /// Reads the entries that match by name; the result says which did and which did not.
+    /// Reads the entries that match by name; the result says which did and which did not. Throws error, and changes nothing,
+    /// where none does or one has another shape.
     load_report load_matching(std::string const& path);
     /// The same from another model.
     template <class OtherDevice, precision Other>
     load_report load_matching(basic_model<OtherDevice, Other> const& from);
 
-    /// A block as large as a buffer of the model's device, from it and to it.
+    /// Copies between host memory and a buffer of the model's device, all of it.
     std::vector<float> download(buffer<float> const& from) const;
     void upload(float const* host, buffer<float>& to) {
         device_->upload(view<float const>{host, {static_cast<int>(to.size()), 1, 1, 1}}, to);

@@ -167,7 +167,9 @@ void basic_model<D, Precision>::take_gradients(gradient_views const& from) {
     for (std::size_t i = 0; i < gradient_entries_.size(); ++i) {
         view<float> const own = gradient_entries_[i].values;
         if (own.data == nullptr) continue;
-        view<float> const given = from[gradient_entries_[i].name];
+        view<float> given{};
+        for (gradient_views::entry const& e : from)
+            if (e.name == gradient_entries_[i].name) given = e.values;
         if (!(given.dims == own.dims) || given.data == nullptr)
             throw error("backward",
                         {"a gradient of ", text_of(own.dims), " for output \"", gradient_entries_[i].name, "\""},

@@ -22,19 +22,19 @@ struct folded_network {
 
 namespace detail {
 
-/// Marks per batch_norm whether it folds into its input's op.
-inline std::vector<bool> foldable(plan_view const& p) {
+/// Per op the batch_norm that folds into it, or no_value.
+inline std::vector<int> foldable(plan_view const& p) {
     std::vector<int> readers(static_cast<std::size_t>(p.ops.size()));
     for (op const& o : p.ops)
         for (int const in : {o.in0, o.in1})
             if (in >= 0) ++readers[static_cast<std::size_t>(in)];
     for (output_record const& o : p.outputs) ++readers[static_cast<std::size_t>(o.value)];
-    std::vector<bool> folds(readers.size());
+    std::vector<int> folds(readers.size(), no_value);
     for (op const& o : p.ops) {
         if (o.kind != op_kind::batch_norm) continue;
         op_kind const before = p.ops[o.in0].kind;
-        folds[static_cast<std::size_t>(o.out)] = (before == op_kind::conv || before == op_kind::dense) &&
-                                                 readers[static_cast<std::size_t>(o.in0)] == 1;
+        bool const alone = readers[static_cast<std::size_t>(o.in0)] == 1;
+        if (alone && (before == op_kind::conv || before == op_kind::dense)) folds[static_cast<std::size_t>(o.in0)] = o.out;
     }
     return folds;
 }
@@ -59,7 +59,7 @@ inline folded_network fold(plan_view const& p, std::vector<float> const& paramet
     };
     for (int i = 0; i < p.ops.size(); ++i) {
         op const& old = p.ops[i];
-        if (folds[static_cast<std::size_t>(i)]) {
+        if (old.kind == op_kind::batch_norm && folds[static_cast<std::size_t>(old.in0)] == i) {
             place[static_cast<std::size_t>(i)] = place[static_cast<std::size_t>(old.in0)];
             continue;
         }
@@ -70,9 +70,8 @@ inline folded_network fold(plan_view const& p, std::vector<float> const& paramet
         o.out = static_cast<int>(q.ops.size());
         place[static_cast<std::size_t>(i)] = o.out;
 
-        op const* norm = nullptr;
-        for (int k = i + 1; k < p.ops.size(); ++k)
-            if (folds[static_cast<std::size_t>(k)] && p.ops[k].in0 == i) norm = &p.ops[k];
+        int const folded = folds[static_cast<std::size_t>(i)];
+        op const* const norm = folded == no_value ? nullptr : &p.ops[folded];
         if (norm == nullptr) {
             for (int k = 0; k < old.tensors; ++k) {
                 tensor const& t = p.tensors[old.tensor + k];
@@ -83,7 +82,7 @@ inline folded_network fold(plan_view const& p, std::vector<float> const& paramet
             tensor const& weight = p.tensors[old.tensor];
             std::vector<float> w(value_of(weight), value_of(weight) + weight.count());
             std::vector<float> b(static_cast<std::size_t>(channels));
-            int const moving = norm->tensor + (norm->flag ? 1 : 0) + (norm->flag2 ? 1 : 0);
+            int const moving = norm->tensor + first_statistic(*norm);
             std::int64_t const row = weight.count() / channels;
             for (int c = 0; c < channels; ++c) {
                 float const mean = value_of(p.tensors[moving])[c];

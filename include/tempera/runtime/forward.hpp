@@ -22,11 +22,11 @@ inline random_stream random_of(binding const& b, op const& o) {
 
 /// The statistics that a batch_norm step uses: the batch's, kept in `saved`, or the moving ones.
 inline batch_norm_state state_of(binding const& b, op const& o, schedule_step const& s) {
-    int const first_statistic = (o.flag ? 1 : 0) + (o.flag2 ? 1 : 0);
+    int const moving = first_statistic(o);
     float const* const kept = b.at<float>(s.saved);
     int const channels = b.plan.values[o.in0].channels;
-    return {.mean = s.mode == bn::moving ? b.tensor_of(o, first_statistic) : kept,
-            .variance = s.mode == bn::moving ? b.tensor_of(o, first_statistic + 1) : kept + channels,
+    return {.mean = s.mode == bn::moving ? b.tensor_of(o, moving) : kept,
+            .variance = s.mode == bn::moving ? b.tensor_of(o, moving + 1) : kept + channels,
             .scale = o.flag ? b.tensor_of(o, 0) : nullptr,
             .offset = o.flag2 ? b.tensor_of(o, o.flag ? 1 : 0) : nullptr};
 }
@@ -38,7 +38,7 @@ inline batch_norm_statistics_target statistics_target(binding const& b, op const
     float* const kept = b.at<float>(s.saved);
     batch_norm_statistics_target target{.mean = kept, .variance = kept + g.channels};
     if (s.mode != bn::batch || b.keeps_statistics) return target;
-    int const first = (o.flag ? 1 : 0) + (o.flag2 ? 1 : 0);
+    int const first = first_statistic(o);
     target.moving_mean = b.tensor_of(o, first);
     target.moving_variance = b.tensor_of(o, first + 1);
     target.decay = o.number2;

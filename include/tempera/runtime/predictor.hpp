@@ -71,7 +71,7 @@ class predictor {
 public:
     using element = storage_t<Precision>;
 
-    /// Takes the weights of a model as they are now.
+    /// Takes the weights of a model as they are now, for batches of up to max_batch samples. Throws error for less than 1.
     template <precision Trained>
     predictor(basic_model<D, Trained> const& from, int max_batch)
         : shared_(std::make_shared<shared>(
@@ -85,7 +85,8 @@ public:
             for (output_record const& o : shared_->network.plan.outputs) entries_.push_back({o.name.text(), {}});
         }
 
-        /// Views are valid until the next call.
+        /// batch: {n, h, w, c} in device memory. Views are valid until the next call. Throws error for another shape, and for
+        /// more than max_batch samples.
         output_views predict(view<float const> batch) {
             shared& s = *shared_;
             plan_view const plan = s.network.plan.view();
@@ -120,7 +121,16 @@ public:
         std::vector<output_views::entry> entries_;
     };
 
+    /// A session of its own for every thread.
     session make_session() const { return session(shared_); }
+
+    /// Bytes on the device: weights, packed filters, and the arena of each session.
+    std::int64_t allocated_bytes(int sessions = 1) const {
+        shared const& s = *shared_;
+        std::int64_t floats = s.parameters.size() + s.statistics.size();
+        for (buffer<float> const& filters : s.packed) floats += filters.size();
+        return 4 * floats + sessions * s.steps.arena_bytes;
+    }
 
 private:
     static int checked(int max_batch) {

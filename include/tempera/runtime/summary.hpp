@@ -5,17 +5,12 @@
 #include <cstdio>
 #include <string>
 
+#include <tempera/core/spelling.hpp>
 #include <tempera/graph/plan.hpp>
 
 namespace tempera {
 
 namespace detail {
-
-inline std::string grouped(std::int64_t n) {
-    std::string s = std::to_string(n);
-    for (int i = static_cast<int>(s.size()) - 3; i > 0; i -= 3) s.insert(static_cast<std::size_t>(i), ",");
-    return s;
-}
 
 inline std::string summary_line(std::string const& name, std::string const& kind, std::string const& out,
                                 std::string const& parameters, std::string const& multiply_adds) {
@@ -38,12 +33,12 @@ inline std::string summary(plan_view const& p) {
         std::string const out =
             std::to_string(s.height) + "x" + std::to_string(s.width) + "x" + std::to_string(s.channels);
         text += detail::summary_line(std::string(p.path_of(o.scope).text()), std::string(name_of(o.kind)), out,
-                                     parameters > 0 ? detail::grouped(parameters) : "",
-                                     o.multiply_adds > 0 ? detail::grouped(o.multiply_adds) : "");
+                                     parameters > 0 ? grouped(parameters) : "",
+                                     o.multiply_adds > 0 ? grouped(o.multiply_adds) : "");
     }
-    text += detail::summary_line("total", std::to_string(p.ops.size()) + " ops", "", detail::grouped(p.parameters),
-                                 detail::grouped(p.multiply_adds));
-    return text + "moving statistics: " + detail::grouped(p.statistics) + "\n";
+    text += detail::summary_line("total", std::to_string(p.ops.size()) + " ops", "", grouped(p.parameters),
+                                 grouped(p.multiply_adds));
+    return text + "moving statistics: " + grouped(p.statistics) + "\n";
 }
 
 }  // namespace tempera
