@@ -153,7 +153,7 @@ int main(int count, char** values) {
     app.add_option("--threads", a.threads, "threads (0: all cores)")->check(CLI::Range(0, 1024));
     app.add_option("--draws", a.draws, "draws of labels")->check(CLI::Range(1, 100));
     app.add_option("--precisions", a.precisions,
-                   "a file: only compare accuracies in float32 and bfloat16, three seeds each, with a chart there");
+                   "a file: only compare accuracies in float32 and bfloat16, five seeds each, with a chart there");
     app.add_option("--report", a.report, "file of the report")->capture_default_str();
     app.add_option("--data", a.data, "folder of the shipped images")->capture_default_str();
     CLI11_PARSE(app, count, values);

@@ -23,7 +23,7 @@ namespace {
 
 constexpr std::array compared_rows{row::scratch, row::tap1, row::linear, row::student_all};
 constexpr std::size_t fraction = 1;  // 10 % of the labels
-constexpr int seeds = 3;
+constexpr int seeds = 5;
 
 /// One stage in one precision: the last accuracy of every seed in percent, and the accuracies on the way.
 struct stage_runs {
@@ -92,7 +92,7 @@ report_table table_of(precision_runs const& float32, precision_runs const& bfloa
                           std::abs(difference) < float32[i].spread() ? "within" : "outside"});
     }
     t.caption = "Percent of " + std::to_string(images) +
-                " test images: the mean of three seeds, and each of them. "
+                " test images: the mean of five seeds, and each of them. "
                 "Spread: the best seed minus the worst.";
     return t;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-// bfloat16 beside float32: a shorter form of the demo's stages, with the same labels, in three seeds of each.
+// bfloat16 beside float32: a shorter form of the demo's stages, with the same labels, in five seeds of each.
 
 #include <string>
 

@@ -57,6 +57,15 @@ struct picky {
     static void backward(op_call&) {}
 };
 
+struct padded {
+    int count = 1;
+    bool doubled = false;
+    constexpr shape infer(input_shapes in, declaration&) const { return in[0]; }
+    static constexpr device_set devices = on_cpu;
+    static void forward(op_call&) {}
+    static void backward(op_call&) {}
+};
+
 }  // namespace
 
 TEST_CASE("operands of different shapes", "[fault]") {
@@ -138,6 +147,11 @@ TEST_CASE("numbers out of range", "[fault]") {
     check(in_stage([](value x) { return x.apply(greedy{.rows = 0}); }), {4, 4, 4},
           number(fault::positive_number_expected, op_kind::custom, 0, 1));
     CHECK(diagnosis_of(conv{.filters = 1}, {4, 0, 1}).what == fault::positive_number_expected);
+}
+
+TEST_CASE("a custom op with padding", "[fault]") {
+    CHECK(refusal([] { dynamic_plan const p([](value x) { return conv{.filters = 3}(x).apply(padded{}); }, {8, 8, 3}); }) ==
+          "network: padding_in_custom_op: after conv1; order its members by size, and fill what gaps remain with members");
 }
 
 TEST_CASE("a max_pool window has at most 255 positions", "[fault]") {

@@ -84,6 +84,19 @@ concept CustomOp = std::is_trivially_copyable_v<Op> && requires(Op const& op, in
 
 namespace detail {
 
+/// A constant expression unless the op has padding, which holds no value.
+template <class Op>
+constexpr bool reads_every_byte() {
+    auto const bytes = std::bit_cast<std::array<unsigned char, sizeof(Op)>>(Op{});
+    unsigned sum = 0;
+    for (std::size_t i = 0; i < sizeof(Op); ++i) sum += bytes[i];
+    return sum < 256 * sizeof(Op);
+}
+/// Of an op without default values the bytes that it is given tell.
+template <class Op>
+concept without_padding = std::is_empty_v<Op> || !std::is_default_constructible_v<Op> ||
+                          requires { typename std::bool_constant<reads_every_byte<Op>()>; };
+
 template <class Op>
 constexpr value apply_custom(value a, int second, input_shapes const& in, Op const& custom) {
     static_assert(CustomOp<Op>,
@@ -101,8 +114,9 @@ constexpr value apply_custom(value a, int second, input_shapes const& in, Op con
     o.custom = t.custom_count - 1;
     custom_record record{};
     record.table = op_table{&Op::forward, &Op::backward, Op::devices};
-    if constexpr (!std::is_empty_v<Op>) {
-        // not a constant expression for a struct with padding: such a struct cannot be a custom op
+    if constexpr (!without_padding<Op>) {
+        t.fail(fault::padding_in_custom_op, o.kind, shape{}, shape{});
+    } else if constexpr (!std::is_empty_v<Op>) {
         auto const bytes = std::bit_cast<std::array<unsigned char, sizeof(Op)>>(custom);
         for (std::size_t i = 0; i < sizeof(Op); ++i) record.state[i] = bytes[i];
         record.bytes = static_cast<int>(sizeof(Op));

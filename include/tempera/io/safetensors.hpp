@@ -90,7 +90,8 @@ private:
         std::uint64_t length = 0;
         std::memcpy(&length, content_.data(), 8);
         if (length > static_cast<std::uint64_t>(safetensors_header_limit))
-            fail({"a header of at most ", safetensors_header_limit, " bytes"}, length);
+            fail({"a safetensors file, which begins with the length of a header of at most ", safetensors_header_limit, " bytes"},
+                 {length, ": another kind of file"});
         auto const header_size = static_cast<std::int64_t>(length);
         if (header_size > size - 8) fail({"a header of ", header_size, " bytes"}, {size - 8, " bytes in all"});
         std::string_view const header(reinterpret_cast<char const*>(content_.data()) + 8,

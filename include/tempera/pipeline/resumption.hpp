@@ -130,6 +130,11 @@ std::int64_t load_resumption(std::string const& checkpoint, std::string const& s
     if (before != settings)
         throw error({"train_options.resume, ", path}, {"the settings that it was begun with, ", before}, settings,
                     "resume with those, or name another checkpoint");
+    int saved_slots = 0;
+    while (file.find(slot_name(saved_slots)) != nullptr) ++saved_slots;
+    if (saved_slots != O::slots)
+        throw error({"train_options.resume, ", path}, {"the state of an optimizer with ", O::slots, " slots"}, saved_slots,
+                    "resume with the optimizer that the run was begun with");
     std::vector<history_point> points = history_of(path, resumption_text(file, "history"));
     std::vector<std::vector<float>> slots;
     for (int i = 0; i < O::slots; ++i) {
