@@ -4,12 +4,13 @@
 // benchmarks/compare/run.py drives the programs.
 //
 //   program                          the names of the workloads
-//   program <workload> --dump <dir>  writes weights, input and what a first step computes on a part of the batch
+//   program <workload> --dump <dir> [draw]  writes weights, input and what a first step computes on a part of the batch
 //   program <workload>               reads "run N" from standard input and answers with the seconds of steps:
 //                                    {"seconds": [0.1, ...]}; "quit" is answered with the largest memory in use
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <functional>
 #include <iostream>
 #include <map>
@@ -29,7 +30,7 @@ using namespace tempera;
 struct work {
     std::function<void()> step;
     std::function<void()> finish;
-    std::function<void(std::string const& folder)> dump;
+    std::function<void(std::string const& folder, std::uint64_t draw)> dump;
 };
 
 /// What a program says of its device.
@@ -79,9 +80,9 @@ void write(Device& device, std::string const& path, char const* name, view<float
 
 /// Weights and statistics as of a network in use. Scales that start at 0 would hide whole branches from the check.
 template <class Model>
-void unsettle(Model& m) {
+void unsettle(Model& m, std::uint64_t draw = 1) {
     std::vector<float> parameters = m.host_parameters(), statistics = m.host_statistics();
-    philox_stream random(2);
+    philox_stream random(1 + draw);
     for (manifest_entry const& e : m.manifest()) {
         bool const mean = e.role == role::moving_mean, variance = e.role == role::moving_variance;
         if (!mean && !variance && e.role != role::scale && e.role != role::offset) continue;
@@ -139,8 +140,8 @@ work work_of(std::shared_ptr<training<Device, P, Optimizer>> t, Loss const& loss
                 (*take)(images, target, 1e-3F);
             },
             [t] { t->device.synchronize(); },
-            [t, loss, batch](std::string const& folder) {
-                unsettle(t->model);
+            [t, loss, batch](std::string const& folder, std::uint64_t draw) {
+                unsettle(t->model, draw);
                 t->model.save(folder + "/before.safetensors");
                 auto const [images, target] = batch();
                 write(t->device, folder + "/input.safetensors", "input", images, {});
@@ -182,7 +183,7 @@ work predict(Network const& network, shape image, int batch) {
         predictor<Device, P>(*make(), batch).make_session());
     return {[=] { session->predict(p->images.view()); },
             [=] { p->device.synchronize(); },
-            [=](std::string const& folder) {
+            [=](std::string const& folder, std::uint64_t) {
                 make()->save(folder + "/before.safetensors");
                 write(p->device, folder + "/input.safetensors", "input", p->images.view(), {});
                 write(p->device, folder + "/output.safetensors", "output", session->predict(p->images.view()).last(),
@@ -208,7 +209,7 @@ work contrastive(int rows, int channels) {
     };
     return {[step] { step(); },
             [=] { m->device.synchronize(); },
-            [=](std::string const& folder) {
+            [=](std::string const& folder, std::uint64_t) {
                 float const loss = step();
                 write(m->device, folder + "/input.safetensors", "input", m->h.view(), {});
                 write(m->device, folder + "/output.safetensors", "output", {m->dh.data(), m->h.view().dims}, {loss});
@@ -258,7 +259,8 @@ inline int run(int count, char** arguments, workloads const& known, int parts, s
         for (auto const& w : known) std::printf("  %s\n", w.first.c_str());
         return name.empty() || name[0] == '-' ? 0 : 2;
     }
-    if (count > 3 && std::string(arguments[2]) == "--dump") found->second(parts).dump(arguments[3]);
+    if (count > 3 && std::string(arguments[2]) == "--dump")
+        found->second(parts).dump(arguments[3], count > 4 ? std::strtoull(arguments[4], nullptr, 10) : 1);
     else use(found->second(1));
     return 0;
 }

@@ -10,6 +10,8 @@ function(tempera_add_compiled headers)
   # Results do not depend on where a compiler contracts a * b + c: kernels that want an fma say so.
   target_compile_options(tempera_compiled PRIVATE -ffp-contract=off)
   # A project that chose no build type would get kernels sixteen times slower.
-  target_compile_options(tempera_compiled PRIVATE "$<$<CONFIG:>:-O2>")
+  if(NOT CMAKE_CXX_FLAGS MATCHES "-O")
+    target_compile_options(tempera_compiled PRIVATE "$<$<CONFIG:>:-O2>")
+  endif()
   set_target_properties(tempera_compiled PROPERTIES POSITION_INDEPENDENT_CODE ON)
 endfunction()

@@ -24,6 +24,10 @@ run_gpu() {
         stages="$stages $1"
         shift
     done
+    case ${1-} in
+        '' | --*) ;;
+        *) explain_gpu_stages >&2; fail "gpu: after 'compare' come its options, not '$1'" ;;
+    esac
     for stage in $stages; do
         case " $gpu_stages " in
             *" $stage "*) ;;
@@ -59,8 +63,7 @@ gpu_build() { build dev test_on_gpu; }
 gpu_ops() { gpu_build && run build/dev/tests/test_on_gpu "~[emulated]~[steps]"; }
 gpu_steps() { gpu_build && run build/dev/tests/test_on_gpu "[steps]~[emulated]"; }
 
-# The tools take turns with the host's processors more than with the GPU, so they run side by side; one that takes longer
-# than the limit fails.
+# The tools keep the host busier than the GPU, so they run side by side; one that takes longer than the limit fails.
 gpu_sanitize() {
     gpu_build || return 1
     sanitizer=

@@ -321,6 +321,17 @@ TEST_CASE("random networks have the gradients of their definition", "[layout]") 
     }
 }
 
+TEST_CASE("a selective kernel down to a vector, or beside a second reader of its map, has the gradients of its definition",
+          "[layout]") {
+    auto const to_vector = [](value x) { return selective_kernel{.filters = 4, .stride = 2}(conv{.filters = 3}(x)); };
+    compared::agrees(to_vector, {2, 2, 3}, {}, 5, 2e-2);
+    auto const summed = [](value x) {
+        x = conv{.filters = 4}(x);
+        return global_average_pool(x + selective_kernel{.filters = 4}(x));
+    };
+    compared::agrees(summed, {3, 3, 3}, {}, 4, 2e-2);
+}
+
 TEST_CASE("training_bytes is what a model and its optimizer take", "[bytes]") {
     cpu device{.threads = 1};
     auto const& plan = plan_of<small_classifier, shape{16, 16, 3}>;

@@ -9,7 +9,7 @@ using tiny::image;
 
 TEST_CASE("moving_average: a follower without some parts has the mean of the others, by name", "[moving_average]") {
     cpu device{.threads = 1};
-    // the head stands between what both share, and the follower has a classifier of fewer ops before its norm
+    // "extra" lies between what both share, so that the same tensors lie at other places
     auto const shared = [](value x) { return global_average_pool(relu(batch_norm{}(conv{.filters = 4}(x)))); };
     auto const whole = [&](value x) {
         x = named("first", shared)(x);
@@ -61,6 +61,10 @@ TEST_CASE("moving_average: what cannot follow is refused", "[moving_average]") {
     CHECK(says(refusal([&] { moving_average(larger, followed); }), {"a.weight", "another shape"}));
     CHECK(larger.host_parameters() == before);
     CHECK(says(refusal([&] { moving_average(same, followed, {.decay = 1.5F}); }), {"a decay from 0 to 1", "1.5"}));
+    cpu elsewhere{.threads = 1};
+    dynamic_model<cpu> far(elsewhere, network(3, "a"), image, {.max_batch = 2});
+    CHECK(says(refusal([&] { moving_average(far, followed); }), {"two models on one device"}));
+    CHECK(says(refusal([&] { moving_average(same, same); }), {"two models on one device"}));
     moving_average follow(same, followed);
     CHECK(says(refusal([&] { follow.set_decay(-1); }), {"a decay from 0 to 1", "-1"}));
 }

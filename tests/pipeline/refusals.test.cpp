@@ -287,6 +287,11 @@ TEST_CASE("a network of which nothing is trained, and a rate that is no number, 
     tiny_model still(device, tiny::student, image, {.max_batch = 10, .frozen = frozen("")});
     CHECK(says(refusal([&] { train_supervised(still, set, sgd{}, {.stage = "third stage"}); }),
                {"third stage, model: expected a parameter at least that is trained", "model_options.frozen"}));
+    tiny_model frozen_encoder(device, tiny::contrastive, image, {.max_batch = 10, .frozen = frozen("")});
+    CHECK_NOTHROW(linear_evaluation(frozen_encoder, set, sgd{}, {.epochs = 1}));  // trains its own classifier
+    image_set const of_four = set.with_labels(std::vector<std::int32_t>(10, 3), 4);
+    CHECK(says(refusal([&] { linear_evaluation(frozen_encoder, set, sgd{}, {.validation = of_four}); }),
+               {"train_options.validation: expected a set of 10 classes, found 4", "with_labels"}));
     tiny_model m(device, tiny::student, image, {.max_batch = 10});
     optimizer_state state(m, sgd{});
     auto const before = state_of(m);

@@ -53,6 +53,9 @@ public:
                             "name it in model_options::loss_outputs, and in the loss's reads()");
             return e.values;
         }
+        if (entries_.empty())
+            throw error({"outputs: \"", name, "\""}, "outputs, or gradients that are wanted", "none",
+                        "where gradients.size() is 0, give the value alone");
         std::string known;
         for (auto const& e : entries_) known += (known.empty() ? "" : ", ") + std::string(e.name);
         throw error("outputs", {"one of ", known}, {"\"", name, "\""}, "ask for a name the network gives");

@@ -119,7 +119,7 @@ struct cpu {
     }
 
     /// Memory of one worker, 64-byte aligned, at least `bytes`; kept, and grown when asked for more (the old content
-    /// is lost then). Slots: 0-3 convolution and matmul, 4-6 other kernels, 6-7 losses and optimizers.
+    /// is lost then). Slots: 0-3 convolution and matmul, 4-5 kernels, 6 norms of branches and losses, 7 losses and optimizers.
     void* scratch(int worker, int slot, std::size_t bytes) { return engine.scratch(worker, slot, bytes); }
 
     /// Grows one slot of every worker, so that no chunk allocates later whichever worker takes it.

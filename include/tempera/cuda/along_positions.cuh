@@ -48,8 +48,7 @@ struct loads_of_thread {
 /// Grid: (tiles of channels x samples) x splits of positions.
 template <int Width, class Work>
 __global__ void __launch_bounds__(position_threads, 2)
-    along_positions_kernel(std::int64_t positions, int channels, int tiles, position_splits splits,
-                                       Work work, float* partial) {
+    along_positions_kernel(std::int64_t positions, int channels, int tiles, position_splits splits, Work work, float* partial) {
     int const sample = static_cast<int>(blockIdx.x) / tiles;
     int const tile = static_cast<int>(blockIdx.x) % tiles * static_cast<int>(blockDim.x) * Width;
     int const c = tile + static_cast<int>(threadIdx.x) * Width;
@@ -77,10 +76,9 @@ __global__ void __launch_bounds__(position_threads, 2)
 }
 
 /// work(row, c, factors, loaded, sum) for all rows sample * positions + p and channels c .. c + Width - 1, where factors is
-/// work.factors<Width>(sample, c) and loaded is work.load<Width>(row, c, factors), Work::ahead of them at a time.
-/// What work adds to sum is added up over positions to partial[split][kind][sample][channel], for Work::sums kinds (sum holds
-/// Width of each). Packs are
-/// of one element where channels are no multiple of 16 bytes, or one of the arrays is not aligned to them.
+/// work.factors<Width>(sample, c) and loaded is work.load<Width>(row, c, factors), Work::ahead of them at a time. What work
+/// adds to sum is added up over positions to partial[split][kind][sample][channel], for Work::sums kinds (sum holds Width of
+/// each). Packs are of one element where channels are no multiple of 16 bytes, or one of the arrays is not aligned to them.
 template <class T, class Work>
 void along_positions(cudaStream_t stream, int batch, std::int64_t positions, int channels, Work work,
                      std::initializer_list<void const*> arrays, float* partial = nullptr) {

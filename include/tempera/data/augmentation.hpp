@@ -131,8 +131,9 @@ inline void check(augmentation const& a, shape source) {
             c.min_object_covered);
     require(c.attempts >= 1, "attempts", "at least 1", c.attempts);
     require(c.proportion > 0 && c.proportion <= 1, "proportion", "a fraction above 0 and at most 1", c.proportion);
-    require(c.rule != crop_rule::none || c == crop_settings{}, "crop", "a .rule beside the other settings of .crop",
-            "crop_rule::none, which crops nothing");
+    if (c.rule == crop_rule::none && !(c == crop_settings{}))
+        throw error("augmentation: crop", "a .rule beside the other settings of .crop",
+                    "crop_rule::none, which crops nothing", "name the rule, or set .crop = {} to crop nothing");
     chance(a.flip, "flip");
     chance(a.jitter.probability, "jitter");
     chance(a.grayscale, "grayscale");

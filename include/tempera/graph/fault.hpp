@@ -32,7 +32,7 @@ enum class fault : std::uint8_t {
     too_many_ops_raise_TEMPERA_MAX_OPS,
     too_many_outputs,         ///< of a network: 8
     too_many_tensors,         ///< of a custom op: 4
-    padding_in_custom_op,     ///< bytes between its members hold no value, and cannot be kept in a plan
+    padding_in_custom_op,     ///< bytes between its members, or a pointer, which a constant plan cannot keep
 };
 
 constexpr std::string_view name_of(fault f) {
@@ -85,7 +85,7 @@ constexpr std::string_view advice_for(fault f) {
         case fault::too_many_ops_raise_TEMPERA_MAX_OPS: return "define TEMPERA_MAX_OPS in every file, before the headers";
         case fault::too_many_outputs: return "a network has 8 outputs at most";
         case fault::too_many_tensors: return "a custom op has 4 tensors at most";
-        case fault::padding_in_custom_op: return "order its members by size, and fill what gaps remain with members";
+        case fault::padding_in_custom_op: return "order its members by size and fill the gaps with members; pointers have no place in a constant plan";
     }
     return "";
 }

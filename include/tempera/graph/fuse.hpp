@@ -43,6 +43,9 @@ constexpr void normalize_in_readers(plan_view const& p, int const (&readers)[max
         if (o.kind != op_kind::selective_merge) continue;
         int const norm = norm_of[o.in0] - 1;
         if (norm < 0 || average[o.in0] == 0 || readers[o.in0] != 2) continue;
+        int from = o.in1;  // the logits must be made of that average alone: both gradients then reach the norm
+        while (from > average[o.in0]) from = p.ops[from].kind == op_kind::stop_gradient ? 0 : p.ops[from].in0;
+        if (from != average[o.in0]) continue;
         f.norm[i] = f.norm[average[o.in0]] = norm;
         f.by_readers[norm] = true;
     }

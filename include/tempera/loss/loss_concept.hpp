@@ -6,7 +6,7 @@
 //
 // It writes d loss / d output into the gradient views of the outputs it reads, and zero into the others; the stages of
 // pipeline/ begin with zeros everywhere. `gradients` is empty (value only) or has one view per output, in the same
-// order; a view whose data is null is not wanted. A loss reads the last output unless it has a member
+// order; a view whose data is null is not wanted, and asking for it by name throws error. A loss reads the last output unless it has a member
 // `bool reads(output_views const&, std::size_t i) const` that says otherwise; only outputs named in
 // model_options::loss_outputs, by default the last one, take gradients.
 

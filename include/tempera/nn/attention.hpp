@@ -13,7 +13,7 @@ namespace tempera {
 struct selective_kernel {
     int filters = 0;        ///< of the result, and of either branch: to be given
     int stride = 1;
-    float ratio = 0.0625F;  ///< of the filters that the features are squeezed to, 32 at least; above 0
+    float ratio = 0.0625F;  ///< features are squeezed to this share of the filters, 32 at least; above 0
 
     constexpr value operator()(value x) const {
         trace& t = x.graph();

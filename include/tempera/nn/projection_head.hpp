@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-// The projection head of SimCLRv2 (SimCLRv2, section 2 and appendix): layers 0..L-2 are dense (no bias), batch norm, ReLU of the
+// The projection head of SimCLRv2 (section 2 and appendix): layers 0..L-2 are dense (no bias), batch norm, ReLU of the
 // encoder's width; the last is dense to `out`, batch norm without offset, no ReLU. Tap k is the output of layer k.
 
 #include <tempera/nn/pointwise.hpp>

@@ -34,6 +34,7 @@ training_history distill(basic_model<D, P>& student, basic_model<D, TeacherPreci
         throw error(stage, "student and teacher of the same input shape", "different ones",
                     "they see the same augmented images");
     detail::require_training(stage, student, images, options, 1);
+    detail::require_trained(stage, student);
     detail::require_validation(options, student);
     if constexpr (std::is_same_v<L, distillation>)
         if (loss.alpha < 1) detail::require_classes(stage, images, classes(student).channels);

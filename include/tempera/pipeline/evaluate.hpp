@@ -70,16 +70,11 @@ evaluation count_all(basic_model<D, P>& model, image_set const& set, augmentatio
 
 }  // namespace detail
 
-/// The output "classifier" is taken as logits, or the last one where none is called so; images without a label are left out.
-/// augment: center_crop for images larger than the network's input. Throws error unless the set has labels, and as many
-/// classes as there are logits.
+/// The last output is taken as logits; images without a label are left out. augment: center_crop for images larger than
+/// the network's input. Throws error unless the set has labels, and as many classes as there are logits.
 template <class D, precision P>
 evaluation evaluate(basic_model<D, P>& model, image_set const& set, augmentation const& augment = {}) {
-    std::size_t logits = model.outputs().size() - 1;
-    for (std::size_t i = 0; i < logits; ++i)
-        if (model.outputs()[i].name == "classifier") logits = i;
-    return detail::count_all(model, set, augment,
-                             [logits](output_views const& outputs) { return outputs[logits].values; });
+    return detail::count_all(model, set, augment, [](output_views const& outputs) { return outputs.last(); });
 }
 
 /// Rows of an output ("encoder", say), one per image, in host memory.

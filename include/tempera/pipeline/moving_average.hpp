@@ -8,12 +8,13 @@
 #include <vector>
 
 #include <tempera/core/error.hpp>
+#include <tempera/device/store.hpp>
 #include <tempera/optim/ema.hpp>
 #include <tempera/runtime/basic_model.hpp>
 
 namespace tempera {
 
-/// Both models must outlive it. The follower may lack parts of the other, as BYOL's target lacks the predictor. Batch-norm
+/// Both models, on one device, must outlive it. The follower may lack parts of the other, as BYOL's target lacks the predictor. Batch-norm
 /// statistics are its own: train it with frozen("", bn::batch), which takes those of its batch and no gradients.
 template <class D, precision P, precision Q>
 class moving_average {
@@ -22,14 +23,26 @@ public:
     /// lacks or has in another shape, and for a decay outside [0, 1].
     moving_average(basic_model<D, P>& follower, basic_model<D, Q> const& followed, ema average = {})
         : follower_(&follower), followed_(&followed), average_(average) {
+        if (static_cast<void const*>(&follower) == static_cast<void const*>(&followed) ||
+            &follower.device() != &followed.device())
+            throw error("moving_average", "two models on one device", "one model, or two devices",
+                        "make the follower a model of its own on the same device object");
         for (manifest_entry const& e : follower.manifest())
             if (!is_statistic(e.role)) follow(e);
         average_.check();
-        apply(ema{0});
+        for (stretch const& s : stretches_)
+            copy(follower.device(), s.count, followed.parameters().data() + s.from, follower.parameters().data() + s.to,
+                 store::write);
+        follower.touch();
     }
 
     /// average = decay average + (1 - decay) w. To be called after every update of the other.
-    void update() { apply(average_); }
+    void update() {
+        for (stretch const& s : stretches_)
+            average_(follower_->device(), s.count, followed_->parameters().data() + s.from,
+                     follower_->parameters().data() + s.to);
+        follower_->touch();
+    }
 
     /// The decay, where it changes on the way, as BYOL's rises to 1. Throws error outside [0, 1].
     void set_decay(float decay) {
@@ -55,13 +68,6 @@ private:
                            stretches_.back().from + stretches_.back().count == other->offset;
         if (joins) stretches_.back().count += e.count;
         else stretches_.push_back({e.offset, other->offset, e.count});
-    }
-
-    void apply(ema const& average) {
-        for (stretch const& s : stretches_)
-            average(follower_->device(), s.count, followed_->parameters().data() + s.from,
-                    follower_->parameters().data() + s.to);
-        follower_->touch();
     }
 
     basic_model<D, P>* follower_;

@@ -47,6 +47,9 @@ inline void require_validation(train_options const& o, shape input, int classes)
         throw error("train_options.validation", {"images of ", text_of(input)}, text_of(found),
                     "set .validation_augment to center_crop, which resizes");
     require_labels("train_options.validation", o.validation, classes);
+    if (o.validation.classes() != classes)
+        throw error("train_options.validation", {"a set of ", classes, " classes"}, o.validation.classes(),
+                    "bring its labels into the same numbering by with_labels");
 }
 
 /// The same where the model's own classes judge it.
@@ -63,9 +66,6 @@ void require_validation(train_options const& o, basic_model<D, P> const& model) 
 template <class D, precision P>
 void require_training(std::string const& stage, basic_model<D, P> const& model, image_set const& set, train_options const& o,
                       int views) {
-    if (!model.trains())
-        throw error({stage, ", model"}, "a parameter at least that is trained", "none: all of it is frozen",
-                    "take what is to be trained out of model_options.frozen");
     loader_options const batches = loader_of(o, set, views);
     check(batches, set);
     if (!o.schedule) rate_of(stage, o, set, 0, batches_in_all(batches, set));
@@ -91,6 +91,14 @@ void require_training(std::string const& stage, basic_model<D, P> const& model, 
                     "name the file in .checkpoint");
 }
 
+/// Throws error for a model of which a stage would train nothing.
+template <class D, precision P>
+void require_trained(std::string const& stage, basic_model<D, P> const& model) {
+    if (!model.trains())
+        throw error({stage, ", model"}, "a parameter at least that is trained", "none: all of it is frozen",
+                    "take what is to be trained out of model_options.frozen");
+}
+
 /// Throws error for a network without the output that probes read.
 template <class D, precision P>
 void require_encoder(std::string const& stage, basic_model<D, P> const& model, char const* advice) {
@@ -104,6 +112,7 @@ template <class D, precision P, class Loss>
 void require_supervision(std::string const& stage, basic_model<D, P> const& model, image_set const& labeled,
                          train_options const& o, Loss const& loss) {
     require_training(stage, model, labeled, o, 1);
+    require_trained(stage, model);
     require_validation(o, model);
     if constexpr (std::is_same_v<Loss, cross_entropy>) {
         for (std::size_t i = 0; i < model.outputs().size(); ++i)

@@ -28,6 +28,7 @@ training_history pretrain(basic_model<D, P>& model, image_set const& images, L c
                           train_options const& options, probe_options const& probing = {}) {
     std::string const stage = detail::stage_name(options, "pretrain");
     detail::require_training(stage, model, images, options, 2);
+    detail::require_trained(stage, model);
     detail::require_validation(options, model.plan().input(), images.classes());
     std::optional<online_probe<D>> probe;
     if (probing.enabled && images.labeled()) {
@@ -42,7 +43,7 @@ training_history pretrain(basic_model<D, P>& model, image_set const& images, L c
     device_batch<std::int32_t, D> labels(model.device());
     view<float const> features;  // in the same place, also where a graph makes them
     auto const contrast = detail::loss_of(stage, model, loss);
-    if (!options.view && !distorts(options.augment))
+    if (!options.view && !distorts(options.augment) && !model.draws())
         throw error({stage, ", train_options.augment"}, "views of an image that differ", "an augmentation that changes nothing",
                     "set simclr_augmentation{}, or .view to a function of your own");
 

@@ -55,6 +55,8 @@ public:
     bool takes_gradient(std::size_t i) const { return training_->output_gradient[i] != no_slot; }
     /// Whether any parameter is trained (model_options::frozen).
     bool trains() const;
+    /// Whether a training pass draws random numbers: dropout, DropBlock.
+    bool draws() const;
     output_views outputs() const { return output_views(output_entries_); }
     /// One output of the last pass, {n, h, w, c}. Throws error for a name that the network does not give.
     view<float const> output(std::string_view name) const { return outputs()[name]; }

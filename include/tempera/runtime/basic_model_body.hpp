@@ -86,8 +86,13 @@ output_views basic_model<D, Precision>::predict(view<float const> batch) {
 
 template <class D, precision Precision>
 bool basic_model<D, Precision>::trains() const {
-    for (int i = 0; i < plan_.ops.size(); ++i)
-        if (training_->trained[i]) return true;
+    return std::any_of(manifest_.begin(), manifest_.end(), [](manifest_entry const& e) { return e.trained && !is_statistic(e.role); });
+}
+
+template <class D, precision Precision>
+bool basic_model<D, Precision>::draws() const {
+    for (op const& o : plan_.ops)
+        if (o.kind == op_kind::dropout || o.kind == op_kind::drop_block) return true;
     return false;
 }
 
@@ -102,7 +107,9 @@ std::string basic_model<D, Precision>::find_non_finite() {
         run_forward(s);
         if (s.kind != step_kind::forward || s.out == no_slot) continue;
         int const value = plan_.ops[s.op].out;
-        if (!finite(s.out, plan_.values[value])) return spell(plan_, plan_.ops[s.op]);
+        if (finite(s.out, plan_.values[value])) continue;
+        bool const of_norm = s.norm != no_value && plan_.ops[s.op].kind == op_kind::selective_average;
+        return spell(plan_, plan_.ops[of_norm ? s.norm : s.op]);  // which it applies itself
     }
     return {};
 }

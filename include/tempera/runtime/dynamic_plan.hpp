@@ -15,8 +15,8 @@ namespace tempera {
 /// "operands_differ at add, stage2.block0: expected {8, 8, 64}, found {16, 16, 64}; bring both to one shape: ..."; faults about
 /// numbers say "expected 3, found 4".
 inline std::string describe(diagnosis const& d) {
-    bool const about_names = d.what == fault::duplicate_name || d.what == fault::malformed_name ||
-                             d.what == fault::path_too_long || d.what == fault::padding_in_custom_op;
+    bool const about_names =
+        d.what == fault::duplicate_name || d.what == fault::malformed_name || d.what == fault::path_too_long;
     bool const about_shapes = d.what == fault::operands_differ || d.what == fault::kernel_larger_than_input ||
                               d.what == fault::expects_a_vector;
     auto const spell = [about_shapes](shape s) { return about_shapes ? text_of(s) : phrase(s.channels).text(); };
