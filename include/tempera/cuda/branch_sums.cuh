@@ -30,6 +30,21 @@ __device__ inline int branch_channel(selective_geometry const& g, int branch_of_
     return branch_of_sample % 2 * g.filters + f;
 }
 
+/// What a position of a branch gives: x, and dy where it is read.
+template <class T, int Width>
+struct branch_maps {
+    pack<T, Width> x;
+    pack<T, Width> dy;
+};
+template <int Width, bool Of_dy, class T>
+__device__ branch_maps<T, Width> load_maps(selective_geometry const& g, branch_place const& place, std::int64_t row,
+                                           T const* x, T const* dy) {
+    branch_maps<T, Width> m = {};
+    m.x = load_pack<Width>(x + row * 2 * g.filters + place.of_x);
+    if constexpr (Of_dy) m.dy = load_pack<Width>(dy + row * g.filters + place.of_y);
+    return m;
+}
+
 /// Adds up m and m (x - mean), or m dy and m dy (x - mean).
 template <class T, bool Of_dy>
 struct branch_sums_work {
@@ -48,19 +63,11 @@ struct branch_sums_work {
         return {{from.norm, from.epsilon, branch_channel(g, branch_of_sample, f)}, {g, branch_of_sample, f}};
     }
     template <int Width>
-    struct maps {
-        pack<T, Width> x;
-        pack<T, Width> dy;
-    };
-    template <int Width>
-    __device__ maps<Width> load(std::int64_t row, int, known<Width> const& of) const {
-        maps<Width> m = {};
-        m.x = load_pack<Width>(from.x + row * 2 * g.filters + of.place.of_x);
-        if constexpr (Of_dy) m.dy = load_pack<Width>(dy + row * g.filters + of.place.of_y);
-        return m;
+    __device__ branch_maps<T, Width> load(std::int64_t row, int, known<Width> const& of) const {
+        return load_maps<Width, Of_dy>(g, of.place, row, from.x, dy);
     }
     template <int Width>
-    __device__ void operator()(std::int64_t, int, known<Width> const& of, maps<Width> const& m,
+    __device__ void operator()(std::int64_t, int, known<Width> const& of, branch_maps<T, Width> const& m,
                                float (&sum)[2 * Width]) const {
         for (int k = 0; k < Width; ++k) {
             float const value = as_float(m.x.at[k]);

@@ -129,17 +129,11 @@ struct branch_dx_work {
         return of;
     }
     template <int Width>
-    struct maps {
-        pack<T, Width> x;
-        pack<T, Width> dy;
-    };
-    template <int Width>
-    __device__ maps<Width> load(std::int64_t row, int, known<Width> const& of) const {
-        return {load_pack<Width>(from.x + row * 2 * gradient.g.filters + of.place.of_x),
-                load_pack<Width>(dy + row * gradient.g.filters + of.place.of_y)};
+    __device__ branch_maps<T, Width> load(std::int64_t row, int, known<Width> const& of) const {
+        return load_maps<Width, true>(gradient.g, of.place, row, from.x, dy);
     }
     template <int Width>
-    __device__ void operator()(std::int64_t row, int, known<Width> const& of, maps<Width> const& m,
+    __device__ void operator()(std::int64_t row, int, known<Width> const& of, branch_maps<T, Width> const& m,
                                float (&)[Width]) const {
         float values[Width];
         for (int k = 0; k < Width; ++k) {
