@@ -90,7 +90,7 @@ private:
         schedule_step s = out_.steps[forward_step_[i]];
         s.kind = step_kind::backward;
         s.trained = out_.trained[i];
-        if (s.norm != no_value && is_selective(o.kind)) {
+        if (s.norm != no_value) {
             backward_branches(i, s, incoming);
             return;
         }

@@ -62,7 +62,7 @@ struct schedule_step {
     bool residual = false;  ///< batch_norm: there is one; backward, where in1 is not read
     bool trained = false;   ///< its parameters take gradients
     bn mode = bn::moving;   ///< batch_norm, and a step with `norm`
-    int norm = -1;          ///< the batch_norm whose statistics a convolution takes, or which a selective op applies
+    int norm = no_value;    ///< the batch_norm whose statistics a convolution takes, or which a selective op applies
     bool measured = false;  ///< batch_norm: the convolution before it has filled `saved`
 };
 

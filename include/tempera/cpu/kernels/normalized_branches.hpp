@@ -33,34 +33,45 @@ TEMPERA_INLINE branch_norm norm_at(branch_rows<T> const& b, int c, int n) {
     return {load<Tail>(b.mean + c, n), load<Tail>(b.gain + c, n), load<Tail>(b.offset + c, n)};
 }
 
-template <class T>
-struct deviations_pass {
+/// sums += m d and m d (x - mean) for every channel, with d = dy, or 1.
+template <bool Of_dy, class T>
+struct branch_sums_pass {
     branch_rows<T> b;
-    float* count;
-    float* deviation;
+    T const* dy;
+    float* first;
+    float* second;
 };
-template <bool Tail, class T>
-TEMPERA_INLINE void step(deviations_pass<T> const& k, std::int64_t row, int rows, int j, int n) {
-    vf const one = vset(1.0F);
+template <bool Tail, bool Of_dy, class T>
+TEMPERA_INLINE void step(branch_sums_pass<Of_dy, T> const& k, std::int64_t row, int rows, int j, int n) {
     for (int c = j; c < 2 * k.b.filters; c += k.b.filters) {
         branch_norm const norm = norm_at<Tail>(k.b, c, n);
-        vf count = load<Tail>(k.count + c, n);
-        vf deviation = load<Tail>(k.deviation + c, n);
+        vf first = load<Tail>(k.first + c, n);
+        vf second = load<Tail>(k.second + c, n);
+        vf d = vset(1.0F);
         for (int r = 0; r < rows; ++r) {
             T const* const x = k.b.x + (row + r) * 2 * k.b.filters + c;
             call(x, k.b.ahead);
+            if constexpr (Of_dy) {
+                T const* const dy = k.dy + (row + r) * k.b.filters + j;
+                if (c == j) call(dy, k.b.ahead / 2);
+                d = load<Tail>(dy, n);
+            }
             vf const centered = load<Tail>(x, n) - norm.mean;
-            vf const z = normalized(norm, centered);
-            count = count + vpositive(z, one, vzero());
-            deviation = deviation + vpositive(z, centered, vzero());
+            vf const g = vpositive(normalized(norm, centered), d, vzero());
+            first = first + g;
+            second = vfma(g, centered, second);
         }
-        save<Tail>(k.count + c, count, n);
-        save<Tail>(k.deviation + c, deviation, n);
+        save<Tail>(k.first + c, first, n);
+        save<Tail>(k.second + c, second, n);
     }
 }
 template <class T>
 void branch_deviations(branch_rows<T> const& b, float* sums) {
-    walk_groups(deviations_pass<T>{b, sums, sums + 2 * b.filters}, b.rows, b.filters);
+    walk_groups(branch_sums_pass<false, T>{b, nullptr, sums, sums + 2 * b.filters}, b.rows, b.filters);
+}
+template <class T>
+void branch_products(branch_rows<T> const& b, T const* dy, float* sums) {
+    walk_groups(branch_sums_pass<true, T>{b, dy, sums, sums + 2 * b.filters}, b.rows, b.filters);
 }
 
 template <class T>
@@ -103,38 +114,6 @@ TEMPERA_INLINE void step(normalized_merge_pass<T> const& k, std::int64_t row, in
 template <class T>
 void branch_merge(branch_rows<T> const& b, float const* weights, T* y) {
     walk_groups(normalized_merge_pass<T>{b, weights, y}, b.rows, b.filters);
-}
-
-template <class T>
-struct products_pass {
-    branch_rows<T> b;
-    T const* dy;
-    float* slope;
-    float* product;
-};
-template <bool Tail, class T>
-TEMPERA_INLINE void step(products_pass<T> const& k, std::int64_t row, int rows, int j, int n) {
-    for (int c = j; c < 2 * k.b.filters; c += k.b.filters) {
-        branch_norm const norm = norm_at<Tail>(k.b, c, n);
-        vf slope = load<Tail>(k.slope + c, n);
-        vf product = load<Tail>(k.product + c, n);
-        for (int r = 0; r < rows; ++r) {
-            T const* const x = k.b.x + (row + r) * 2 * k.b.filters + c;
-            T const* const dy = k.dy + (row + r) * k.b.filters + j;
-            call(x, k.b.ahead);
-            if (c == j) call(dy, k.b.ahead / 2);
-            vf const centered = load<Tail>(x, n) - norm.mean;
-            vf const g = vpositive(normalized(norm, centered), load<Tail>(dy, n), vzero());
-            slope = slope + g;
-            product = vfma(g, centered, product);
-        }
-        save<Tail>(k.slope + c, slope, n);
-        save<Tail>(k.product + c, product, n);
-    }
-}
-template <class T>
-void branch_products(branch_rows<T> const& b, T const* dy, float* sums) {
-    walk_groups(products_pass<T>{b, dy, sums, sums + 2 * b.filters}, b.rows, b.filters);
 }
 
 template <class T>
