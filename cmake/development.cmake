@@ -5,6 +5,10 @@ target_link_libraries(tempera_development INTERFACE tempera::tempera)
 # Results do not depend on where a compiler contracts a * b + c: kernels that want an fma say so.
 target_compile_options(tempera_development INTERFACE -ffp-contract=off)
 
+# OpenMPI refuses root and more processes than cores unless told, and in containers warns of a way of copying.
+set(TEMPERA_MPI_ENVIRONMENT OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1
+    OMPI_MCA_btl_vader_single_copy_mechanism=none)
+
 # A test that says why it cannot run here, and is counted as skipped.
 function(tempera_add_skipped name reason)
   add_test(NAME "${name}" COMMAND "${CMAKE_COMMAND}" -E echo "SKIPPED: ${reason}")

@@ -18,7 +18,7 @@ packages_needed() {
 }
 packages_wanted() {
     case $1 in
-        test | full | deps) echo git ca-certificates clang libxtensor-dev zlib1g-dev python3 pkg-config binutils ;;
+        test | full | deps) echo git ca-certificates clang libxtensor-dev zlib1g-dev libopenmpi-dev openmpi-bin python3 pkg-config binutils ;;
     esac
     case $1 in
         bench) echo libdlib-dev libopenblas-dev ;;
@@ -51,6 +51,8 @@ present() {
         zlib1g-dev) header zlib.h ;;
         libxtensor-dev) header xtensor/xtensor.hpp || header xtensor/containers/xtensor.hpp ;;
         libbenchmark-dev) header benchmark/benchmark.h ;;
+        libopenmpi-dev) command -v mpicxx >/dev/null ;;
+        openmpi-bin) command -v mpirun >/dev/null ;;
         libdlib-dev) header dlib/dnn.h ;;
         libopenblas-dev) header openblas_config.h || ls /usr/lib/*/libopenblas.so /usr/lib/libopenblas.so >/dev/null 2>&1 ;;
     esac

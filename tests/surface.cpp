@@ -138,6 +138,9 @@ inline void learning_names() {
     (void)warmup_cosine{.peak = 0.1F, .warmup_steps = 10, .total_steps = 100}(5);
     (void)ema{.decay = 0.999F};
     solo alone;
+    cpu one_of_many{.threads = 1, .processes = alone};
+    (void)whole_batch{nt_xent{}, 2};
+    (void)one_of_many.processes.size();
     (void)alone.rank();
     (void)summary(plan_of<mixed, shape{32, 32, 3}>);
     (void)plan_of<two_outputs, shape{32, 32, 3}>.parameters;

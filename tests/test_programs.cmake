@@ -36,3 +36,23 @@ foreach(target IN LISTS targets)
   endif()
   target_link_libraries(fuzz_${name} PRIVATE tempera_development)
 endforeach()
+
+# tests/mpi/processes.cpp: by itself and as several processes.
+if(TARGET tempera::mpi AND NOT TEMPERA_SANITIZED)
+  add_executable(mpi_processes mpi/processes.cpp)
+  target_link_libraries(mpi_processes PRIVATE tempera_development tempera::compiled tempera::mpi)
+  target_compile_definitions(mpi_processes PRIVATE TEMPERA_EXAMPLE_DATA="${PROJECT_SOURCE_DIR}/examples/data")
+  add_test(NAME "mpi: a process without mpirun" COMMAND mpi_processes)
+  foreach(processes 2 3)
+    add_test(NAME "mpi: ${processes} processes"
+             COMMAND "${MPIEXEC_EXECUTABLE}" ${MPIEXEC_NUMPROC_FLAG} ${processes} $<TARGET_FILE:mpi_processes>)
+  endforeach()
+  add_test(NAME "mpi: a process that fails ends all"
+           COMMAND "${MPIEXEC_EXECUTABLE}" ${MPIEXEC_NUMPROC_FLAG} 3 $<TARGET_FILE:mpi_processes> --fail)
+  set_tests_properties("mpi: a process that fails ends all" PROPERTIES PASS_REGULAR_EXPRESSION
+    "process 2 of 3 ends all of them")
+  set_tests_properties("mpi: a process without mpirun" "mpi: 2 processes" "mpi: 3 processes" "mpi: a process that fails ends all" PROPERTIES
+    TIMEOUT 120 ENVIRONMENT "${TEMPERA_MPI_ENVIRONMENT}")
+elseif(NOT TEMPERA_SANITIZED)
+  tempera_add_skipped("mpi: processes" "no MPI library is installed")
+endif()

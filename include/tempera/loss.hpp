@@ -8,3 +8,4 @@
 #include <tempera/loss/nt_xent.hpp>
 #include <tempera/loss/selected_output.hpp>
 #include <tempera/loss/weighted.hpp>
+#include <tempera/loss/whole_batch.hpp>

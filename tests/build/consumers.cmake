@@ -4,6 +4,12 @@ foreach(way find_package compiled add_subdirectory fetch_content pkg_config)
   tempera_add_script("a consumer by ${way}" consumer.sh ${way} "${CMAKE_COMMAND}" "${PROJECT_BINARY_DIR}"
                      "${CMAKE_CURRENT_BINARY_DIR}/consumer" "${CMAKE_CXX_COMPILER}")
 endforeach()
+if(TARGET tempera::mpi)
+  tempera_add_script("a consumer of the component mpi" consumer.sh mpi "${CMAKE_COMMAND}" "${PROJECT_BINARY_DIR}"
+                     "${CMAKE_CURRENT_BINARY_DIR}/consumer" "${CMAKE_CXX_COMPILER}")
+else()
+  tempera_add_skipped("build: a consumer of the component mpi" "no MPI library is installed")
+endif()
 if(TARGET tempera::cuda)
   tempera_add_script("a consumer of the component cuda" consumer.sh cuda "${CMAKE_COMMAND}" "${PROJECT_BINARY_DIR}"
                      "${CMAKE_CURRENT_BINARY_DIR}/consumer" "${CMAKE_CXX_COMPILER}")

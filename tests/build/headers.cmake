@@ -6,12 +6,13 @@ set(header_folders "")
 foreach(header IN LISTS headers)
   file(STRINGS "${PROJECT_SOURCE_DIR}/include/${header}" once REGEX "^#pragma once" LIMIT_COUNT 1)
   file(STRINGS "${PROJECT_SOURCE_DIR}/include/${header}" foreign
-       REGEX "#include <(zlib|xtensor|xtl|cuda|cublas|nccl|mpi|jpeg|png).*>|#include <tempera/cuda" LIMIT_COUNT 1)
+       REGEX "#include <(zlib|xtensor|xtl|cuda|cublas|nccl|mpi|jpeg|png).*>|#include <tempera/(cuda|parallel/mpi)" LIMIT_COUNT 1)
   if(NOT once)
     continue()  # kernels that are included once per instruction set
   endif()
   if(foreign MATCHES "zlib" AND NOT ZLIB_SEEN OR foreign MATCHES "xt(ensor|l)" AND NOT xtensor_SEEN
-     OR foreign MATCHES "cuda|cublas" AND NOT CUDAToolkit_FOUND OR foreign MATCHES "nccl|mpi|jpeg|png")
+     OR foreign MATCHES "cuda|cublas" AND NOT CUDAToolkit_FOUND OR foreign MATCHES "mpi" AND NOT TARGET tempera::mpi
+     OR foreign MATCHES "nccl|jpeg|png")
     tempera_add_skipped("build: ${header} compiles alone" "a library that it is for is not installed: ${foreign}")
     continue()
   endif()

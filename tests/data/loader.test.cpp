@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <set>
 #include <stdexcept>
 #include <string>
@@ -137,9 +138,36 @@ TEST_CASE("going on at a step gives what an uninterrupted run gives", "[data][lo
         options.first_step = first;
         record const rest = record_of(set, options);
         REQUIRE(rest.steps.size() == static_cast<std::size_t>(15 - first));
-        CHECK(std::equal(rest.images.begin(), rest.images.end(), whole.images.end() - static_cast<std::ptrdiff_t>(rest.images.size())));
+        CHECK(std::equal(rest.images.begin(), rest.images.end(),
+                         whole.images.end() - static_cast<std::ptrdiff_t>(rest.images.size())));
         CHECK(std::equal(rest.steps.begin(), rest.steps.end(), whole.steps.begin() + first));
     }
+}
+
+TEST_CASE("the parts of batches are the batches", "[data][loader]") {
+    image_set const set = numbered(40);
+    loader_options options = two_views();
+    options.batch = 6;
+    options.augment.blur.per_batch = GENERATE(false, true);
+    loader whole(set, options);
+    std::vector<std::unique_ptr<loader>> parts;
+    for (options.parts = 3; options.part < 3; ++options.part) parts.push_back(std::make_unique<loader>(set, options));
+    CHECK(parts[0]->steps() == whole.steps());
+    while (auto const b = whole.next()) {
+        for (int p = 0; p < 3; ++p) {
+            auto const mine = parts[static_cast<std::size_t>(p)]->next();
+            REQUIRE(mine.count == 2);
+            CHECK((mine.step == b.step && mine.epoch == b.epoch));
+            CHECK(std::equal(mine.positions.begin(), mine.positions.end(), b.positions.begin() + 2 * p));
+            for (int v = 0; v < 2; ++v) {
+                auto const own = mine.images.slice(2 * v, 2), from = b.images.slice(6 * v + 2 * p, 2);
+                CHECK(std::equal(own.data, own.data + own.size(), from.data));
+                CHECK(
+                    std::equal(mine.labels.data + 2 * v, mine.labels.data + 2 * v + 2, b.labels.data + 6 * v + 2 * p));
+            }
+        }
+    }
+    for (auto const& p : parts) CHECK_FALSE(p->next());
 }
 
 TEST_CASE("a number of steps overrides the epochs", "[data][loader]") {
@@ -158,9 +186,9 @@ TEST_CASE("one sigma for a batch where the settings say so", "[data][loader]") {
     for (std::size_t i = 0; i < 12; ++i) pixels[i * 441 + 220] = 255;
     image_set const set(shape{21, 21, 1}, pixels, std::vector<std::int32_t>(12, 0), 1);
     for (bool per_batch : {true, false}) {
-        loader batches(set, {.batch = 6,
-                             .views = 2,
-                             .augment = {.blur = {.probability = 1, .radius = 3, .per_batch = per_batch}}});
+        loader batches(
+            set,
+            {.batch = 6, .views = 2, .augment = {.blur = {.probability = 1, .radius = 3, .per_batch = per_batch}}});
         std::set<float> all;
         while (auto const b = batches.next())
             for (int v = 0; v < 2; ++v) {
@@ -217,6 +245,10 @@ TEST_CASE("the loader refuses options that make no sense", "[data][loader]") {
     CHECK(says(message({.batch = 2, .first_step = -1}), {"first_step"}));
     CHECK(says(message({.batch = 2, .threads = -1}), {"threads"}));
     CHECK(says(message({.batch = 2, .ahead = 0}), {"ahead"}));
+    CHECK(says(message({.batch = 4, .parts = 3}), {"batch: expected a multiple of its 3 parts, found 4"}));
+    CHECK(says(message({.batch = 4, .parts = 0}), {"parts: expected 1 to 65536, found 0"}));
+    CHECK(says(message({.batch = 4, .part = 2, .parts = 2}), {"part: expected 0 to 1, found 2"}));
+    CHECK(says(message({.batch = 4, .parts = 2, .drop_last = false}), {"drop_last"}));
     CHECK(says(message({.batch = 2, .augment = {.flip = 1.5F}}), {"flip", "1.5"}));
     CHECK(says(refusal([] { loader const batches(image_set{}, {}); }), {"at least one image"}));
 }

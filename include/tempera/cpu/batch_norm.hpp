@@ -8,6 +8,8 @@
 //   backward     one pass for the two sums, in which a wanted dresidual is written, and one for dx; with moving
 //                statistics and no parameter gradients the second pass alone
 //
+// Where the cpu is one of several processes, each has as many rows, and statistics and sums are those of all of them.
+//
 // A second pass goes through the blocks from the last to the first: what the first pass read last is still in a cache.
 
 #include <cstdint>
@@ -90,6 +92,41 @@ inline void batch_norm_merge_blocks(cpu& device, float const* partial, std::int6
         merge(partial, blocks, channels, static_cast<double>(block), static_cast<double>(rows - (blocks - 1) * block),
               begin, end, mean, variance);
     });
+    if (device.processes.alone()) return;
+    // What each process found is one block of as many rows.
+    int const processes = device.processes.size(), width = 3 * channels;
+    auto* const mine = static_cast<float*>(
+        device.scratch(device.caller(), 5, static_cast<std::size_t>((1 + processes) * width) * sizeof(float)));
+    float* const all = mine + width;
+    for (int c = 0; c < channels; ++c) {
+        mine[c] = mean[c];
+        mine[channels + c] = 0;
+        mine[2 * channels + c] = variance[c] * static_cast<float>(rows);
+    }
+    device.processes.all_gather(device, view<float const>{mine, {width}}, view<float>{all, {processes * width}});
+    auto const n = static_cast<double>(rows);
+    merge(all, processes, channels, n, n, 0, channels, mean, variance);
+}
+
+/// Parameter gradients from the sums of blocks, and the line of the second pass: where statistics are the batch's, from the
+/// sums of all processes. Their parameter gradients are added up with all others.
+inline void batch_norm_finish_blocks(cpu& device, float const* partial, std::int64_t blocks, int channels, int wide,
+                                     std::int64_t rows, float const* variance, float epsilon, bool batch_statistics,
+                                     float* coefficients, float* dscale, float* doffset, bool accumulate) {
+    auto const finish = batch_norm_for<float>(device.level()).finish;
+    auto const n = static_cast<double>(rows);
+    for_channels(device, channels, blocks * channels, [&](int begin, int end) {
+        finish(partial, blocks, channels, wide, n, variance, epsilon, begin, end, coefficients, dscale, doffset,
+               accumulate);
+    });
+    if (device.processes.alone() || !batch_statistics) return;
+    int const sums = 2 * channels;
+    auto* const totals =
+        static_cast<float*>(device.scratch(device.caller(), 5, static_cast<std::size_t>(sums) * sizeof(float)));
+    fold_columns(partial, sums, static_cast<int>(blocks), totals);
+    device.processes.all_reduce_sum(device, view<float>{totals, {sums}});
+    finish(totals, 1, channels, wide, n * device.processes.size(), variance, epsilon, 0, channels, coefficients,
+           nullptr, nullptr, false);
 }
 
 }  // namespace cpu_kernels
@@ -220,11 +257,9 @@ void batch_norm_backward(cpu& device, batch_norm_geometry const& g, batch_norm_s
             maps.dresidual = nullptr;
         }
 
-        for_channels(device, g.channels, cut.blocks() * c, [&](int begin, int end) {
-            kernels.finish(partial, cut.blocks(), g.channels, cut.wide, static_cast<double>(g.rows), s.variance,
-                           g.epsilon, begin, end, coefficients, out.dscale, out.doffset,
-                           out.parameter_store == store::accumulate);
-        });
+        cpu_kernels::batch_norm_finish_blocks(device, partial, cut.blocks(), g.channels, cut.wide, g.rows, s.variance,
+                                              g.epsilon, batch_statistics, coefficients, out.dscale, out.doffset,
+                                              out.parameter_store == store::accumulate);
     }
 
     if (maps.dx == nullptr && maps.dresidual == nullptr) return;

@@ -4,6 +4,7 @@
 //
 //   cpu device;                    every core this process may use
 //   cpu device{.threads = 2};      two threads, the calling one included
+//   cpu device{.processes = world};  one of several processes that train a model (parallel/mpi_communicator.hpp)
 //
 // The kernels are in the other headers of this folder.
 
@@ -23,6 +24,7 @@
 #include <tempera/cpu/isa.hpp>
 #include <tempera/cpu/pool.hpp>
 #include <tempera/device/memory.hpp>
+#include <tempera/device/process_group.hpp>
 
 namespace tempera {
 
@@ -97,9 +99,10 @@ private:
 struct cpu {
     static constexpr device_kind kind = device_kind::cpu;
 
-    int threads = 0;              ///< 0: all cores that affinity and cgroup quota allow
-    host_executor executor = {};  ///< threads of the host program instead of own ones
-    bool winograd = true;         ///< 3x3 convolutions by Winograd's method where it is faster (cpu/winograd.hpp)
+    int threads = 0;                    ///< 0: all cores that affinity and cgroup quota allow
+    host_executor executor = {};        ///< threads of the host program instead of own ones
+    bool winograd = true;               ///< 3x3 convolutions by Winograd's method where it is faster (cpu/winograd.hpp)
+    process_group<cpu> processes = {};  ///< those that train one model; default: this one alone
     cpu_engine engine{threads, executor};
 
     int thread_count() const { return engine.pool().workers(); }

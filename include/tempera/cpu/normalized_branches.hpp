@@ -201,12 +201,9 @@ void normalized_branches_backward(cpu& device, selective_geometry const& g, norm
             for (int k = 0; k < 4; ++k) kinds[k] = cpu_kernels::branch_sums(sums, g, k, sample);
             work.kernels.mix(weights, weights + channels, kinds, g.filters, mixed + sample * 2 * channels);
         });
-        auto const finish = cpu_kernels::batch_norm_for<T>(device.level()).finish;
-        for_channels(device, channels, std::int64_t{g.batch} * channels, [&](int begin, int end) {
-            finish(mixed, g.batch, channels, channels, static_cast<double>(g.batch * g.positions), from.norm.variance,
-                   from.epsilon, begin, end, work.coefficients, out.dscale, out.doffset,
-                   out.parameter_store == store::accumulate);
-        });
+        cpu_kernels::batch_norm_finish_blocks(device, mixed, g.batch, channels, channels, g.batch * g.positions,
+                                              from.norm.variance, from.epsilon, batch_statistics, work.coefficients,
+                                              out.dscale, out.doffset, out.parameter_store == store::accumulate);
     }
     if (!wants_dx) return;
     if (!batch_statistics) std::memset(slope, 0, 2 * row * sizeof(float));

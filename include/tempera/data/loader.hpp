@@ -31,7 +31,9 @@ using custom_view = std::function<void(view<std::uint8_t const> image, view<floa
 
 struct loader_options {
     int batch = 256;  ///< samples in a batch
-    int views = 1;    ///< augmented views of each sample: 2 for contrastive learning
+    int part = 0;     ///< of the parts of each batch, which are as large, the one to make: for one of several processes
+    int parts = 1;
+    int views = 1;  ///< augmented views of each sample: 2 for contrastive learning
     augmentation augment{};
     std::uint64_t seed = 1;
     int epochs = 1;
@@ -55,7 +57,7 @@ struct image_batch {
     /// One per row of images (so repeated for each view); no_label: none.
     view<std::int32_t const> labels{};
     std::span<std::int32_t const> positions{};  ///< of the samples in the set; `count` of them
-    int count = 0;                              ///< samples
+    int count = 0;                              ///< samples in this part of the batch
     int epoch = 0;
     std::int64_t step = 0;  ///< counted from the start of training
 
@@ -74,6 +76,12 @@ inline void check(loader_options const& o, image_set const& set) {
     };
     require_images(set);
     require(o.batch >= 1, "batch", "at least 1", o.batch, "correct this option");
+    require(o.parts >= 1 && o.parts <= 65536, "parts", "1 to 65536", o.parts, "correct this option");
+    require(o.batch % o.parts == 0, "batch", {"a multiple of its ", o.parts, " parts"}, o.batch,
+            "take a batch that all processes share evenly");
+    require(o.part >= 0 && o.part < o.parts, "part", {"0 to ", o.parts - 1}, o.part, "correct this option");
+    require(o.parts == 1 || o.drop_last, "drop_last", "true where batches have parts", "false",
+            "a smaller batch has no even parts");
     require(o.views >= 1 && o.views <= 1024, "views", "1 to 1024", o.views, "correct this option");
     require(o.threads >= 0 && o.threads <= 256, "threads", "0 to 256", o.threads, "correct this option");
     require(o.ahead >= 1 && o.ahead <= 1024, "ahead", "1 to 1024", o.ahead, "correct this option");
@@ -109,12 +117,13 @@ public:
         claimed_ = delivered_ = released_ = options_.first_step;
         // The consumer holds one batch while `ahead` wait and every thread fills one.
         slots_.resize(static_cast<std::size_t>(options_.threads == 0 ? 1 : 1 + options_.ahead + options_.threads));
-        auto const rows = static_cast<std::size_t>(options_.batch) * static_cast<std::size_t>(options_.views);
+        auto const samples = static_cast<std::size_t>(options_.batch / options_.parts);
+        auto const rows = samples * static_cast<std::size_t>(options_.views);
         for (slot& s : slots_) {
             if (options_.draw_only) s.drawn.resize(rows);
             else s.images.resize(rows * static_cast<std::size_t>(out.size()));
             s.labels.resize(rows);
-            s.positions.resize(static_cast<std::size_t>(options_.batch));
+            s.positions.resize(samples);
         }
         workspaces_.resize(static_cast<std::size_t>(options_.threads == 0 ? 1 : options_.threads));
         if (!options_.draw_only)
@@ -200,14 +209,15 @@ private:
         std::int64_t const per_epoch = steps_per_epoch();
         s.step = claimed_++;
         s.epoch = static_cast<int>(s.step / per_epoch);
-        std::int64_t const first = s.step % per_epoch * options_.batch;
+        int const samples = options_.batch / options_.parts;
+        std::int64_t const first = s.step % per_epoch * options_.batch + options_.part * samples;
         if (s.epoch != order_epoch_) {
             for (std::size_t i = 0; i < order_.size(); ++i) order_[i] = static_cast<std::int32_t>(i);
             philox_stream stream = shuffle_stream(options_.seed, s.epoch);
             if (options_.shuffle) shuffle(order_.data(), set_.size(), stream);
             order_epoch_ = s.epoch;
         }
-        s.count = static_cast<int>(std::min<std::int64_t>(options_.batch, set_.size() - first));
+        s.count = static_cast<int>(std::min<std::int64_t>(samples, set_.size() - first));
         for (int i = 0; i < s.count; ++i)
             s.positions[static_cast<std::size_t>(i)] = order_[static_cast<std::size_t>(first + i)];
         s.ready = false;

@@ -3,8 +3,9 @@
 // solo: the communicator of a single process.
 
 #include <tempera/core/error.hpp>
+#include <tempera/core/view.hpp>
+#include <tempera/device/communicator.hpp>
 #include <tempera/device/store.hpp>
-#include <tempera/parallel/communicator.hpp>
 
 namespace tempera {
 

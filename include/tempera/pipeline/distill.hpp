@@ -44,8 +44,7 @@ training_history distill(basic_model<D, P>& student, basic_model<D, TeacherPreci
     view<float const> teacher_logits;  // in the same place, also where a graph makes them
     return detail::train_loop(
         student, images, optimizer, options, {stage, "agreement with the teacher"}, 1,
-        {.loss = detail::loss_of(stage, student, loss),
-         .place = [&](view<float const> x, image_batch const& batch) {
+        {.loss = detail::loss_of(stage, student, loss, 1), .place = [&](view<float const> x, image_batch const& batch) {
              teaching({x.data, x.dims.n}, [&] { teacher_logits = teacher.predict(x).last(); });
              return detail::step_input{x, {.labels = labels(batch.labels), .teacher_logits = teacher_logits}};
          }});

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include <tempera/data/loader.hpp>
+#include <tempera/device/process_group.hpp>
 #include <tempera/pipeline/device_batch.hpp>
 #include <tempera/runtime/basic_model.hpp>
 #include <tempera/runtime/repeated.hpp>
@@ -40,14 +41,23 @@ void predict_all(basic_model<D, P>& model, image_set const& set, augmentation co
     }
 }
 
-/// Counts correct rows of every batch; logits_of(outputs) gives {n,1,1,classes}.
+/// The images of one of several processes, perhaps none.
+inline image_set part_of(image_set const& set, int part, int parts) {
+    if (parts == 1) return set;
+    auto const begin_of = [&](int k) { return static_cast<int>(std::int64_t{1} * set.size() * k / parts); };
+    std::vector<int> positions;
+    for (int i = begin_of(part); i < begin_of(part + 1); ++i) positions.push_back(i);
+    return positions.empty() ? image_set{} : set.subset(positions);
+}
+
+/// Counts correct rows of every batch, in all processes together; logits_of(outputs) gives {n,1,1,classes}.
 template <class D, precision P, class F>
 evaluation count_all(basic_model<D, P>& model, image_set const& set, augmentation const& augment, F const& logits_of) {
     auto& device = model.device();
+    auto const processes = processes_of(device);
     device_batch<std::int32_t, D> to_device(device);
-    evaluation out;
-    std::int64_t top1 = 0, top5 = 0;
-    predict_all(model, set, augment, [&](output_views const& outputs, image_batch const& batch) {
+    std::int64_t top1 = 0, top5 = 0, labeled = 0;
+    auto const count = [&](output_views const& outputs, image_batch const& batch) {
         view<float const> const logits = logits_of(outputs);
         if (!logits.dims.sample().is_vector())
             throw error("evaluate", "logits {1, 1, classes}", text_of(logits.dims.sample()),
@@ -59,19 +69,24 @@ evaluation count_all(basic_model<D, P>& model, image_set const& set, augmentatio
                         "evaluate a classifier of these classes, or bring labels into its numbering by with_labels");
         top1 += count_correct(device, logits.dims.n, classes, logits.data, labels.data, 1);
         top5 += count_correct(device, logits.dims.n, classes, logits.data, labels.data, std::min(5, classes));
-        out.images += static_cast<int>(std::count_if(batch.labels.data, batch.labels.data + batch.labels.size(),
-                                                     [](std::int32_t l) { return l != no_label; }));
-    });
-    if (out.images == 0) throw error("evaluate", "labeled images", "none", "pass a set with labels");
-    out.top1 = static_cast<double>(top1) / out.images;
-    out.top5 = static_cast<double>(top5) / out.images;
-    return out;
+        labeled += std::count_if(batch.labels.data, batch.labels.data + batch.labels.size(),
+                                 [](std::int32_t l) { return l != no_label; });
+    };
+    require_images(set);
+    image_set const part = part_of(set, processes.rank(), processes.size());
+    if (!part.empty()) predict_all(model, part, augment, count);
+    auto const in_all = [&](std::int64_t mine) {
+        return static_cast<double>(processes.sum(device, static_cast<float>(mine)));
+    };
+    double const images = in_all(labeled);
+    if (!(images > 0)) throw error("evaluate", "labeled images", "none", "pass a set with labels");
+    return {in_all(top1) / images, in_all(top5) / images, static_cast<int>(images)};
 }
 
 }  // namespace detail
 
 /// The last output is taken as logits; images without a label are left out. augment: center_crop for images larger than
-/// the network's input. Throws error unless the set has labels, and as many classes as there are logits.
+/// the network's input. Where the device is one of several processes all call it, and each counts a part of the set. Throws error unless the set has labels, and as many classes as there are logits.
 template <class D, precision P>
 evaluation evaluate(basic_model<D, P>& model, image_set const& set, augmentation const& augment = {}) {
     return detail::count_all(model, set, augment, [](output_views const& outputs) { return outputs.last(); });

@@ -40,7 +40,7 @@ linear_evaluation_result<D> linear_evaluation(basic_model<D, P>& encoder, image_
     view<float const> features;  // in the same place, also where a graph makes them
     out.history = detail::train_loop(
         out.probe->model(), labeled, optimizer, options, {stage}, 1,
-        {.loss = cross_entropy{},
+        {.loss = detail::loss_of(stage, out.probe->model(), cross_entropy{}, 1),
          .place =
              [&](view<float const> images, image_batch const& batch) {
                  encoding({images.data, images.dims.n}, [&] { features = encoder.predict(images)["encoder"]; });

@@ -7,7 +7,9 @@
 #include <utility>
 
 #include <tempera/data/image_set.hpp>
+#include <tempera/device/process_group.hpp>
 #include <tempera/loss/cross_entropy.hpp>
+#include <tempera/loss/whole_batch.hpp>
 #include <tempera/optim/sgd.hpp>
 #include <tempera/pipeline/device_batch.hpp>
 #include <tempera/pipeline/linear_probe.hpp>
@@ -22,16 +24,18 @@ public:
     online_probe(Device& device, int features, int classes, int max_batch, float learning_rate)
         : probe_(device, features, classes, max_batch),
           state_(probe_.model(), sgd{}),
-          step_(probe_.model(), cross_entropy{}, state_),
+          step_(probe_.model(), {cross_entropy{}}, state_),
           to_device_(device),
           learning_rate_(learning_rate) {}
 
     /// One update from rows of features {n,1,1,features} and their labels in host memory, if there is any among them.
     void train(view<float const> features, view<std::int32_t const> labels) {
-        auto const known =
-            std::count_if(labels.data, labels.data + labels.size(), [](std::int32_t l) { return l != no_label; });
-        if (known == 0) return;
-        step_(features, {.labels = to_device_(labels)}, learning_rate_, static_cast<float>(known));
+        auto known = static_cast<float>(
+            std::count_if(labels.data, labels.data + labels.size(), [](std::int32_t l) { return l != no_label; }));
+        Device& device = probe_.model().device();
+        known = processes_of(device).sum(device, known);
+        if (!(known > 0)) return;
+        step_(features, {.labels = to_device_(labels)}, learning_rate_, known);
         trained_ = true;
     }
 
@@ -52,7 +56,7 @@ private:
 
     linear_probe<Device> probe_;
     state state_;
-    training_step<basic_model<Device>, cross_entropy, state> step_;
+    training_step<basic_model<Device>, whole_batch<cross_entropy>, state> step_;
     device_batch<std::int32_t, Device> to_device_;
     float learning_rate_;
     bool trained_ = false;

@@ -14,8 +14,11 @@
 
 namespace tempera::detail {
 
-inline loader_options loader_of(train_options const& o, image_set const& set, int views) {
+/// The part of one of several processes.
+inline loader_options loader_of(train_options const& o, image_set const& set, int views, int part, int parts) {
     loader_options l;
+    l.part = part;
+    l.parts = parts;
     l.batch = std::min(o.batch, set.size());
     l.views = views;
     l.augment = o.augment;

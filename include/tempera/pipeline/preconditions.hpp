@@ -4,15 +4,20 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <filesystem>
+#include <span>
 #include <string>
 #include <system_error>
 #include <type_traits>
+#include <vector>
 
 #include <tempera/core/finite.hpp>
 #include <tempera/data/augmentation.hpp>
 #include <tempera/data/image_set.hpp>
 #include <tempera/data/loader.hpp>
+#include <tempera/device/process_group.hpp>
+#include <tempera/io/crc64.hpp>
 #include <tempera/loss/cross_entropy.hpp>
 #include <tempera/pipeline/planned_steps.hpp>
 #include <tempera/pipeline/train_options.hpp>
@@ -64,9 +69,10 @@ void require_validation(train_options const& o, basic_model<D, P> const& model) 
 
 /// Throws error where options cannot be, or images do not fit the model that sees them, so many views of each.
 template <class D, precision P>
-void require_training(std::string const& stage, basic_model<D, P> const& model, image_set const& set, train_options const& o,
-                      int views) {
-    loader_options const batches = loader_of(o, set, views);
+void require_training(std::string const& stage, basic_model<D, P> const& model, image_set const& set,
+                      train_options const& o, int views) {
+    auto const processes = processes_of(model.device());
+    loader_options const batches = loader_of(o, set, views, processes.rank(), processes.size());
     check(batches, set);
     if (!o.schedule) rate_of(stage, o, set, 0, batches_in_all(batches, set));
     if (!is_finite(o.learning_rate) || o.learning_rate < 0)
@@ -77,9 +83,10 @@ void require_training(std::string const& stage, basic_model<D, P> const& model, 
         throw error({stage, ", images"}, {"images of ", text_of(model.plan().input()), " after .augment"},
                     text_of(found),
                     "set .augment to one that resizes: simclr_augmentation, crop_and_flip, center_crop");
-    if (batches.batch * views > model.options().max_batch)
+    int const samples = batches.batch / batches.parts;
+    if (samples * views > model.options().max_batch)
         throw error({stage, ", model_options.max_batch"},
-                    {"at least ", batches.batch * views, ", ", views, " views of each of ", batches.batch, " images"},
+                    {"at least ", samples * views, ", ", views, " views of each of ", samples, " images"},
                     model.options().max_batch, "raise it, or lower train_options.batch");
     auto const folder = std::filesystem::path(o.checkpoint).parent_path();
     std::error_code failure;  // of a name that is none
@@ -89,6 +96,27 @@ void require_training(std::string const& stage, basic_model<D, P> const& model, 
     if (o.resume && o.checkpoint.empty())
         throw error({stage, ", train_options.resume"}, "a checkpoint to resume from", "none",
                     "name the file in .checkpoint");
+}
+
+/// Throws error where processes that train one model begin with other weights, or other options.
+template <class D, precision P>
+void require_one_start(std::string const& stage, basic_model<D, P> const& model, std::string const& settings) {
+    auto const processes = processes_of(model.device());
+    if (processes.alone()) return;
+    std::vector<float> const parameters = model.host_parameters(), statistics = model.host_statistics();
+    crc64 sum;
+    sum.add(std::as_bytes(std::span(parameters)));
+    sum.add(std::as_bytes(std::span(statistics)));
+    sum.add(settings);
+    // Two floats hold 48 of its bits exactly.
+    float const mine[2] = {static_cast<float>(sum.value() & 0xffffffU),
+                           static_cast<float>(sum.value() >> 24 & 0xffffffU)};
+    std::vector<float> all(static_cast<std::size_t>(2 * processes.size()));
+    processes.all_gather(model.device(), view<float const>{mine, {2}}, view<float>{all.data(), {2 * processes.size()}});
+    for (int r = 0; r < processes.size(); ++r)
+        if (std::memcmp(&all[static_cast<std::size_t>(2 * r)], all.data(), sizeof mine) != 0)
+            throw error(stage, "the same weights and options in all processes", {"others in process ", r},
+                        "give models one seed or checkpoint, and stages the same options");
 }
 
 /// Throws error for a model of which a stage would train nothing.

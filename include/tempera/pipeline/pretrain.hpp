@@ -42,9 +42,10 @@ training_history pretrain(basic_model<D, P>& model, image_set const& images, L c
                     "label the images, or leave .validation empty");
     device_batch<std::int32_t, D> labels(model.device());
     view<float const> features;  // in the same place, also where a graph makes them
-    auto const contrast = detail::loss_of(stage, model, loss);
+    auto const contrast = detail::loss_of(stage, model, loss, 2);
     if (!options.view && !distorts(options.augment) && !model.draws())
-        throw error({stage, ", train_options.augment"}, "views of an image that differ", "an augmentation that changes nothing",
+        throw error({stage, ", train_options.augment"}, "views of an image that differ",
+                    "an augmentation that changes nothing",
                     "set simclr_augmentation{}, or .view to a function of your own");
 
     detail::stage_work<D> work{

@@ -11,8 +11,10 @@
 #include <utility>
 
 #include <tempera/data/loader.hpp>
+#include <tempera/device/process_group.hpp>
 #include <tempera/loss/cross_entropy.hpp>
 #include <tempera/loss/loss_concept.hpp>
+#include <tempera/loss/whole_batch.hpp>
 #include <tempera/pipeline/device_batch.hpp>
 #include <tempera/pipeline/device_views.hpp>
 #include <tempera/pipeline/evaluate.hpp>
@@ -52,22 +54,24 @@ struct stage_work {
     std::function<evaluation(image_set const& held_out)> judge{};  ///< empty: the model's own classes
 };
 
-/// The loss of a stage on a model. What it does not write of the gradients is zero.
-/// Throws error where it reads an output that takes no gradient.
+/// The loss of a stage on a model, over the batch of all processes, of so many views. What it does not write of the gradients is
+/// zero. Throws error where it reads an output that takes no gradient.
 template <class D, precision P, Loss<D> L>
-typename stage_work<D>::loss_function loss_of(std::string const& stage, basic_model<D, P> const& model, L const& loss) {
+typename stage_work<D>::loss_function loss_of(std::string const& stage, basic_model<D, P> const& model, L const& loss,
+                                              int views) {
     for (std::size_t i = 0; i < model.outputs().size(); ++i) {
         if (reads_output(loss, model.outputs(), i) && !model.takes_gradient(i))
             throw error({stage, ": loss"}, "to read outputs that take gradients",
                         {"it reads \"", model.outputs()[i].name, "\", which takes none"},
                         "name the output in model_options::loss_outputs");
     }
-    return [&loss](D& device, output_views const& outputs, targets const& target, gradient_views const& gradients) {
+    return [all = whole_batch{loss, views}](D& device, output_views const& outputs, targets const& target,
+                                            gradient_views const& gradients) {
         for (std::size_t i = 0; i < gradients.size(); ++i) {
             view<float> const g = gradients[i].values;
             if (g.data != nullptr) fill(device, g.size(), 0.0F, g.data);
         }
-        return loss(device, outputs, target, gradients);
+        return all(device, outputs, target, gradients);
     };
 }
 
@@ -79,9 +83,12 @@ training_history train_loop(basic_model<D, P>& model, image_set const& set, O co
     auto const begin = std::chrono::steady_clock::now();
     optimizer_state<D, P, O> state(model, optimizer);
     training_history history;
-    loader_options from_host = loader_of(o, set, views);
+    auto const processes = processes_of(model.device());
+    bool const first = processes.rank() == 0;  // the one that tells and saves
+    loader_options from_host = loader_of(o, set, views, processes.rank(), processes.size());
     std::string const settings = settings_of(o, set, views);
     if (o.resume) from_host.first_step = load_resumption(o.checkpoint, settings, model, state, history);
+    require_one_start(names.stage, model, settings);
     device_views<D> to_device(model.device(), set, o.augment, o.view != nullptr);
     from_host.draw_only = to_device.draw_only();
     loader batches{set, from_host};
@@ -89,7 +96,8 @@ training_history train_loop(basic_model<D, P>& model, image_set const& set, O co
     std::int64_t const total = batches.steps();
     training_step<basic_model<D, P>, typename stage_work<D>::loss_function, optimizer_state<D, P, O>> step(
         model, work.loss, state);
-    progress_meter meter(o.progress, names.stage, total, names.accuracy, from_host.first_step);
+    progress_meter meter(first ? o.progress : progress_sink{}, names.stage, total, names.accuracy,
+                         from_host.first_step);
     auto const not_a_number = [&](std::int64_t at, char const* expected, phrase const& found,
                                   std::string const& origin) {
         bool const kept = !o.checkpoint.empty() && !history.points.empty();
@@ -111,7 +119,7 @@ training_history train_loop(basic_model<D, P>& model, image_set const& set, O co
 
         loss_value const v = step.take();
         if (!is_finite(v.loss)) throw not_a_number(batch.step, "a finite loss", v.loss, step.origin(unread));
-        meter.step(v, unread * batch.count * views, unread);
+        meter.step(v, unread * batch.count * processes.size() * views, unread);
         means.add(v, unread);
         unread = 0;
         if (!epoch_ends) continue;
@@ -133,10 +141,11 @@ training_history train_loop(basic_model<D, P>& model, image_set const& set, O co
         }
         history.points.push_back(point);
         if (o.checkpoint.empty()) continue;
-        if (o.resume) save_resumption(o.checkpoint, settings, model, state, history);  // first: it can make the other
-        model.save(o.checkpoint);
+        if (first && o.resume) save_resumption(o.checkpoint, settings, model, state, history);  // it can make the other
+        if (first) model.save(o.checkpoint);
+        processes.everywhere(model.device(), true);  // all may read it now
     }
-    if (from_host.first_step == total) model.save(o.checkpoint);  // all was done, but perhaps not this
+    if (first && from_host.first_step == total) model.save(o.checkpoint);  // all was done, but perhaps not this
     history.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     return history;
 }
@@ -146,11 +155,11 @@ template <class D, precision P, Optimizer<D> O, Loss<D> L>
 training_history train_classifier(basic_model<D, P>& model, image_set const& labeled, O const& optimizer,
                                   train_options const& options, std::string const& stage, L const& loss) {
     device_batch<std::int32_t, D> labels(model.device());
-    return train_loop(model, labeled, optimizer, options, {stage}, 1,
-                      {.loss = loss_of(stage, model, loss),
-                       .place = [&](view<float const> images, image_batch const& batch) {
-                           return step_input{images, {.labels = labels(batch.labels)}};
-                       }});
+    return train_loop(
+        model, labeled, optimizer, options, {stage}, 1,
+        {.loss = loss_of(stage, model, loss, 1), .place = [&](view<float const> images, image_batch const& batch) {
+             return step_input{images, {.labels = labels(batch.labels)}};
+         }});
 }
 
 }  // namespace detail

@@ -7,11 +7,13 @@
 #include <utility>
 
 #include <tempera/core/finite.hpp>
+#include <tempera/device/process_group.hpp>
 #include <tempera/pipeline/loss_means.hpp>
 
 namespace tempera {
 
-/// Model: basic_model. State: optimizer_state of the model. Model and state must outlive the step.
+/// Model: basic_model. State: optimizer_state of the model. Model and state must outlive the step. Where the device is one of
+/// several processes, gradients are those of the whole batch, as the loss should be (loss/whole_batch.hpp).
 template <class Model, class Loss, class State, class Device = typename Model::device_type>
 class training_step {
 public:
@@ -28,6 +30,7 @@ public:
         means_.add(value, static_cast<double>(weight));
         if (!is_finite(value.loss)) return;
         model_->backward(model_->output_gradients());
+        processes_of(model_->device()).all_reduce_sum(model_->device(), model_->gradients().view());
         optimizer_->update(learning_rate);
     }
 

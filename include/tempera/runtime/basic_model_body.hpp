@@ -2,6 +2,7 @@
 #pragma once
 // The members of basic_model. Not in its class, so that the ones of tempera::compiled are not instantiated again.
 
+#include <tempera/device/process_group.hpp>
 #include <tempera/runtime/basic_model.hpp>
 
 namespace tempera {
@@ -86,7 +87,8 @@ output_views basic_model<D, Precision>::predict(view<float const> batch) {
 
 template <class D, precision Precision>
 bool basic_model<D, Precision>::trains() const {
-    return std::any_of(manifest_.begin(), manifest_.end(), [](manifest_entry const& e) { return e.trained && !is_statistic(e.role); });
+    return std::any_of(manifest_.begin(), manifest_.end(),
+                       [](manifest_entry const& e) { return e.trained && !is_statistic(e.role); });
 }
 
 template <class D, precision Precision>
@@ -123,9 +125,10 @@ bool basic_model<D, Precision>::finite_on(view<float const> batch) {
     binding_.keeps_statistics = true;
     ready_for_backward_ = false;
     for (int i = 0; i < training_->forward_count; ++i) run_forward(training_->steps[i]);
+    bool good = true;
     for (output_views::entry const& o : read_outputs(*training_))
-        if (!all_finite(*device_, o.values.size(), o.values.data)) return false;
-    return true;
+        good = good && all_finite(*device_, o.values.size(), o.values.data);
+    return processes_of(*device_).everywhere(*device_, good);
 }
 
 template <class D, precision Precision>
@@ -135,6 +138,9 @@ void basic_model<D, Precision>::bind(view<float const> batch, schedule const& s,
                   "check the view's extents, or raise model_options::max_batch");
     bool const direct = Precision == precision::float32 || in.is_vector();
     std::uint32_t const run = binding_.run;
+    process_group<D> const processes = processes_of(*device_);
+    // Each process draws masks of its own.
+    std::uint64_t const seed = options_.seed ^ static_cast<std::uint64_t>(processes.rank()) << 56;
     binding_ = binding{.plan = plan_,
                        .steps = &s,
                        .arena = arena_.data(),
@@ -145,7 +151,8 @@ void basic_model<D, Precision>::bind(view<float const> batch, schedule const& s,
                        .batch = batch.dims.n,
                        .training = training,
                        .unbiased_variance = options_.unbiased_variance,
-                       .seed = options_.seed,
+                       .processes = processes.size(),
+                       .seed = seed,
                        .run = run};
     batch_ = batch;
     convert_input();
@@ -189,10 +196,13 @@ void basic_model<D, Precision>::take_gradients(gradient_views const& from) {
 template <class D, precision Precision>
 bool basic_model<D, Precision>::finite(int slot, shape s) {
     std::int64_t const n = s.size() * binding_.batch;
-    if (Precision == precision::float32 || s.is_vector()) return all_finite(*device_, n, binding_.at<float>(slot));
+    auto const everywhere = [&](float const* x) {
+        return processes_of(*device_).everywhere(*device_, all_finite(*device_, n, x));
+    };
+    if (Precision == precision::float32 || s.is_vector()) return everywhere(binding_.at<float>(slot));
     buffer<float> wide(*device_, n);
     convert(*device_, n, static_cast<element const*>(binding_.at<element>(slot)), wide.data());
-    return all_finite(*device_, n, wide.data());
+    return everywhere(wide.data());
 }
 
 template <class D, precision Precision>

@@ -18,12 +18,13 @@ struct binding {
     float* statistics = nullptr;
     void const* input = nullptr;  ///< the caller's batch where it needs no conversion, else null
     int batch = 0;
-    bool training = false;         ///< random masks are drawn
+    bool training = false;  ///< random masks are drawn
     bool unbiased_variance = false;
-    bool keeps_statistics = false; ///< moving statistics stay as they are
-    std::uint64_t seed = 0;        ///< of dropout and DropBlock
-    std::uint32_t run = 0;         ///< counts forward passes: fresh random masks each time
-    bool accumulate = false;       ///< parameter gradients are added to what is there
+    int processes = 1;                     ///< that have as many rows of the batch each
+    bool keeps_statistics = false;         ///< moving statistics stay as they are
+    std::uint64_t seed = 0;                ///< of dropout and DropBlock
+    std::uint32_t run = 0;                 ///< counts forward passes: fresh random masks each time
+    bool accumulate = false;               ///< parameter gradients are added to what is there
     float const* const* packed = nullptr;  ///< per op: filters in the device's form; null: pack them anew
 
     template <class T>

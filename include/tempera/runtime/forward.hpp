@@ -42,7 +42,8 @@ inline batch_norm_statistics_target statistics_target(binding const& b, op const
     target.moving_mean = b.tensor_of(o, first);
     target.moving_variance = b.tensor_of(o, first + 1);
     target.decay = o.number2;
-    if (b.unbiased_variance) target.factor = static_cast<float>(g.rows) / static_cast<float>(g.rows - 1);
+    std::int64_t const rows = g.rows * b.processes;
+    if (b.unbiased_variance) target.factor = static_cast<float>(rows) / static_cast<float>(rows - 1);
     return target;
 }
 
@@ -110,7 +111,8 @@ void forward_convolution(Device& device, binding const& b, schedule_step const& 
     convolution_forward(device, g, x, w, packed, convolution_epilogue<E>{bias, b.at<E>(s.in1), s.relu}, y);
 }
 
-inline op_call call_of(binding const& b, op const& o, schedule_step const& s, precision p, device_kind kind, void* context) {
+inline op_call call_of(binding const& b, op const& o, schedule_step const& s, precision p, device_kind kind,
+                       void* context) {
     op_call c;
     custom_record const& record = b.plan.customs[o.custom];
     c.state = record.state.data();
@@ -148,9 +150,7 @@ void forward_elements(Device& device, binding const& b, schedule_step const& s, 
     std::int64_t const n = in.size() * b.batch;
     switch (o.kind) {
         case op_kind::conv:
-        case op_kind::dense:
-            forward_convolution(device, b, s, o, x, y);
-            break;
+        case op_kind::dense: forward_convolution(device, b, s, o, x, y); break;
         case op_kind::batch_norm: forward_batch_norm<E>(device, b, s, o); break;
         case op_kind::relu: relu_forward(device, n, x, y); break;
         case op_kind::sigmoid: sigmoid_forward(device, n, x, y); break;
@@ -206,7 +206,8 @@ template <class T, precision P, class Device>
 void forward_step(Device& device, binding const& b, schedule_step const& s) {
     op const& o = b.plan.ops[s.op];
     if (s.kind == step_kind::widen) {
-        convert(device, b.plan.values[s.op].size() * b.batch, static_cast<T const*>(b.at<T>(s.in0)), b.at<float>(s.out));
+        convert(device, b.plan.values[s.op].size() * b.batch, static_cast<T const*>(b.at<T>(s.in0)),
+                b.at<float>(s.out));
         return;
     }
     if (o.kind == op_kind::custom) {

@@ -10,7 +10,7 @@ namespace tempera {
 
 /// rank() of size() processes; every process makes the same calls in the same order.
 ///   all_reduce_sum(device, x)         x = the sum of all processes' x, the same bits everywhere
-///   all_gather(device, mine, all)     all = every process's mine, in order of rank; size() times as large
+///   all_gather(device, mine, all)     all = every process's mine bit by bit, in order of rank; size() times as large
 template <class C, class Device>
 concept Communicator = requires(C& c, Device& device, view<float> x, view<float const> mine) {
     { c.rank() } -> std::convertible_to<int>;

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+// process_group: the processes that train one model, as a device sees them: a communicator whose type is forgotten. A batch
+// is spread over them. What is a sum or a mean over its rows is one over the rows of all: the statistics of batch norm and
+// their gradients on the device, losses (loss/whole_batch.hpp) and gradients of parameters in the stages.
+
+#include <concepts>
+
+#include <tempera/core/view.hpp>
+#include <tempera/device/communicator.hpp>
+#include <tempera/device/memory.hpp>
+
+namespace tempera {
+
+/// Refers to the communicator, which must outlive it. Without one: this process alone.
+template <class Device>
+class process_group {
+public:
+    process_group() = default;
+
+    template <class C>
+    requires(!std::same_as<C, process_group> && Communicator<C, Device>)
+        process_group(C& communicator)  // implicit: cpu{.processes = world}
+        : communicator_(&communicator),
+          rank_(communicator.rank()),
+          size_(communicator.size()),
+          sum_([](void* c, Device& device, view<float> x) { static_cast<C*>(c)->all_reduce_sum(device, x); }),
+          gather_([](void* c, Device& device, view<float const> mine, view<float> all) {
+              static_cast<C*>(c)->all_gather(device, mine, all);
+          }) {}
+
+    int rank() const { return rank_; }
+    int size() const { return size_; }
+    bool alone() const { return size_ == 1; }
+
+    /// As the communicator's; nothing where the process is alone.
+    void all_reduce_sum(Device& device, view<float> x) const {
+        if (!alone()) sum_(communicator_, device, x);
+    }
+    /// As the communicator's. Not to be called where the process is alone.
+    void all_gather(Device& device, view<float const> mine, view<float> all) const {
+        gather_(communicator_, device, mine, all);
+    }
+
+    /// The sum of a number of the host over all processes.
+    float sum(Device& device, float number) const {
+        if (alone()) return number;
+        buffer<float> memory(device, 1);
+        view<float> const host{&number, {1}};
+        device.upload(host, memory);
+        all_reduce_sum(device, memory.view());
+        device.download(memory.view(), host);
+        return number;
+    }
+    /// Whether it holds in every process.
+    bool everywhere(Device& device, bool here) const { return !(sum(device, here ? 0.0F : 1.0F) > 0); }
+
+private:
+    void* communicator_ = nullptr;
+    int rank_ = 0;
+    int size_ = 1;
+    void (*sum_)(void*, Device&, view<float>) = nullptr;
+    void (*gather_)(void*, Device&, view<float const>, view<float>) = nullptr;
+};
+
+/// The processes of a device; of one that knows none, this process alone.
+template <class Device>
+process_group<Device> processes_of(Device& device) {
+    if constexpr (requires { device.processes.alone(); }) return device.processes;
+    else return {};
+}
+
+}  // namespace tempera
