@@ -3,7 +3,7 @@
 // Kernels of the softmax losses of device/losses.hpp, a block per row. Each row leaves its terms; they are added up in
 // row order, so that the value does not depend on scheduling; the gradient follows, divided by what was counted.
 
-#include <tempera/cuda/launch.hpp>
+#include <tempera/cuda/launch_losses.hpp>
 #include <tempera/cuda/rows.cuh>
 
 namespace tempera::cuda_kernels {

@@ -6,7 +6,7 @@
 #include <cstdint>
 
 #include <tempera/cuda/gpu.hpp>
-#include <tempera/cuda/launch.hpp>
+#include <tempera/cuda/launch_losses.hpp>
 
 namespace tempera::cuda_kernels {
 

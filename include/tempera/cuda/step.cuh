@@ -4,7 +4,7 @@
 // to the tally, or adjusts the loss scale; and the gradient times the loss scale.
 
 #include <tempera/cuda/each.cuh>
-#include <tempera/cuda/launch.hpp>
+#include <tempera/cuda/launch_losses.hpp>
 
 namespace tempera::cuda_kernels {
 
