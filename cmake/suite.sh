@@ -59,7 +59,7 @@ run_suite() {
     suite_build asan-ubsan "$@"
     if [ "$suite" = full ]; then
         suite_build clang "$@"
-        suite_build tsan -R 'thread|pool|loader' "$@"
+        suite_build tsan -R 'thread|pool|loader|parallel' "$@"
         suite_build fuzz -R '^fuzz: ' "$@"
     fi
     # A build error is a failure even where every test that was built has passed.
