@@ -21,10 +21,10 @@ struct plan_owner {
 template <class D = cpu, precision Precision = precision::float32>
 class dynamic_model : private detail::plan_owner, public basic_model<D, Precision> {
 public:
-    /// network: any network function, for instance resnet_network{config} or a lambda.
+    /// describes: any network function, for instance resnet_network{config} or a lambda.
     template <class Network>
-    dynamic_model(D& device, Network const& network, shape sample, model_options const& options = {})
-        : detail::plan_owner{std::make_unique<dynamic_plan>(network, sample)},
+    dynamic_model(D& device, Network const& describes, shape sample, model_options const& options = {})
+        : detail::plan_owner{std::make_unique<dynamic_plan>(describes, sample)},
           basic_model<D, Precision>(device, owned->view(), options) {
         for (op const& o : owned->ops)
             if (o.kind == op_kind::custom && !contains(owned->customs[static_cast<std::size_t>(o.custom)].table.devices, D::kind))

@@ -34,9 +34,9 @@ public:
 
     /// Throws error when the network is not well formed.
     template <class Network>
-    dynamic_plan(Network const& network, shape sample) {
+    dynamic_plan(Network const& describes, shape sample) {
         auto const traced = std::make_unique<trace>();
-        trace_network(*traced, network, sample);
+        trace_network(*traced, describes, sample);
         if (traced->bad.what != fault::none) throw error(phrase{"network: ", describe(traced->bad)});
         ops.resize(size(traced->op_count));
         values.resize(size(traced->op_count));
