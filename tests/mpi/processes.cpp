@@ -91,7 +91,7 @@ void training(mpi_communicator& world) {
         pretrain(pretrained, set, nt_xent{.temperature = 0.5F}, lars{}, o);
         dynamic_model<cpu> m(on, tiny::tuned, tiny::image, {.max_batch = 24});
         fine_tune(m, pretrained, set, sgd{}, o);
-        judged = evaluate(m, test);
+        judged = evaluate(m, test, {}, on.processes);
         return m.host_parameters();
     };
     evaluation together, single;

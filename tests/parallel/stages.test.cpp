@@ -2,6 +2,7 @@
 // Stages over several processes: the weights, losses and accuracies of one process that has the whole batch.
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <string>
 #include <vector>
@@ -105,11 +106,15 @@ TEST_CASE("processes fine-tune, evaluate and distill as one does", "[parallel][s
         if (i % 3 != 0) some[i] = no_label;
     image_set const few = set.with_labels(some);
     SECTION("supervised") {
+        std::atomic<bool> same = true;
         agrees([&](cpu& device) {
             dynamic_model<cpu> m(device, tiny::tuned, tiny::image, {.max_batch = batch});
             auto history = train_supervised(m, few, sgd{}, options());
-            return outcome_of(m, std::move(history), evaluate(m, test));
+            evaluation const shared = evaluate(m, test, {}, device.processes), own = evaluate(m, test);
+            if (shared.top1 != own.top1 || shared.top5 != own.top5 || shared.images != own.images) same = false;
+            return outcome_of(m, std::move(history), shared);
         });
+        CHECK(same);
     }
     SECTION("distillation with labels") {
         agrees([&](cpu& device) {

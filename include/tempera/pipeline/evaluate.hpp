@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstdint>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -50,11 +51,11 @@ inline image_set part_of(image_set const& set, int part, int parts) {
     return positions.empty() ? image_set{} : set.subset(positions);
 }
 
-/// Counts correct rows of every batch, in all processes together; logits_of(outputs) gives {n,1,1,classes}.
+/// Counts correct rows of every batch, where processes share the set in all of them; logits_of(outputs) gives {n,1,1,classes}.
 template <class D, precision P, class F>
-evaluation count_all(basic_model<D, P>& model, image_set const& set, augmentation const& augment, F const& logits_of) {
+evaluation count_all(basic_model<D, P>& model, image_set const& set, augmentation const& augment,
+                     process_group<D> const& sharing, F const& logits_of) {
     auto& device = model.device();
-    auto const processes = processes_of(device);
     device_batch<std::int32_t, D> to_device(device);
     std::int64_t top1 = 0, top5 = 0, labeled = 0;
     auto const count = [&](output_views const& outputs, image_batch const& batch) {
@@ -73,10 +74,10 @@ evaluation count_all(basic_model<D, P>& model, image_set const& set, augmentatio
                                  [](std::int32_t l) { return l != no_label; });
     };
     require_images(set);
-    image_set const part = part_of(set, processes.rank(), processes.size());
+    image_set const part = part_of(set, sharing.rank(), sharing.size());
     if (!part.empty()) predict_all(model, part, augment, count);
     auto const in_all = [&](std::int64_t mine) {
-        return static_cast<double>(processes.sum(device, static_cast<float>(mine)));
+        return static_cast<double>(sharing.sum(device, static_cast<float>(mine)));
     };
     double const images = in_all(labeled);
     if (!(images > 0)) throw error("evaluate", "labeled images", "none", "pass a set with labels");
@@ -86,10 +87,11 @@ evaluation count_all(basic_model<D, P>& model, image_set const& set, augmentatio
 }  // namespace detail
 
 /// The last output is taken as logits; images without a label are left out. augment: center_crop for images larger than
-/// the network's input. Where the device is one of several processes all call it, and each counts a part of the set. Throws error unless the set has labels, and as many classes as there are logits.
+/// the network's input. sharing: processes (a communicator) that all make this call and count a part of the set each. Throws error unless the set has labels, and as many classes as there are logits.
 template <class D, precision P>
-evaluation evaluate(basic_model<D, P>& model, image_set const& set, augmentation const& augment = {}) {
-    return detail::count_all(model, set, augment, [](output_views const& outputs) { return outputs.last(); });
+evaluation evaluate(basic_model<D, P>& model, image_set const& set, augmentation const& augment = {},
+                    std::type_identity_t<process_group<D>> const& sharing = {}) {
+    return detail::count_all(model, set, augment, sharing, [](output_views const& outputs) { return outputs.last(); });
 }
 
 /// Rows of an output ("encoder", say), one per image, in host memory.

@@ -48,10 +48,11 @@ linear_evaluation_result<D> linear_evaluation(basic_model<D, P>& encoder, image_
              },
          .judge =
              [&](image_set const& held_out) {
-                 return out.test = out.probe->evaluate(encoder, held_out, options.validation_augment);
+                 return out.test =
+                            out.probe->evaluate(encoder, held_out, options.validation_augment, processes_of(device));
              }});
     if (out.test.images == 0 && !options.validation.empty())  // resumed when all was done
-        out.test = out.probe->evaluate(encoder, options.validation, options.validation_augment);
+        out.test = out.probe->evaluate(encoder, options.validation, options.validation_augment, processes_of(device));
     return out;
 }
 

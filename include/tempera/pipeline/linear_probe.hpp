@@ -20,10 +20,11 @@ public:
     /// Logits {n,1,1,classes}.
     view<float const> predict(view<float const> features) { return model_.predict(features).last(); }
 
-    /// Accuracy on the features "encoder" of a model.
+    /// Accuracy on the features "encoder" of a model, as tempera::evaluate.
     template <precision P>
-    evaluation evaluate(basic_model<Device, P>& encoder, image_set const& set, augmentation const& augment = {}) {
-        return detail::count_all(encoder, set, augment,
+    evaluation evaluate(basic_model<Device, P>& encoder, image_set const& set, augmentation const& augment = {},
+                        process_group<Device> const& sharing = {}) {
+        return detail::count_all(encoder, set, augment, sharing,
                                  [this](output_views const& outputs) { return predict(outputs["encoder"]); });
     }
 

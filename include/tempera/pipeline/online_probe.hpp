@@ -45,10 +45,10 @@ public:
         return std::exchange(trained_, false) ? mean : -1.0F;
     }
 
-    /// Of the probe as it is, on the features "encoder" of a model.
+    /// Of the probe as it is, on the features "encoder" of a model; the device's processes share the set.
     template <precision P>
     evaluation evaluate(basic_model<Device, P>& encoder, image_set const& set, augmentation const& augment) {
-        return probe_.evaluate(encoder, set, augment);
+        return probe_.evaluate(encoder, set, augment, processes_of(encoder.device()));
     }
 
 private:

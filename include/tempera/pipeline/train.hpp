@@ -136,7 +136,7 @@ training_history train_loop(basic_model<D, P>& model, image_set const& set, O co
                             .probe_accuracy = work.probe_accuracy ? work.probe_accuracy() : -1.0F};
         if (validates) {
             evaluation const found =
-                work.judge ? work.judge(o.validation) : evaluate(model, o.validation, o.validation_augment);
+                work.judge ? work.judge(o.validation) : evaluate(model, o.validation, o.validation_augment, processes);
             point.validation_top1 = static_cast<float>(found.top1);
         }
         history.points.push_back(point);
