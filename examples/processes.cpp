@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Several processes train one model, on one machine or several, as one process with the whole batch does: each takes a part of
 // every batch; batch norm, losses and gradients are over all of it.
-// Command: mpirun -n 2 processes [epochs]; each process works on the cores that mpirun binds it to
+// Command: mpirun -n 2 processes [epochs]
 #include <cstdio>
 #include <cstdlib>
 #include <tempera/mpi.hpp>
@@ -15,7 +15,7 @@ inline constexpr auto contrastive = simclr(encoder, projection_head<projection_c
 
 int main(int count, char** arguments) {
     mpi_communicator world;
-    cpu device{.processes = world};
+    cpu device{.threads = world.share(available_threads()), .processes = world};
     auto const [train, test] = fashion_mnist("examples/data");
 
     int const batch = 256;  // in all processes together

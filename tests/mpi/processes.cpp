@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include <sched.h>
+
 #include <tempera/mpi.hpp>
 #include <tempera/tempera.hpp>
 
@@ -82,6 +84,29 @@ void own_communicator(mpi_communicator const& world) {
     MPI_Comm_free(&part);
 }
 
+bool bind_to(int core) {
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(core, &one);
+    return sched_setaffinity(0, sizeof one, &one) == 0;
+}
+
+/// Binds this process to one core, the same for all or one for each, and asks for its share of eight threads.
+void shares(mpi_communicator& world) {
+    cpu device{.threads = 1, .processes = world};
+    cpu_set_t before;
+    CPU_ZERO(&before);
+    check(world, sched_getaffinity(0, sizeof before, &before) == 0, "no affinity");
+    // Where a container keeps these cores from the run, there is nothing to see.
+    if (device.processes.everywhere(device, bind_to(world.rank())))
+        check(world, mpi_communicator(MPI_COMM_WORLD).share(8) == 8, "a process with a core of its own shares it");
+    if (device.processes.everywhere(device, bind_to(0)))
+        check(world, mpi_communicator(MPI_COMM_WORLD).share(8) == std::max(1, 8 / world.size()),
+              "processes on one core do not share it");
+    check(world, world.share(1) == 1, "no thread is left");
+    sched_setaffinity(0, sizeof before, &before);
+}
+
 void training(mpi_communicator& world) {
     cpu device{.threads = 1, .processes = world}, alone{.threads = 1};
     image_set const set = tiny::images(60), test = tiny::images(40, 2);
@@ -121,6 +146,7 @@ int main(int count, char**) {
     mpi_communicator world;
     exchange(world);
     own_communicator(world);
+    shares(world);
     training(world);
     return failures > 0;
 }

@@ -3,7 +3,7 @@
 // mpi_communicator: processes that mpirun started together, on one machine or several.
 //
 //   mpi_communicator world;
-//   cpu device{.threads = 4, .processes = world};
+//   cpu device{.threads = world.share(available_threads()), .processes = world};
 //   ... and the same program in each of them: mpirun -n 8 ./program
 
 #include <algorithm>
@@ -15,6 +15,7 @@
 #include <vector>
 
 #include <mpi.h>
+#include <sched.h>
 
 #include <tempera/core/device_kind.hpp>
 #include <tempera/core/error.hpp>
@@ -47,6 +48,9 @@ public:
 
     int rank() const { return rank_; }
     int size() const { return size_; }
+
+    /// This process's share, at least 1, of the threads that fit the cores it may use, where others of the run may use them too.
+    int share(int threads) const { return std::max(1, threads / on_my_cores_); }
 
     /// Each process adds up a part of the elements and sends it to all, so that the same bits are everywhere.
     template <class Device>
@@ -90,6 +94,30 @@ private:
         MPI_Comm_size(processes_, &size_);
         counts_.resize(static_cast<std::size_t>(size_));
         offsets_.resize(static_cast<std::size_t>(size_));
+        count_on_my_cores();
+    }
+
+    /// The processes of this machine whose affinity has a core of this one's: mpirun may bind each to cores of its own, or not.
+    void count_on_my_cores() {
+        MPI_Comm machine = MPI_COMM_NULL;
+        check(MPI_Comm_split_type(processes_, MPI_COMM_TYPE_SHARED, rank_, MPI_INFO_NULL, &machine),
+              "MPI_Comm_split_type");
+        int count = 0;
+        MPI_Comm_size(machine, &count);
+        std::vector<cpu_set_t> cores(static_cast<std::size_t>(count));
+        cpu_set_t mine;
+        CPU_ZERO(&mine);
+        static_cast<void>(sched_getaffinity(0, sizeof mine, &mine));
+        int const failure = MPI_Allgather(&mine, sizeof mine, MPI_BYTE, cores.data(), sizeof mine, MPI_BYTE, machine);
+        MPI_Comm_free(&machine);
+        check(failure, "MPI_Allgather");
+        on_my_cores_ = 0;
+        for (cpu_set_t const& other : cores) {
+            cpu_set_t both;
+            CPU_AND(&both, &mine, &other);
+            on_my_cores_ += CPU_COUNT(&both) > 0;
+        }
+        on_my_cores_ = std::max(on_my_cores_, 1);
     }
 
     void sum(float* x, int count) {
@@ -121,6 +149,7 @@ private:
     MPI_Comm processes_ = MPI_COMM_NULL;
     int rank_ = 0;
     int size_ = 1;
+    int on_my_cores_ = 1;                // processes, this one included
     std::vector<int> counts_, offsets_;  // of each process's part of a sum
     std::vector<float> part_;
 };
