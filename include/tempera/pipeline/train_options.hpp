@@ -19,7 +19,7 @@ namespace tempera {
 struct train_options {
     int epochs = 10;
     std::int64_t steps = 0;      ///< updates in all; 0: as many as the epochs have whole batches (total_steps: the paper's)
-    int batch = 256;             ///< images per update; larger than the set: the whole set
+    int batch = 256;             ///< images per update, of all processes; larger than the set: the whole set
     float learning_rate = 0.1F;  ///< peak of warmup_cosine, as it is (scale_linear and scale_sqrt make it from a batch)
     float warmup_epochs = 0;     ///< in steps: warmup_steps(images, warmup_epochs, batch)
     /// The learning rate of a step, counted from 0, of so many; empty: warmup_cosine, as the two settings above say.
