@@ -86,9 +86,9 @@ private:
     view<float const> gather(process_group<Device> const& all, Device& device, std::size_t& next,
                              view<float const> mine) const {
         if (mine.data == nullptr) return mine;
-        int const samples = mine.dims.n / views;
-        if (samples * views != mine.dims.n)
+        if (views < 1 || mine.dims.n % views != 0)
             throw error("whole_batch", {"rows of ", views, " views"}, mine.dims.n, "correct .views");
+        int const samples = mine.dims.n / views;
         extents dims = mine.dims;
         dims.n *= all.size();
         view<float> const whole{memory.at(device, next++, dims.size()), dims};
