@@ -8,7 +8,9 @@
 #include <tempera/io/dtype.hpp>
 #include <tempera/io/idx.hpp>
 #include <tempera/io/json.hpp>
+#include <tempera/io/mapped_file.hpp>
 #include <tempera/io/safetensors.hpp>
 #include <tempera/io/safetensors_entry.hpp>
+#include <tempera/io/safetensors_header.hpp>
 #include <tempera/io/sha256.hpp>
 #include <tempera/io/utf8.hpp>

@@ -54,6 +54,20 @@ TEST_CASE("atomic_file: appears at commit, not before", "[io]") {
     CHECK(text_of(path) == "one two");
 }
 
+TEST_CASE("atomic_file: bytes that are there are written over", "[io]") {
+    scratch_folder const folder;
+    std::string const path = folder / "a.txt";
+    tempera::atomic_file file(path);
+    file.write("0000 images: ");
+    file.write("pixels");
+    std::string_view const number = "0012";
+    file.write_at(0, std::as_bytes(std::span(number.data(), number.size())));
+    file.write(".");  // goes on behind the last
+    file.commit();
+    CHECK(text_of(path) == "0012 images: pixels.");
+    CHECK_THROWS_AS(file.write_at(0, {}), tempera::error);
+}
+
 TEST_CASE("atomic_file: abandoned, it leaves the old file and nothing else", "[io]") {
     scratch_folder const folder;
     std::string const path = folder / "a.txt";

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstddef>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -51,16 +52,16 @@ public:
 
     /// Appends bytes. Throws error when the system takes fewer; the temporary file is gone then.
     void write(std::span<std::byte const> bytes) {
-        if (file_ < 0) throw error(path_, "an open file", "one committed or abandoned", "make a new atomic_file");
-        while (!bytes.empty()) {
-            ssize_t const n = ::write(file_, bytes.data(), std::min(bytes.size(), largest_write));
-            if (n < 0 && errno == EINTR) continue;
-            if (n <= 0) {
-                if (n == 0) errno = ENOSPC;
-                abandon("write");
-            }
-            bytes = bytes.subspan(static_cast<std::size_t>(n));
-        }
+        write_all(bytes, [this](void const* data, std::size_t n) { return ::write(file_, data, n); });
+    }
+    /// Writes over bytes that are there already, `place` bytes behind the beginning: a header whose numbers were not known
+    /// before the rest was written. Throws error as write does.
+    void write_at(std::int64_t place, std::span<std::byte const> bytes) {
+        write_all(bytes, [this, place](void const* data, std::size_t n) mutable {
+            ssize_t const written = ::pwrite(file_, data, n, static_cast<off_t>(place));
+            if (written > 0) place += written;
+            return written;
+        });
     }
     void write(std::string_view text) { write(std::as_bytes(std::span(text.data(), text.size()))); }
 
@@ -79,6 +80,20 @@ public:
 private:
     static constexpr std::size_t largest_write = std::size_t{1} << 30;
 
+    /// Hands all bytes to `some`, a system call that may take fewer than it is given.
+    template <class F>
+    void write_all(std::span<std::byte const> bytes, F&& some) {
+        if (file_ < 0) throw error(path_, "an open file", "one committed or abandoned", "make a new atomic_file");
+        while (!bytes.empty()) {
+            ssize_t const n = some(bytes.data(), std::min(bytes.size(), largest_write));
+            if (n < 0 && errno == EINTR) continue;
+            if (n <= 0) {
+                if (n == 0) errno = ENOSPC;
+                abandon("write");
+            }
+            bytes = bytes.subspan(static_cast<std::size_t>(n));
+        }
+    }
     void resolve_link() {
         char* const resolved = ::realpath(path_.c_str(), nullptr);
         if (resolved == nullptr) fail("resolve", errno);
