@@ -11,5 +11,6 @@
 #include <tempera/data/fraction.hpp>
 #include <tempera/data/image_set.hpp>
 #include <tempera/data/loader.hpp>
+#include <tempera/data/packed_images.hpp>
 #include <tempera/data/resize.hpp>
 #include <tempera/data/streams.hpp>

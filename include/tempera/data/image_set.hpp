@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-// image_set: labeled 8-bit images of one shape in host memory. Copies and subsets share the pixels.
+// image_set: labeled 8-bit images of one shape in host memory, or in a file mapped into it. Copies and subsets share the
+// pixels.
 
 #include <algorithm>
 #include <cstdint>
@@ -29,22 +30,15 @@ public:
     image_set(tempera::shape image, std::vector<std::uint8_t> pixels, std::vector<std::int32_t> labels, int classes,
               std::vector<std::string> names = {})
         : image_(image), classes_(classes) {
-        if (image.height < 1 || image.width < 1 || image.channels < 1)
-            throw error("image_set", "images of at least 1 x 1 x 1", describe(image), "give their true shape");
-        if (labels.empty()) throw error("image_set", "at least one image", "none", "check the source of the data");
-        if (classes < 1) throw error("image_set", "at least one class", classes, "count the classes");
-        auto const expected = static_cast<std::int64_t>(labels.size()) * image.size();
-        if (static_cast<std::int64_t>(pixels.size()) != expected)
-            throw error("image_set", {expected, " bytes for ", labels.size(), " images of ", describe(image)},
-                        pixels.size(), "check the shape and the number of labels");
-        if (!names.empty() && static_cast<int>(names.size()) != classes)
-            throw error("image_set", {classes, " class names or none"}, names.size(), "name every class");
-        check_labels(labels, classes);
-        places_.resize(labels.size());
-        for (std::size_t i = 0; i < places_.size(); ++i) places_[i] = static_cast<std::int32_t>(i);
-        labels_ = std::move(labels);
-        pixels_ = std::make_shared<std::vector<std::uint8_t> const>(std::move(pixels));
-        names_ = std::make_shared<std::vector<std::string> const>(std::move(names));
+        auto const kept = std::make_shared<std::vector<std::uint8_t> const>(std::move(pixels));
+        take(*kept, kept, std::move(labels), std::move(names));
+    }
+
+    /// The same for pixels that live as long as `owner`: a mapped file, or memory of another library. They must not change.
+    image_set(tempera::shape image, std::span<std::uint8_t const> pixels, std::shared_ptr<void const> const& owner,
+              std::vector<std::int32_t> labels, int classes, std::vector<std::string> names = {})
+        : image_(image), classes_(classes) {
+        take(pixels, owner, std::move(labels), std::move(names));
     }
 
     /// Images without labels; with_labels may add some. Throws error for bytes that are not whole images.
@@ -69,7 +63,7 @@ public:
 
     /// Image i as {1, height, width, channels}; lives as long as any set that shares the pixels.
     view<std::uint8_t const> image(int i) const {
-        return {pixels_->data() + places_[static_cast<std::size_t>(i)] * image_.size(),
+        return {pixels_.get() + places_[static_cast<std::size_t>(i)] * image_.size(),
                 {1, image_.height, image_.width, image_.channels}};
     }
     std::int32_t label(int i) const { return labels_[static_cast<std::size_t>(i)]; }
@@ -144,6 +138,25 @@ public:
     }
 
 private:
+    void take(std::span<std::uint8_t const> pixels, std::shared_ptr<void const> const& owner,
+              std::vector<std::int32_t> labels, std::vector<std::string> names) {
+        if (image_.height < 1 || image_.width < 1 || image_.channels < 1)
+            throw error("image_set", "images of at least 1 x 1 x 1", describe(image_), "give their true shape");
+        if (labels.empty()) throw error("image_set", "at least one image", "none", "check the source of the data");
+        if (classes_ < 1) throw error("image_set", "at least one class", classes_, "count the classes");
+        auto const expected = static_cast<std::int64_t>(labels.size()) * image_.size();
+        if (static_cast<std::int64_t>(pixels.size()) != expected)
+            throw error("image_set", {expected, " bytes for ", labels.size(), " images of ", describe(image_)},
+                        pixels.size(), "check the shape and the number of labels");
+        if (!names.empty() && static_cast<int>(names.size()) != classes_)
+            throw error("image_set", {classes_, " class names or none"}, names.size(), "name every class");
+        check_labels(labels, classes_);
+        places_.resize(labels.size());
+        for (std::size_t i = 0; i < places_.size(); ++i) places_[i] = static_cast<std::int32_t>(i);
+        labels_ = std::move(labels);
+        pixels_ = std::shared_ptr<std::uint8_t const>(owner, pixels.data());
+        names_ = std::make_shared<std::vector<std::string> const>(std::move(names));
+    }
     static std::string describe(tempera::shape s) {
         return std::to_string(s.height) + " x " + std::to_string(s.width) + " x " + std::to_string(s.channels);
     }
@@ -158,7 +171,7 @@ private:
     int classes_ = 0;
     std::vector<std::int32_t> places_;
     std::vector<std::int32_t> labels_;
-    std::shared_ptr<std::vector<std::uint8_t> const> pixels_;
+    std::shared_ptr<std::uint8_t const> pixels_;  // with whatever owns them
     std::shared_ptr<std::vector<std::string> const> names_;
 };
 
