@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# cmake --install: headers, the package (components tempera, compiled, cuda and mpi) and a .pc file.
+# cmake --install: headers, the package (components tempera, compiled, image, cuda and mpi) and a .pc file.
 include(CMakePackageConfigHelpers)
 
 set(package_folder "${CMAKE_INSTALL_DATADIR}/cmake/tempera")
@@ -13,7 +13,7 @@ configure_package_config_file(cmake/tempera-config.cmake.in "${PROJECT_BINARY_DI
 write_basic_package_version_file("${PROJECT_BINARY_DIR}/tempera-config-version.cmake"
                                  COMPATIBILITY SameMinorVersion ARCH_INDEPENDENT)
 install(FILES "${PROJECT_BINARY_DIR}/tempera-config.cmake" "${PROJECT_BINARY_DIR}/tempera-config-version.cmake"
-              cmake/check_eigen.cmake cmake/compiled.cmake cmake/cuda.cmake cmake/mpi.cmake
+              cmake/check_eigen.cmake cmake/compiled.cmake cmake/image.cmake cmake/cuda.cmake cmake/mpi.cmake
         DESTINATION "${package_folder}" COMPONENT dev)
 
 configure_file(cmake/tempera.pc.in "${PROJECT_BINARY_DIR}/tempera.pc" @ONLY)

@@ -18,7 +18,10 @@ packages_needed() {
 }
 packages_wanted() {
     case $1 in
-        test | full | deps) echo git ca-certificates clang libxtensor-dev zlib1g-dev libopenmpi-dev openmpi-bin python3 pkg-config binutils ;;
+        test | full | deps)
+            echo git ca-certificates clang libxtensor-dev zlib1g-dev libjpeg-dev libpng-dev libopenmpi-dev openmpi-bin \
+                python3 pkg-config binutils
+            ;;
     esac
     case $1 in
         bench) echo libdlib-dev libopenblas-dev ;;
@@ -49,6 +52,8 @@ present() {
         nlohmann-json3-dev) header nlohmann/json.hpp ;;
         libcli11-dev) header CLI/CLI.hpp ;;
         zlib1g-dev) header zlib.h ;;
+        libjpeg-dev) header jpeglib.h ;;
+        libpng-dev) header png.h ;;
         libxtensor-dev) header xtensor/xtensor.hpp || header xtensor/containers/xtensor.hpp ;;
         libbenchmark-dev) header benchmark/benchmark.h ;;
         libopenmpi-dev) command -v mpicxx >/dev/null ;;
@@ -137,7 +142,8 @@ bring_without_root() {
         case $package in
             libxtensor-dev) unpack="$unpack libxtensor-dev xtl-dev" ;;
             libbenchmark-dev) unpack="$unpack libbenchmark-dev libbenchmark1debian" ;;
-            libeigen3-dev | catch2 | nlohmann-json3-dev | libcli11-dev | zlib1g-dev) unpack="$unpack $package" ;;
+            libjpeg-dev) unpack="$unpack libjpeg62-turbo-dev" ;;
+            libeigen3-dev | catch2 | nlohmann-json3-dev | libcli11-dev | zlib1g-dev | libpng-dev) unpack="$unpack $package" ;;
         esac
     done
     for package in $unpack; do
@@ -149,10 +155,10 @@ bring_without_root() {
 
 advice() {
     if command -v apt-get >/dev/null; then echo "An administrator brings it with: $install_line"
-    elif command -v dnf >/dev/null; then echo "Fedora: dnf install gcc-c++ cmake ninja-build eigen3-devel catch-devel json-devel cli11-devel zlib-devel"
-    elif command -v pacman >/dev/null; then echo "Arch: pacman -S gcc cmake ninja eigen catch2 nlohmann-json cli11 zlib"
-    elif command -v apk >/dev/null; then echo "Alpine: apk add g++ cmake ninja eigen-dev catch2 nlohmann-json cli11-dev zlib-dev"
-    elif command -v brew >/dev/null; then echo "macOS: brew install cmake ninja eigen catch2 nlohmann-json cli11"
+    elif command -v dnf >/dev/null; then echo "Fedora: dnf install gcc-c++ cmake ninja-build eigen3-devel catch-devel json-devel cli11-devel zlib-devel libjpeg-turbo-devel libpng-devel"
+    elif command -v pacman >/dev/null; then echo "Arch: pacman -S gcc cmake ninja eigen catch2 nlohmann-json cli11 zlib libjpeg-turbo libpng"
+    elif command -v apk >/dev/null; then echo "Alpine: apk add g++ cmake ninja eigen-dev catch2 nlohmann-json cli11-dev zlib-dev libjpeg-turbo-dev libpng-dev"
+    elif command -v brew >/dev/null; then echo "macOS: brew install cmake ninja eigen catch2 nlohmann-json cli11 jpeg-turbo libpng"
     else echo "Install a C++20 compiler, CMake 3.22 or newer, Ninja and Eigen 3.4; -DTEMPERA_FETCH=ON lets CMake fetch the libraries."
     fi
 }

@@ -6,17 +6,17 @@ set(header_folders "")
 foreach(header IN LISTS headers)
   file(STRINGS "${PROJECT_SOURCE_DIR}/include/${header}" once REGEX "^#pragma once" LIMIT_COUNT 1)
   file(STRINGS "${PROJECT_SOURCE_DIR}/include/${header}" foreign
-       REGEX "#include <(zlib|xtensor|xtl|cuda|cublas|nccl|mpi|jpeg|png).*>|#include <tempera/(cuda|parallel/mpi)" LIMIT_COUNT 1)
+       REGEX "#include <(zlib|xtensor|xtl|cuda|cublas|nccl|mpi|jpeg|png).*>|#include <tempera/(cuda|image|parallel/mpi)" LIMIT_COUNT 1)
   if(NOT once)
     continue()  # kernels that are included once per instruction set
   endif()
   if(foreign MATCHES "zlib" AND NOT ZLIB_SEEN OR foreign MATCHES "xt(ensor|l)" AND NOT xtensor_SEEN
      OR foreign MATCHES "cuda|cublas" AND NOT CUDAToolkit_FOUND OR foreign MATCHES "mpi" AND NOT TARGET tempera::mpi
-     OR foreign MATCHES "nccl|jpeg|png")
+     OR foreign MATCHES "jpeg|png|tempera/image" AND NOT TARGET tempera::image OR foreign MATCHES "nccl")
     tempera_add_skipped("build: ${header} compiles alone" "a library that it is for is not installed: ${foreign}")
     continue()
   endif()
-  if(NOT foreign)
+  if(NOT foreign OR foreign MATCHES "jpeg|png|tempera/image")
     string(APPEND umbrella "#include <${header}>\n")
   endif()
   get_filename_component(folder "${header}" DIRECTORY)
@@ -41,5 +41,8 @@ file(CONFIGURE OUTPUT units.cpp CONTENT
      "int first_unit();\nint second_unit();\nint main() { return first_unit() + second_unit(); }\n")
 add_executable(two_units first_unit.cpp second_unit.cpp units.cpp)
 target_link_libraries(two_units PRIVATE tempera_development)
+if(TARGET tempera::image)
+  target_link_libraries(two_units PRIVATE tempera::image)
+endif()
 target_compile_options(two_units PRIVATE -O0)  # what links unoptimized links; half the time
 add_test(NAME "build: two units that include everything link" COMMAND two_units)

@@ -15,6 +15,7 @@ loss: device parallel core
 optim: device parallel core
 runtime: graph nn device cpu io parallel core
 data: device io core
+image: cpu data device io core
 pipeline: graph nn device cpu io parallel loss optim runtime data core
 interop: graph nn device cpu io parallel runtime core
 RULES
@@ -24,7 +25,7 @@ BEGIN {
         split(line, part, ":")
         sees[part[1]] = " " part[1] part[2] " "
     }
-    split("algorithm any array atomic barrier bit bitset cctype cerrno cfenv cfloat charconv chrono cinttypes climits " \
+    split("algorithm any array atomic barrier bit bitset cctype cerrno cfenv cfloat charconv chrono cinttypes climits csetjmp " \
           "clocale cmath compare complex concepts condition_variable coroutine csignal cstdarg cstddef cstdint cstdio " \
           "cstdlib cstring ctime deque exception execution filesystem forward_list fstream functional future " \
           "initializer_list iomanip ios iosfwd iostream istream iterator latch limits list locale map memory " \
@@ -59,7 +60,7 @@ FNR == 1 {
         other = target
         if (!sub("/.*", "", other)) { other = target; sub("\\.hpp$", "", other) }
         if (folder == "") {
-            if (umbrella == "tempera" && other ~ /^(cuda|interop)$/) wrong("tempera.hpp does not bring " other)
+            if (umbrella == "tempera" && other ~ /^(cuda|image|interop)$/) wrong("tempera.hpp does not bring " other)
             else if (umbrella in sees && index(sees[umbrella], " " other " ") == 0 && umbrella != "cuda") wrong(umbrella " may not include " other)
         } else if (index(sees[folder], " " other " ") == 0) wrong(folder " may not include " other " (" target ")")
         next
@@ -67,6 +68,7 @@ FNR == 1 {
     if (target ~ /^Eigen\// || target in standard) next
     if (path == "io/gzip.hpp" && target == "zlib.h") next
     if (path == "parallel/mpi_communicator.hpp" && target == "mpi.h") next
+    if (folder == "image" && target ~ /^(jpeglib|jerror|png)\.h$/) next
     if (folder == "interop" && target ~ /^(xtensor|xtl|dlpack)\//) next
     if (folder == "cuda" && target ~ /^(cuda|cublas|cudnn|nccl|mma)/) next
     wrong("installed headers need Eigen and the standard library alone, not <" target ">")
