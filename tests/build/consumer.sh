@@ -9,7 +9,9 @@ rm -rf "$scratch"
 mkdir -p "$scratch"
 
 case $way in
-    find_package | pkg_config | compiled | cuda | mpi) "$cmake" --install "$build" --prefix "$scratch/prefix" >"$scratch/install.log" ;;
+    find_package | pkg_config | compiled | image | cuda | mpi)
+        "$cmake" --install "$build" --prefix "$scratch/prefix" >"$scratch/install.log"
+        ;;
 esac
 if [ "$way" = pkg_config ]; then
     command -v pkg-config >/dev/null || { echo "SKIPPED: no pkg-config"; exit 0; }

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+// The image files of a folder and their classes, in an order that depends on names alone.
+//
+//   folder/CLASS/.../FILE   a folder per class: classes in the order of their names' bytes, the files of each likewise
+//   folder/FILE             no folder in it: images without labels
+//
+// Image files end in .jpg, .jpeg or .png, in letters of any case; other files are nobody's images and are passed over.
+// Links are followed.
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include <tempera/core/error.hpp>
+#include <tempera/data/image_set.hpp>
+
+namespace tempera {
+
+struct listed_image {
+    std::string path;
+    std::int32_t label = no_label;
+};
+
+struct image_listing {
+    std::vector<std::string> classes;  ///< names of the folders; none for images without labels
+    std::vector<listed_image> images;
+};
+
+namespace listing_detail {
+
+inline bool is_image(std::string_view name) {
+    auto const dot = name.rfind('.');
+    if (dot == std::string_view::npos) return false;
+    std::string suffix(name.substr(dot + 1));
+    for (char& c : suffix)
+        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+    return suffix == "jpg" || suffix == "jpeg" || suffix == "png";
+}
+
+/// Names of the folders and of the image files in a folder, in order.
+struct content {
+    std::vector<std::string> folders, images;
+};
+
+inline content content_of(std::string const& folder) {
+    content found;
+    std::error_code failed;
+    std::filesystem::directory_iterator entry(folder, failed);
+    while (!failed && entry != std::filesystem::directory_iterator()) {
+        std::error_code ignored;  // of a link to nothing: reading it will say so
+        std::string name = entry->path().filename().string();
+        if (entry->is_directory(ignored)) found.folders.push_back(std::move(name));
+        else if (is_image(name)) found.images.push_back(std::move(name));
+        entry.increment(failed);
+    }
+    if (failed)
+        throw error(folder, "a folder that can be listed", failed.message(), "check the path and its permissions");
+    std::sort(found.folders.begin(), found.folders.end());
+    std::sort(found.images.begin(), found.images.end());
+    return found;
+}
+
+using identity = std::pair<std::uint64_t, std::uint64_t>;
+
+/// Appends the image files below a folder. `above`: the folders on the way, so that a link to one of them is an end.
+inline void collect(std::string const& folder, std::int32_t label, std::vector<identity>& above,
+                    std::vector<listed_image>& images) {
+    struct stat place {};
+    if (::stat(folder.c_str(), &place) == 0) {
+        identity const here{place.st_dev, place.st_ino};
+        if (std::find(above.begin(), above.end(), here) != above.end())
+            throw error(folder, "folders that end", "a link to a folder that it lies in", "remove the link");
+        above.push_back(here);
+    }
+    content const found = content_of(folder);
+    for (std::string const& name : found.images) images.push_back({folder + '/' + name, label});
+    for (std::string const& name : found.folders) collect(folder + '/' + name, label, above, images);
+    above.pop_back();
+}
+
+}  // namespace listing_detail
+
+/// Throws error for a folder without image files, for a class without any, and for image files beside folders of classes,
+/// whose class nothing tells.
+inline image_listing list_images(std::string const& folder) {
+    using namespace listing_detail;
+    char const* const layout =
+        "give a folder that holds image files (.jpg, .jpeg, .png), or one folder of them for each class";
+    content const found = content_of(folder);
+    image_listing all;
+    if (found.folders.empty()) {
+        for (std::string const& name : found.images) all.images.push_back({folder + '/' + name, no_label});
+        if (all.images.empty()) throw error(folder, "image files", "none", layout);
+        return all;
+    }
+    if (!found.images.empty())
+        throw error(folder, "folders of classes alone, or images alone",
+                    {"both: folder ", found.folders.front(), " beside image ", found.images.front()}, layout);
+    for (std::string const& name : found.folders) {
+        auto const label = static_cast<std::int32_t>(all.classes.size());
+        std::size_t const before = all.images.size();
+        std::vector<identity> above;
+        collect(folder + '/' + name, label, above, all.images);
+        if (all.images.size() == before)
+            throw error({folder, "/", name}, "image files (.jpg, .jpeg, .png) of this class", "none",
+                        "remove the folder, or put the class's images there");
+        all.classes.push_back(name);
+    }
+    return all;
+}
+
+}  // namespace tempera
