@@ -5,6 +5,9 @@
 #if __has_include(<cuda_runtime_api.h>)
 #include <tempera/cuda.hpp>
 #endif
+#if __has_include(<jpeglib.h>) && __has_include(<png.h>)
+#include <tempera/image.hpp>
+#endif
 
 using namespace tempera;
 
@@ -149,6 +152,22 @@ inline void learning_names() {
     (void)bn::batch_without_update;
 }
 
+inline void data_names(shape image) {  // a name that users take: nothing of ours is called so
+    image_set const set = packed_images("set.safetensors");
+    image_packer packer("set.safetensors", image, {"cat", "dog"});
+    packer.add({set.image(0).data, static_cast<std::size_t>(image.size())}, no_label);
+    packer.commit();
+#if __has_include(<jpeglib.h>) && __has_include(<png.h>)
+    std::vector<unreadable_file> skipped;
+    image_folder_options const options{.size = image, .fit = image_fit::stretch, .threads = 0, .progress = {}};
+    (void)image_folder("folder", options, &skipped).joined(set);
+    pack_image_folder("folder", "set.safetensors", {.size{224, 224, 3}, .fit = image_fit::cover});
+    (void)list_images("folder").images.size();
+    raster decoded;
+    decode_image({}, "bytes", {.channels = 3, .height = 224, .width = 224}, decoded);
+#endif
+}
+
 }  // namespace surface
 
 int main(int argc, char**) {
@@ -156,6 +175,7 @@ int main(int argc, char**) {
         cpu device{.threads = 2};
         surface::run(device, {}, {});
         surface::learning_names();
+        surface::data_names({224, 224, 3});
         model<surface::with_custom, shape{8, 8, 3}> custom{device};
 #if __has_include(<cuda_runtime_api.h>)
         gpu accelerator{.index = 0};

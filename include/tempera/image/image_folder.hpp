@@ -69,7 +69,7 @@ void each_image(std::string const& folder, image_listing const& listing, image_f
             skipped->push_back({from.path, image.refusal});
         } else {
             throw error(
-                phrase{from.path, ": ", image.refusal, " (a list given as `skipped` takes such files instead)"});
+                phrase{from.path, ": ", image.refusal, " (a list passed as `skipped` takes such files instead)"});
         }
         if (o.progress) o.progress(++done, total);
     }
