@@ -83,6 +83,12 @@ TEST_CASE("flat images stay flat, and edges do not leave bytes", "[image][resamp
         auto const out = fitted(flat, {side, side, 3}, image_fit::cover);
         CHECK(std::all_of(out.begin(), out.end(), [](std::uint8_t b) { return b == 255; }));
     }
+    for (int i = 0; i < 72; ++i) {  // of few bytes, none of which lies behind the image
+        int const h = 1 + i % 6, w = 1 + i / 6 % 6, c = i < 36 ? 1 : 3;
+        raster const few{{h, w, c}, std::vector<std::uint8_t>(static_cast<std::size_t>(h * w * c), 77), h, w, 1};
+        auto const out = fitted(few, {5, 4, c}, image_fit::cover);
+        CHECK(std::all_of(out.begin(), out.end(), [](std::uint8_t b) { return b == 77; }));
+    }
     raster edge{{1, 8, 1}, {0, 0, 0, 0, 255, 255, 255, 255}, 1, 8, 1};
     auto const out = fitted(edge, {1, 32, 1}, image_fit::stretch);
     CHECK((out.front() == 0 && out.back() == 255));
