@@ -64,8 +64,7 @@ std::string refusal_of(std::string const& folder, image_folder_options const& op
 /// The image of a fixture alone, as decoder and fit give it.
 std::vector<std::uint8_t> alone(std::string const& fixture, shape size, image_fit fit) {
     raster image;
-    decode_image(scratch_folder::read(fixtures + fixture), fixture,
-                 {.channels = size.channels, .height = size.height, .width = size.width}, image);
+    decode_image(scratch_folder::read(fixtures + fixture), fixture, reduced_request(size), image);
     std::vector<std::uint8_t> out(static_cast<std::size_t>(size.size()));
     resample_workspace work;
     fit_image(image, size, fit, out, work);

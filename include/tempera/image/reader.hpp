@@ -100,8 +100,7 @@ private:
             if (::stat(path.c_str(), &found) == 0 && !S_ISREG(found.st_mode))
                 throw error(path, "a regular file", "another kind of file", "replace the file, or leave it out");
             std::vector<std::uint8_t> const bytes = read_bytes(path, largest_file);
-            decode_image(bytes, path, {.channels = size_.channels, .height = size_.height, .width = size_.width},
-                         work.decoded);
+            decode_image(bytes, path, reduced_request(size_), work.decoded);
             fit_image(work.decoded, size_, fit_, out.pixels, work.resampling);
         } catch (error const& e) {
             std::string_view reason = e.what();
