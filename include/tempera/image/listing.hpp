@@ -69,6 +69,12 @@ inline content content_of(std::string const& folder) {
     return found;
 }
 
+inline std::string place_of(std::string const& folder, std::string const& name) {
+    std::string place = folder;
+    if (place.empty() || place.back() != '/') place += '/';
+    return place += name;
+}
+
 using identity = std::pair<std::uint64_t, std::uint64_t>;
 
 /// Appends the image files below a folder. `above`: the folders on the way, so that a link to one of them is an end.
@@ -82,8 +88,8 @@ inline void collect(std::string const& folder, std::int32_t label, std::vector<i
         above.push_back(here);
     }
     content const found = content_of(folder);
-    for (std::string const& name : found.images) images.push_back({folder + '/' + name, label});
-    for (std::string const& name : found.folders) collect(folder + '/' + name, label, above, images);
+    for (std::string const& name : found.images) images.push_back({place_of(folder, name), label});
+    for (std::string const& name : found.folders) collect(place_of(folder, name), label, above, images);
     above.pop_back();
 }
 
@@ -98,7 +104,7 @@ inline image_listing list_images(std::string const& folder) {
     content const found = content_of(folder);
     image_listing all;
     if (found.folders.empty()) {
-        for (std::string const& name : found.images) all.images.push_back({folder + '/' + name, no_label});
+        for (std::string const& name : found.images) all.images.push_back({place_of(folder, name), no_label});
         if (all.images.empty()) throw error(folder, "image files", "none", layout);
         return all;
     }
@@ -109,9 +115,9 @@ inline image_listing list_images(std::string const& folder) {
         auto const label = static_cast<std::int32_t>(all.classes.size());
         std::size_t const before = all.images.size();
         std::vector<identity> above;
-        collect(folder + '/' + name, label, above, all.images);
+        collect(place_of(folder, name), label, above, all.images);
         if (all.images.size() == before)
-            throw error({folder, "/", name}, "image files (.jpg, .jpeg, .png) of this class", "none",
+            throw error(place_of(folder, name), "image files (.jpg, .jpeg, .png) of this class", "none",
                         "remove the folder, or put the class's images there");
         all.classes.push_back(name);
     }
