@@ -10,6 +10,7 @@
 #include <tempera/data/fashion_mnist.hpp>
 #include <tempera/data/fraction.hpp>
 #include <tempera/data/image_set.hpp>
+#include <tempera/data/in_order.hpp>
 #include <tempera/data/loader.hpp>
 #include <tempera/data/packed_images.hpp>
 #include <tempera/data/resize.hpp>

@@ -6,14 +6,9 @@
 
 #include <algorithm>
 #include <atomic>
-#include <condition_variable>
 #include <cstdint>
-#include <exception>
 #include <functional>
-#include <mutex>
 #include <span>
-#include <system_error>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -22,6 +17,7 @@
 #include <tempera/data/augmentation.hpp>
 #include <tempera/data/distortion.hpp>
 #include <tempera/data/image_set.hpp>
+#include <tempera/data/in_order.hpp>
 #include <tempera/data/streams.hpp>
 
 namespace tempera {
@@ -109,38 +105,18 @@ inline std::int64_t batches_in_all(loader_options const& o, image_set const& set
 class loader {
 public:
     /// Throws error as check() does.
-    loader(image_set set, loader_options options) : set_(std::move(set)), options_(std::move(options)) {
-        check(options_, set_);
-        shape const out = augmented_shape(options_.augment, set_.image_shape());
-        image_ = {1, out.height, out.width, out.channels};
-        order_.resize(static_cast<std::size_t>(set_.size()));
-        claimed_ = delivered_ = released_ = options_.first_step;
-        // The consumer holds one batch while `ahead` wait and every thread fills one.
-        slots_.resize(static_cast<std::size_t>(options_.threads == 0 ? 1 : 1 + options_.ahead + options_.threads));
-        auto const samples = static_cast<std::size_t>(options_.batch / options_.parts);
-        auto const rows = samples * static_cast<std::size_t>(options_.views);
-        for (slot& s : slots_) {
-            if (options_.draw_only) s.drawn.resize(rows);
-            else s.images.resize(rows * static_cast<std::size_t>(out.size()));
-            s.labels.resize(rows);
-            s.positions.resize(samples);
-        }
-        workspaces_.resize(static_cast<std::size_t>(options_.threads == 0 ? 1 : options_.threads));
-        if (!options_.draw_only)
-            for (distortion_workspace& w : workspaces_) w.reserve(options_.augment, set_.image_shape());
-        try {
-            for (int t = 0; t < options_.threads; ++t)
-                threads_.emplace_back([this, t] { run(workspaces_[static_cast<std::size_t>(t)]); });
-        } catch (std::system_error const& e) {
-            stop();
-            throw error("loader: threads", {options_.threads, " threads of its own"}, e.what(), "take fewer, or 0");
-        }
-    }
+    loader(image_set set, loader_options options)
+        : set_(std::move(set)),
+          options_(checked(std::move(options), set_)),
+          image_(augmented(options_, set_)),
+          order_(static_cast<std::size_t>(set_.size())),
+          workspaces_(one_per_thread(options_, set_)),
+          batches_("loader: threads", options_.threads, options_.ahead, options_.first_step, steps(),
+                   {.prepare = [this](slot& s) { prepare(s); },
+                    .claim = [this](slot& s, std::int64_t step) { claim(s, step); },
+                    .make = [this](slot& s, int worker, std::atomic<bool> const& stop) { fill(s, worker, stop); }}) {}
     loader(loader const&) = delete;
     loader& operator=(loader const&) = delete;
-
-    /// Stops after the images that are being worked on.
-    ~loader() { stop(); }
 
     std::int64_t steps_per_epoch() const { return batches_of_epoch(options_, set_); }
     /// Batches in all, the skipped ones included.
@@ -150,32 +126,17 @@ public:
 
     /// The next batch, waiting for it where needed. Throws what making it threw; the loader is then at its end.
     image_batch next() {
-        std::unique_lock lock(mutex_);
-        if (delivered_ >= steps() || failed_) return {};
-        slot& s = slot_of(delivered_);
-        if (options_.threads == 0) {
-            claim(s);
-            fill(s, workspaces_[0]);
-        } else {
-            // Asking for this batch gives back the one before it.
-            released_ = delivered_;
-            changed_.notify_all();
-            changed_.wait(lock, [&] { return s.ready && s.step == delivered_; });
-        }
-        if (s.failure) {
-            failed_ = true;
-            std::rethrow_exception(s.failure);
-        }
-        ++delivered_;
+        slot const* const s = batches_.next();
+        if (s == nullptr) return {};
         extents dims = image_;
-        dims.n = s.count * options_.views;
-        return {{options_.draw_only ? nullptr : s.images.data(), dims},
-                {s.drawn.data(), options_.draw_only ? static_cast<std::size_t>(dims.n) : 0},
-                {s.labels.data(), {dims.n}},
-                {s.positions.data(), static_cast<std::size_t>(s.count)},
-                s.count,
-                s.epoch,
-                s.step};
+        dims.n = s->count * options_.views;
+        return {{options_.draw_only ? nullptr : s->images.data(), dims},
+                {s->drawn.data(), options_.draw_only ? static_cast<std::size_t>(dims.n) : 0},
+                {s->labels.data(), {dims.n}},
+                {s->positions.data(), static_cast<std::size_t>(s->count)},
+                s->count,
+                s->epoch,
+                s->step};
     }
 
 private:
@@ -185,104 +146,77 @@ private:
         std::vector<std::int32_t> labels, positions;
         int count = 0, epoch = 0;
         std::int64_t step = -1;
-        bool ready = false;
-        std::exception_ptr failure;
     };
 
-    slot& slot_of(std::int64_t step) {
-        return slots_[static_cast<std::size_t>(step % static_cast<std::int64_t>(slots_.size()))];
+    static loader_options checked(loader_options options, image_set const& set) {
+        check(options, set);
+        return options;
+    }
+    static extents augmented(loader_options const& options, image_set const& set) {
+        shape const out = augmented_shape(options.augment, set.image_shape());
+        return {1, out.height, out.width, out.channels};
+    }
+    static std::vector<distortion_workspace> one_per_thread(loader_options const& options, image_set const& set) {
+        std::vector<distortion_workspace> all(static_cast<std::size_t>(std::max(options.threads, 1)));
+        for (distortion_workspace& w : all)
+            if (!options.draw_only) w.reserve(options.augment, set.image_shape());
+        return all;
+    }
+    int samples() const { return options_.batch / options_.parts; }
+
+    void prepare(slot& s) const {
+        auto const rows = static_cast<std::size_t>(samples()) * static_cast<std::size_t>(options_.views);
+        if (options_.draw_only) s.drawn.resize(rows);
+        else s.images.resize(rows * static_cast<std::size_t>(image_.size()));
+        s.labels.resize(rows);
+        s.positions.resize(static_cast<std::size_t>(samples()));
     }
 
-    void stop() {
-        {
-            std::lock_guard const lock(mutex_);
-            stopping_ = true;
-        }
-        changed_.notify_all();
-        for (std::thread& t : threads_) t.join();
-        threads_.clear();
-    }
-
-    /// Takes the next batch and notes its samples. Under the lock, so batches are taken in order and one permutation
-    /// is enough.
-    void claim(slot& s) {
+    /// Notes the samples of a batch. Batches are taken in order, so one permutation is enough.
+    void claim(slot& s, std::int64_t step) {
         std::int64_t const per_epoch = steps_per_epoch();
-        s.step = claimed_++;
-        s.epoch = static_cast<int>(s.step / per_epoch);
-        int const samples = options_.batch / options_.parts;
-        std::int64_t const first = s.step % per_epoch * options_.batch + options_.part * samples;
+        s.step = step;
+        s.epoch = static_cast<int>(step / per_epoch);
+        std::int64_t const first = step % per_epoch * options_.batch + options_.part * samples();
         if (s.epoch != order_epoch_) {
             for (std::size_t i = 0; i < order_.size(); ++i) order_[i] = static_cast<std::int32_t>(i);
             philox_stream stream = shuffle_stream(options_.seed, s.epoch);
             if (options_.shuffle) shuffle(order_.data(), set_.size(), stream);
             order_epoch_ = s.epoch;
         }
-        s.count = static_cast<int>(std::min<std::int64_t>(samples, set_.size() - first));
+        s.count = static_cast<int>(std::min<std::int64_t>(samples(), set_.size() - first));
         for (int i = 0; i < s.count; ++i)
             s.positions[static_cast<std::size_t>(i)] = order_[static_cast<std::size_t>(first + i)];
-        s.ready = false;
-        s.failure = nullptr;
     }
 
-    /// Makes the batch of a claimed slot. Failures are kept for the consumer.
-    void fill(slot& s, distortion_workspace& work) noexcept {
-        try {
-            augmentation const& a = options_.augment;
-            auto const batch_number = static_cast<int>(s.step % steps_per_epoch());
-            view<float> const all{s.images.data(), {options_.views * s.count, image_.h, image_.w, image_.c}};
-            shape const source = set_.image_shape();
-            for (int v = 0; v < options_.views; ++v) {
-                float const sigma = draw_batch_sigma(a, batch_stream(options_.seed, s.epoch, batch_number, v));
-                for (int i = 0; i < s.count && !stopping_; ++i) {
-                    int const position = s.positions[static_cast<std::size_t>(i)], row = v * s.count + i;
-                    s.labels[static_cast<std::size_t>(row)] = set_.label(position);
-                    philox_stream const stream = view_stream(options_.seed, s.epoch, position, v);
-                    if (options_.draw_only)
-                        s.drawn[static_cast<std::size_t>(row)] = {position, draw_distortion(a, source, stream, sigma)};
-                    else if (options_.view) options_.view(set_.image(position), all.slice(row, 1), stream);
-                    else tempera::augment(a, set_.image(position), all.slice(row, 1), stream, work, sigma);
-                }
+    /// Makes the batch of a claimed slot.
+    void fill(slot& s, int worker, std::atomic<bool> const& stop) {
+        augmentation const& a = options_.augment;
+        shape const source = set_.image_shape();
+        distortion_workspace& work = workspaces_[static_cast<std::size_t>(worker)];
+        auto const batch_number = static_cast<int>(s.step % steps_per_epoch());
+        view<float> const all{s.images.data(), {options_.views * s.count, image_.h, image_.w, image_.c}};
+        for (int v = 0; v < options_.views; ++v) {
+            float const sigma = draw_batch_sigma(a, batch_stream(options_.seed, s.epoch, batch_number, v));
+            for (int i = 0; i < s.count && !stop; ++i) {
+                int const position = s.positions[static_cast<std::size_t>(i)], row = v * s.count + i;
+                s.labels[static_cast<std::size_t>(row)] = set_.label(position);
+                philox_stream const stream = view_stream(options_.seed, s.epoch, position, v);
+                if (options_.draw_only)
+                    s.drawn[static_cast<std::size_t>(row)] = {position, draw_distortion(a, source, stream, sigma)};
+                else if (options_.view) options_.view(set_.image(position), all.slice(row, 1), stream);
+                else tempera::augment(a, set_.image(position), all.slice(row, 1), stream, work, sigma);
             }
-        } catch (...) {
-            s.failure = std::current_exception();
-        }
-    }
-
-    void run(distortion_workspace& work) {
-        std::unique_lock lock(mutex_);
-        auto const slots = static_cast<std::int64_t>(slots_.size());
-        while (true) {
-            // A slot is free when the batch that was in it has been given back.
-            changed_.wait(lock, [&] { return stopping_ || claimed_ >= steps() || claimed_ - slots < released_; });
-            if (stopping_ || claimed_ >= steps()) return;
-            slot& s = slot_of(claimed_);
-            claim(s);
-            lock.unlock();
-            fill(s, work);
-            lock.lock();
-            s.ready = true;
-            changed_.notify_all();
         }
     }
 
     image_set set_;
     loader_options options_;
-    extents image_{};
-    std::vector<slot> slots_;
-    std::vector<distortion_workspace> workspaces_;
-
-    // Under mutex_, and in the slots `step`, `ready` and `failure`.
-    std::mutex mutex_;
-    std::condition_variable changed_;
+    extents image_;
     std::vector<std::int32_t> order_;
     int order_epoch_ = -1;
-    std::int64_t claimed_ = 0;    // the next batch that a thread takes
-    std::int64_t delivered_ = 0;  // the next batch that next() gives
-    std::int64_t released_ = 0;   // batches before this one are done with
-    bool failed_ = false;
-    std::atomic<bool> stopping_{false};
-
-    std::vector<std::thread> threads_;
+    std::vector<distortion_workspace> workspaces_;
+    in_order<slot> batches_;  // the last member: its threads end before what they use
 };
 
 }  // namespace tempera

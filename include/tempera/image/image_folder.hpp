@@ -61,7 +61,7 @@ void each_image(std::string const& folder, image_listing const& listing, image_f
     std::int64_t read = 0, done = 0;
     if (skipped != nullptr) skipped->clear();
     for (listed_image const& from : listing.images) {
-        read_image const& image = reader.next();
+        read_image const& image = *reader.next();
         if (image.refusal.empty()) {
             sink(std::span<std::uint8_t const>(image.pixels), from.label);
             ++read;

@@ -5,20 +5,17 @@
 
 #include <sys/stat.h>
 
-#include <condition_variable>
+#include <atomic>
 #include <cstdint>
-#include <exception>
-#include <mutex>
 #include <new>
 #include <span>
 #include <string>
 #include <string_view>
-#include <system_error>
-#include <thread>
 #include <vector>
 
 #include <tempera/core/error.hpp>
 #include <tempera/core/shape.hpp>
+#include <tempera/data/in_order.hpp>
 #include <tempera/image/decode.hpp>
 #include <tempera/image/fit.hpp>
 #include <tempera/image/listing.hpp>
@@ -38,31 +35,25 @@ class image_reader {
 public:
     /// `images` must outlive the reader. Throws error when no thread can be started.
     image_reader(std::vector<listed_image> const& images, shape size, image_fit fit, int threads)
-        : images_(images), size_(size), fit_(fit), slots_(static_cast<std::size_t>(1 + 4 * threads)) {
-        for (slot& s : slots_) s.image.pixels.resize(static_cast<std::size_t>(size.size()));
-        try {
-            for (int t = 0; t < threads; ++t) threads_.emplace_back([this] { run(); });
-        } catch (std::system_error const& e) {
-            stop();
-            throw error("image_folder: threads", {threads, " threads of its own"}, e.what(), "take fewer");
-        }
-    }
+        : images_(images),
+          size_(size),
+          fit_(fit),
+          workspaces_(static_cast<std::size_t>(threads)),
+          in_order_("image_folder: threads", threads, 3 * threads, 0, static_cast<std::int64_t>(images.size()),
+                    {.prepare = [this](slot& s) { s.image.pixels.resize(static_cast<std::size_t>(size_.size())); },
+                     .claim = [](slot& s, std::int64_t i) { s.number = static_cast<std::size_t>(i); },
+                     .make =
+                         [this](slot& s, int worker, std::atomic<bool> const&) {
+                             make(images_[s.number].path, s.image, workspaces_[static_cast<std::size_t>(worker)]);
+                         }}) {}
     image_reader(image_reader const&) = delete;
     image_reader& operator=(image_reader const&) = delete;
-    /// Stops after the images that are being worked on.
-    ~image_reader() { stop(); }
 
-    /// The next image, valid until the next call; after the last one it must not be called. Throws what making it threw,
-    /// but for what is wrong with the file.
-    read_image const& next() {
-        std::unique_lock lock(mutex_);
-        released_ = delivered_;  // asking for this image gives back the one before it
-        changed_.notify_all();
-        slot& s = slot_of(delivered_);
-        changed_.wait(lock, [&] { return s.ready == delivered_; });
-        ++delivered_;
-        if (s.failure) std::rethrow_exception(s.failure);
-        return s.image;
+    /// The next image, valid until the next call; null after the last one. Throws what making it threw, but for what is wrong
+    /// with the file.
+    read_image const* next() {
+        slot const* const s = in_order_.next();
+        return s == nullptr ? nullptr : &s->image;
     }
 
 private:
@@ -70,27 +61,12 @@ private:
 
     struct slot {
         read_image image;
-        std::int64_t ready = -1;  ///< which image it holds
-        std::exception_ptr failure;
+        std::size_t number = 0;
     };
     struct workspace {
         raster decoded;
         resample_workspace resampling;
     };
-
-    slot& slot_of(std::int64_t i) {
-        return slots_[static_cast<std::size_t>(i % static_cast<std::int64_t>(slots_.size()))];
-    }
-
-    void stop() {
-        {
-            std::lock_guard const lock(mutex_);
-            stopping_ = true;
-        }
-        changed_.notify_all();
-        for (std::thread& t : threads_) t.join();
-        threads_.clear();
-    }
 
     void make(std::string const& path, read_image& out, workspace& work) const {
         out.refusal.clear();
@@ -111,43 +87,11 @@ private:
         }
     }
 
-    void run() {
-        workspace work;
-        std::unique_lock lock(mutex_);
-        auto const slots = static_cast<std::int64_t>(slots_.size()), count = static_cast<std::int64_t>(images_.size());
-        while (true) {
-            // A slot is free when the image that was in it has been given back.
-            changed_.wait(lock, [&] { return stopping_ || claimed_ >= count || claimed_ - slots < released_; });
-            if (stopping_ || claimed_ >= count) return;
-            std::int64_t const i = claimed_++;
-            slot& s = slot_of(i);
-            lock.unlock();
-            std::exception_ptr failure;
-            try {
-                make(images_[static_cast<std::size_t>(i)].path, s.image, work);
-            } catch (...) {
-                failure = std::current_exception();
-            }
-            lock.lock();
-            s.failure = failure;
-            s.ready = i;
-            changed_.notify_all();
-        }
-    }
-
     std::vector<listed_image> const& images_;
     shape size_;
     image_fit fit_;
-    std::vector<slot> slots_;
-
-    std::mutex mutex_;  // over what follows, and `ready` and `failure` of the slots
-    std::condition_variable changed_;
-    std::int64_t claimed_ = 0;    // the next image that a thread takes
-    std::int64_t delivered_ = 0;  // the next image that next() gives
-    std::int64_t released_ = 0;   // images before this one are done with
-    bool stopping_ = false;
-
-    std::vector<std::thread> threads_;
+    std::vector<workspace> workspaces_;
+    in_order<slot> in_order_;  // the last member: its threads end before what they use
 };
 
 }  // namespace tempera
