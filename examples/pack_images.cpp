@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <exception>
 #include <string>
+#include <string_view>
 #include <unistd.h>
 #include <vector>
 #include <tempera/image.hpp>
@@ -37,10 +38,10 @@ int main(int count, char** arguments) {
         double const now = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
         if (done < total && now - shown < (terminal ? 0.2 : 30)) return;
         shown = now;
-        std::fprintf(stderr, "%s%lld of %lld files, %.0f images/s, %.0f s left %s", terminal ? "\r" : "",
+        double const left = now * static_cast<double>(total - done) / static_cast<double>(done);
+        std::fprintf(stderr, "%s%lld of %lld files, %.0f images/s, %s %.0f s%s", terminal ? "\r\x1b[K" : "",
                      static_cast<long long>(done), static_cast<long long>(total), static_cast<double>(done) / now,
-                     now * static_cast<double>(total - done) / static_cast<double>(done),
-                     terminal && done < total ? "" : "\n");
+                     done < total ? "left" : "took", done < total ? left : now, terminal && done < total ? "" : "\n");
     };
     std::vector<unreadable_file> skipped;
     try {
@@ -56,7 +57,9 @@ int main(int count, char** arguments) {
         for (unreadable_file const& f : skipped) std::printf("left out: %s: %s\n", f.path.c_str(), f.reason.c_str());
         if (!skipped.empty()) std::printf("%zu files were left out\n", skipped.size());
     } catch (std::exception const& e) {
-        std::fprintf(stderr, "%serror: %s\n", terminal ? "\n" : "", e.what());
+        bool const one_file = std::string_view(e.what()).find("`skipped`") != std::string_view::npos;
+        std::fprintf(stderr, "%serror: %s%s\n", terminal && shown > 0 ? "\n" : "", e.what(),
+                     one_file ? "\n--skip-unreadable leaves such files out, and lists them" : "");
         return 1;
     }
 }

@@ -4,6 +4,7 @@
 // Command: mpirun -n 2 processes [epochs]
 #include <cstdio>
 #include <cstdlib>
+#include <exception>
 #include <tempera/mpi.hpp>
 #include <tempera/tempera.hpp>
 using namespace tempera;
@@ -13,8 +14,7 @@ inline constexpr auto encoder =
     resnet<resnet_config{.depth = 10, .base_filters = 16, .stages = 3, .stem = stem::small, .selective_kernel = true}>;
 inline constexpr auto contrastive = simclr(encoder, projection_head<projection_config{.layers = 3, .out = 64}>);
 
-int main(int count, char** arguments) {
-    mpi_communicator world;
+void run(mpi_communicator& world, int epochs) {
     cpu device{.threads = world.share(available_threads()), .processes = world};
     auto const [train, test] = fashion_mnist("examples/data");
 
@@ -22,7 +22,7 @@ int main(int count, char** arguments) {
     model<contrastive, image> m{device, {.max_batch = 2 * batch / world.size()}};
     training_history const history =
         pretrain(m, train, nt_xent{.temperature = 0.2F}, lars{},
-                 {.epochs = count > 1 ? std::atoi(arguments[1]) : 5,
+                 {.epochs = epochs,
                   .batch = batch,
                   .learning_rate = 4.0F,
                   .warmup_epochs = 0.5F,
@@ -30,8 +30,17 @@ int main(int count, char** arguments) {
                   .progress = terminal_progress(stderr)});  // the first process shows it
 
     auto const found = linear_evaluation(m, train, sgd{}, {.epochs = 2, .learning_rate = 0.1F, .validation = test});
-    if (world.rank() > 0) return 0;
+    if (world.rank() > 0) return;
     std::printf("%d processes of %d threads: loss %.3f after %.1f s; linear evaluation %.1f %%\n", world.size(),
                 device.thread_count(), static_cast<double>(history.last().training.loss), history.seconds,
                 100 * found.test.top1);
+}
+
+int main(int count, char** arguments) {
+    mpi_communicator world;
+    try {
+        run(world, count > 1 ? std::atoi(arguments[1]) : 5);
+    } catch (std::exception const& e) {
+        world.abort(e.what());  // the others may wait for this process
+    }
 }

@@ -44,6 +44,8 @@ void fill(scratch_folder const& f) {
     put(f / "a class/3.jpg", "rgb.jpg");
     scratch_folder::write(f / "a class/Thumbs.db", "nobody's image");
     scratch_folder::write(f / "a class/notes.txt", "nobody's image");
+    scratch_folder::write(f / "a class/.hidden.jpg", "a file manager's");
+    put(f / ".checkpoints/rgb.jpg", "rgb.jpg");
     scratch_folder::write(f / "a class/jpg", "nobody's image");
     scratch_folder::write(f / "README", "nobody's image");
     std::filesystem::create_symlink("../B/a.jpg", f / "b/link.jpg");
@@ -187,6 +189,10 @@ TEST_CASE("image_folder: folders that are laid out otherwise are refused", "[ima
     std::filesystem::create_directory(f / "empty");
     scratch_folder::write(f / "empty/Thumbs.db", "");
     CHECK(says(refusal_of(f.path()), {f / "empty", "image files (.jpg, .jpeg, .png) of this class, found none"}));
+    scratch_folder::write(f / "a/0.webp", "RIFF    WEBP");
+    std::filesystem::remove_all(f / "empty");
+    CHECK(says(refusal_of(f.path()), {f / "a/0.webp", "a JPEG or PNG image, found a RIFF file (WebP)"}));
+    std::filesystem::remove(f / "a/0.webp");
     put(f / "2.png", "rgb.png");
     CHECK(says(refusal_of(f.path()), {"folder a beside image 2.png"}));
     std::filesystem::remove(f / "2.png");

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <filesystem>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -174,6 +176,47 @@ TEST_CASE("the first process tells and saves, and all go on from what it saved",
     CHECK(weights[0] == weights[1]);
     CHECK(resumed[0] == weights[0]);
     CHECK(resumed[1] == weights[0]);
+}
+
+TEST_CASE("what one process throws within a stage ends it in all", "[parallel][stages]") {
+    scratch_folder const folder;
+    image_set const set = tiny::images(60);
+    auto const said_where = [&](auto const& fails) {
+        std::vector<std::string> said(2);
+        in_processes(2, [&](cpu& device) {
+            train_options o = options();
+            fails(o, device.processes.rank());
+            dynamic_model<cpu> m(device, tiny::student, tiny::image, {.max_batch = batch});
+            try {
+                train_supervised(m, set, sgd{}, o);
+            } catch (std::exception const& e) {
+                said[static_cast<std::size_t>(device.processes.rank())] = e.what();
+            }
+        });
+        return said;
+    };
+    auto const stopped = said_where([](train_options& o, int) {
+        o.progress = [](progress_event const& e) {
+            if (e.step == 2) throw std::runtime_error("early");
+        };
+    });
+    CHECK(stopped[0] == "early");
+    CHECK(says(stopped[1], {"supervised: expected all processes to go on, found an exception in another one"}));
+    auto const broken = said_where([](train_options& o, int rank) {
+        o.view = [rank](view<std::uint8_t const>, view<float> out, philox_stream) {
+            if (rank == 1) throw std::runtime_error("a broken image");
+            std::fill_n(out.data, out.size(), 0.5F);
+        };
+        o.augment = {};
+    });
+    CHECK(says(broken[0], {"an exception in another one"}));
+    CHECK(broken[1] == "a broken image");
+    auto const full = said_where([&](train_options& o, int) {
+        o.checkpoint = folder / "run";
+        std::filesystem::create_directories(o.checkpoint);  // no file can be put there
+    });
+    CHECK(says(full[0], {folder / "run", "a regular file"}));
+    CHECK(says(full[1], {"an exception in another one"}));
 }
 
 TEST_CASE("processes that do not fit are refused", "[parallel][stages]") {

@@ -108,9 +108,11 @@ TEST_CASE("files of other networks and optimizers, and damaged ones, are refused
         train_options other = o;
         change(other);
         CHECK(says(refusal([&] { train_supervised(m, set, sgd{}, other); }),
-                   {file, "expected the settings that it was begun with, 10 images, 1 views, batch 10, epochs 1",
+                   {file, "expected the settings that it was begun with, 10 images of checksum ", ", 1 views, batch 10, epochs 1",
                     "resume with those"}));
     }
+    for (image_set const& another : {tiny::images(10, 2), set.with_labels(std::vector<std::int32_t>(10, 3))})
+        CHECK(says(refusal([&] { train_supervised(m, another, sgd{}, o); }), {file, "10 images of checksum "}));
     CHECK(says(refusal([&] { train_supervised(m, set, adam{}, o); }), {file, "expected the state of an optimizer with 2 slots, found 1", "begun with"}));
     dynamic_model<cpu> other(device, tiny::tuned, image, {.max_batch = 10});
     CHECK(says(refusal([&] { train_supervised(other, set, sgd{}, o); }), {file, "optimizer.0"}));

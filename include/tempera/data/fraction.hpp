@@ -18,6 +18,7 @@ namespace fraction_detail {
 /// Positions of a class-balanced draw, ascending. A larger draw with the same seed contains every smaller one.
 inline std::vector<int> balanced_positions(image_set const& set, int count, std::uint64_t seed) {
     if (set.empty()) throw error("balanced draw", "a set with images", "an empty one", "load the data first");
+    if (!set.labeled()) throw error("balanced draw", "images with labels", "none", "give labels: with_labels");
     if (count < 1) throw error("balanced draw", "at least one image", count, "ask for more images");
     auto const classes = static_cast<std::size_t>(set.classes());
     std::vector<std::vector<int>> members(classes);

@@ -42,6 +42,7 @@ inline constexpr std::int64_t most_images = std::numeric_limits<std::int32_t>::m
 
 inline std::vector<std::string> lines_of(std::string_view text) {
     std::vector<std::string> lines;
+    if (text.ends_with('\n')) text.remove_suffix(1);
     for (std::size_t end = 0; end != std::string_view::npos; text.remove_prefix(std::min(text.size(), end + 1))) {
         end = text.find('\n');
         lines.emplace_back(text.substr(0, end));
@@ -80,7 +81,12 @@ inline image_set packed_images(std::span<std::byte const> file, std::shared_ptr<
     using namespace packed_detail;
     safetensors_header const header(file, where);
     safetensors_entry const* const pixels = header.find("pixels");
-    if (pixels == nullptr) refuse(where, "an entry \"pixels\"", {header.entries().size(), " other entries"});
+    if (pixels == nullptr) {
+        std::string others;
+        for (safetensors_entry const& e : header.entries())
+            if (others.size() < 100) others += " \"" + e.name + '"';
+        refuse(where, "an entry \"pixels\"", {header.entries().size(), " others:", others});
+    }
     if (pixels->type != dtype::u8 || pixels->dims.size() != 4)
         refuse(where, "\"pixels\" of U8 in four dimensions (number, height, width, channels)",
                {name_of(pixels->type), " in ", pixels->dims.size()});

@@ -5,7 +5,10 @@
 // their gradients on the device, losses (loss/whole_batch.hpp) and gradients of parameters in the stages.
 
 #include <concepts>
+#include <exception>
+#include <string>
 
+#include <tempera/core/error.hpp>
 #include <tempera/core/view.hpp>
 #include <tempera/device/communicator.hpp>
 #include <tempera/device/memory.hpp>
@@ -54,6 +57,22 @@ public:
     }
     /// Whether it holds in every process.
     bool everywhere(Device& device, bool here) const { return !(sum(device, here ? 0.0F : 1.0F) > 0); }
+    /// Returns when all processes have come here.
+    void wait(Device& device) const { sum(device, 0); }
+    /// Calls f, which exchanges nothing and may throw in one process: then all throw, so that none waits for another for ever.
+    template <class F>
+    void together(Device& device, std::string const& where, F const& f) const {
+        if (alone()) return f();
+        std::exception_ptr failure;
+        try {
+            f();
+        } catch (...) {
+            failure = std::current_exception();
+        }
+        if (everywhere(device, failure == nullptr)) return;
+        if (failure != nullptr) std::rethrow_exception(failure);
+        throw error(where, "all processes to go on", "an exception in another one", "see what that one says");
+    }
 
 private:
     void* communicator_ = nullptr;

@@ -68,8 +68,7 @@ void each_image(std::string const& folder, image_listing const& listing, image_f
         } else if (skipped != nullptr) {
             skipped->push_back({from.path, image.refusal});
         } else {
-            throw error(
-                phrase{from.path, ": ", image.refusal, " (a list passed as `skipped` takes such files instead)"});
+            throw error(phrase{from.path, ": ", image.refusal, " (`skipped` takes such files instead)"});
         }
         if (o.progress) o.progress(++done, total);
     }

@@ -5,7 +5,8 @@
 //   folder/CLASS/.../FILE   a folder per class: classes in the order of their names' bytes, the files of each likewise
 //   folder/FILE             no folder in it: images without labels
 //
-// Image files end in .jpg, .jpeg or .png, in letters of any case; other files are nobody's images and are passed over.
+// Image files end in .jpg, .jpeg or .png, in letters of any case. Those that end as other kinds of images do are listed too, so
+// that what cannot be decoded is said; files of other kinds (.txt, .json) are passed over, and so is what is hidden (.name).
 // Links are followed.
 
 #include <sys/stat.h>
@@ -43,7 +44,8 @@ inline bool is_image(std::string_view name) {
     std::string suffix(name.substr(dot + 1));
     for (char& c : suffix)
         if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-    return suffix == "jpg" || suffix == "jpeg" || suffix == "png";
+    constexpr std::array known{"jpg", "jpeg", "png", "bmp", "gif", "ppm", "pgm", "tif", "tiff", "webp", "avif", "heic"};
+    return std::find(known.begin(), known.end(), suffix) != known.end();
 }
 
 /// Names of the folders and of the image files in a folder, in order.
@@ -58,8 +60,9 @@ inline content content_of(std::string const& folder) {
     while (!failed && entry != std::filesystem::directory_iterator()) {
         std::error_code ignored;  // of a link to nothing: reading it will say so
         std::string name = entry->path().filename().string();
-        if (entry->is_directory(ignored)) found.folders.push_back(std::move(name));
-        else if (is_image(name)) found.images.push_back(std::move(name));
+        bool const hidden = name.front() == '.';
+        if (!hidden && entry->is_directory(ignored)) found.folders.push_back(std::move(name));
+        else if (!hidden && is_image(name)) found.images.push_back(std::move(name));
         entry.increment(failed);
     }
     if (failed)

@@ -180,7 +180,10 @@ inline std::string safetensors_header_bytes(std::span<safetensors_entry const> e
         text += comma;
         append_json_string(text, entry.name);
         text += ":{\"dtype\":\"" + std::string(name_of(entry.type)) + "\",\"shape\":[";
-        for (std::size_t i = 0; i < entry.dims.size(); ++i) text += (i > 0 ? "," : "") + std::to_string(entry.dims[i]);
+        for (std::size_t i = 0; i < entry.dims.size(); ++i) {
+            if (i > 0) text += ',';
+            text += std::to_string(entry.dims[i]);
+        }
         std::int64_t const end = offset + tensor_bytes(entry.type, entry.dims);
         text += "],\"data_offsets\":[" + std::to_string(offset) + ',' + std::to_string(end) + "]}";
         offset = end;

@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <string>
 #include <vector>
@@ -24,8 +25,8 @@
 namespace tempera {
 
 /// Every process makes the same calls in the same order, from one thread at a time. Where an exception takes one out of the
-/// communicator's scope the others would wait for it for ever: all are ended then, so print it before. Errors of MPI are
-/// thrown as error.
+/// communicator's scope the others would wait for it for ever: all are ended then. Catch it before, and abort(e.what()).
+/// Errors of MPI are thrown as error.
 class mpi_communicator {
 public:
     /// All processes of the run. Starts MPI where the program has not, and ends what it started.
@@ -36,7 +37,7 @@ public:
     mpi_communicator(mpi_communicator const&) = delete;
     mpi_communicator& operator=(mpi_communicator const&) = delete;
     ~mpi_communicator() {
-        if (std::uncaught_exceptions() > exceptions_) {
+        if (size_ > 1 && std::uncaught_exceptions() > exceptions_) {
             std::fprintf(
                 stderr, "tempera: process %d of %d ends all of them, as an exception leaves its communicator's scope\n",
                 rank_, size_);
@@ -48,6 +49,13 @@ public:
 
     int rank() const { return rank_; }
     int size() const { return size_; }
+
+    /// Says why, and ends all processes: for what only this one has caught.
+    [[noreturn]] void abort(std::string const& why) const {
+        std::fprintf(stderr, "tempera: process %d of %d: %s\n", rank_, size_, why.c_str());
+        MPI_Abort(processes_, 1);
+        std::abort();  // if it returns
+    }
 
     /// This process's share, at least 1, of the threads that fit the cores it may use, where others of the run may use them too.
     int share(int threads) const { return std::max(1, threads / on_my_cores_); }

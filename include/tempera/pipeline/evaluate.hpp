@@ -30,6 +30,12 @@ namespace detail {
 /// Calls f(outputs, batch) for every batch of a set in order, in inference form.
 template <class D, precision P, class F>
 void predict_all(basic_model<D, P>& model, image_set const& set, augmentation const& augment, F const& f) {
+    require_images(set);
+    shape const seen = augmented_shape(augment, set.image_shape()), input = model.plan().input();
+    if (!(seen == input))
+        throw error("images to predict", {text_of(input), ", as the network takes them"}, text_of(seen),
+                    seen.channels == input.channels ? "pass an augmentation that resizes, such as center_crop"
+                                                    : "bring images of as many channels");
     device_batch<float, D> to_device(model.device());
     int const rows = std::min(set.size(), model.options().max_batch);
     loader batches{set, {.batch = rows, .augment = augment, .shuffle = false, .drop_last = false}};
@@ -74,13 +80,13 @@ evaluation count_all(basic_model<D, P>& model, image_set const& set, augmentatio
                                  [](std::int32_t l) { return l != no_label; });
     };
     require_images(set);
+    if (!set.labeled()) throw error("evaluate", "labeled images", "none", "pass a set with labels");
     image_set const part = part_of(set, sharing.rank(), sharing.size());
     if (!part.empty()) predict_all(model, part, augment, count);
     auto const in_all = [&](std::int64_t mine) {
         return static_cast<double>(sharing.sum(device, static_cast<float>(mine)));
     };
     double const images = in_all(labeled);
-    if (!(images > 0)) throw error("evaluate", "labeled images", "none", "pass a set with labels");
     return {in_all(top1) / images, in_all(top5) / images, static_cast<int>(images)};
 }
 

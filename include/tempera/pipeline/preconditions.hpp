@@ -82,7 +82,9 @@ void require_training(std::string const& stage, basic_model<D, P> const& model, 
     if (!(found == model.plan().input()))
         throw error({stage, ", images"}, {"images of ", text_of(model.plan().input()), " after .augment"},
                     text_of(found),
-                    "set .augment to one that resizes: simclr_augmentation, crop_and_flip, center_crop");
+                    found.channels == model.plan().input().channels
+                        ? "set .augment to one that resizes: simclr_augmentation, crop_and_flip, center_crop"
+                        : "bring images of as many channels, or give the network their number");
     int const samples = batches.batch / batches.parts;
     if (samples * views > model.options().max_batch)
         throw error({stage, ", model_options.max_batch"},

@@ -7,11 +7,13 @@
 #include <charconv>
 #include <cstdint>
 #include <filesystem>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include <tempera/core/error.hpp>
+#include <tempera/io/crc64.hpp>
 #include <tempera/io/safetensors.hpp>
 #include <tempera/pipeline/optimizer_state.hpp>
 #include <tempera/pipeline/train_options.hpp>
@@ -30,10 +32,23 @@ void append(std::string& text, Number number, char const* behind) {
     text += behind;
 }
 
+/// A checksum of a set's labels and of a few of its images, since a set may be larger than memory.
+inline std::uint64_t fingerprint_of(image_set const& set) {
+    crc64 sum;
+    sum.add(std::as_bytes(set.labels()));
+    constexpr int looks = 16;
+    for (int k = 0; k < looks && !set.empty(); ++k) {
+        auto const image = set.image(static_cast<int>(std::int64_t{1} * (set.size() - 1) * k / (looks - 1)));
+        sum.add(std::as_bytes(std::span(image.data, static_cast<std::size_t>(image.size()))));
+    }
+    return sum.value();
+}
+
 /// What decides which steps there are. Augmentation, loss and the optimizer's settings are the caller's to keep.
 inline std::string settings_of(train_options const& o, image_set const& set, int views) {
     std::string text;
-    append(text, set.size(), " images, ");
+    append(text, set.size(), " images of checksum ");
+    append(text, fingerprint_of(set), ", ");
     append(text, views, " views, batch ");
     append(text, o.batch, ", epochs ");
     append(text, o.epochs, ", steps ");
@@ -133,8 +148,8 @@ std::int64_t load_resumption(std::string const& checkpoint, std::string const& s
     int saved_slots = 0;
     while (file.find(slot_name(saved_slots)) != nullptr) ++saved_slots;
     if (saved_slots != O::slots)
-        throw error({"train_options.resume, ", path}, {"the state of an optimizer with ", O::slots, " slots"}, saved_slots,
-                    "resume with the optimizer that the run was begun with");
+        throw error({"train_options.resume, ", path}, {"the state of an optimizer with ", O::slots, " slots"},
+                    saved_slots, "resume with the optimizer that the run was begun with");
     std::vector<history_point> points = history_of(path, resumption_text(file, "history"));
     std::vector<std::vector<float>> slots;
     for (int i = 0; i < O::slots; ++i) {

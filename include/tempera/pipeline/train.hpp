@@ -105,9 +105,16 @@ training_history train_loop(basic_model<D, P>& model, image_set const& set, O co
                      {origin, "; lower the learning rate", kept ? ", the last epoch is kept in " + o.checkpoint : ""});
     };
 
+    auto const together = [&](auto const& f) { processes.together(model.device(), names.stage, f); };
+    auto const next_batch = [&] {
+        image_batch batch;
+        together([&] { batch = batches.next(); });
+        return batch;
+    };
+
     loss_means means;
     int unread = 0;  // steps whose loss the host has not asked for
-    while (auto const batch = batches.next()) {
+    while (auto const batch = next_batch()) {
         float const rate = rate_of(names.stage, o, set, batch.step, total);
         auto const [input, target] = work.place(to_device(batch), batch);
         step(input, target, rate);
@@ -119,7 +126,7 @@ training_history train_loop(basic_model<D, P>& model, image_set const& set, O co
 
         loss_value const v = step.take();
         if (!is_finite(v.loss)) throw not_a_number(batch.step, "a finite loss", v.loss, step.origin(unread));
-        meter.step(v, unread * batch.count * processes.size() * views, unread);
+        together([&] { meter.step(v, unread * batch.count * processes.size() * views, unread); });
         means.add(v, unread);
         unread = 0;
         if (!epoch_ends) continue;
@@ -141,11 +148,15 @@ training_history train_loop(basic_model<D, P>& model, image_set const& set, O co
         }
         history.points.push_back(point);
         if (o.checkpoint.empty()) continue;
-        if (first && o.resume) save_resumption(o.checkpoint, settings, model, state, history);  // it can make the other
-        if (first) model.save(o.checkpoint);
-        processes.everywhere(model.device(), true);  // all may read it now
+        together([&] {
+            if (first && o.resume)
+                save_resumption(o.checkpoint, settings, model, state, history);  // it can make the other
+            if (first) model.save(o.checkpoint);
+        });
     }
-    if (first && from_host.first_step == total) model.save(o.checkpoint);  // all was done, but perhaps not this
+    together([&] {
+        if (first && from_host.first_step == total) model.save(o.checkpoint);  // all was done, but perhaps not this
+    });
     history.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     return history;
 }
