@@ -33,6 +33,13 @@ public:
 
     /// `work`: what it is called in messages.
     explicit recordings(gpu& device, char const* work = "prediction") : device_(&device), work_(work) {}
+    recordings(recordings&&) = default;
+    recordings& operator=(recordings&&) = default;
+    /// In this thread's turn, so that no graph goes while another thread captures one.
+    ~recordings() {
+        auto const turn = device_->context.exclusive();
+        recordings_.clear();
+    }
 
     /// Does the work on a place, as the table says; as it is where it is part of what is being captured.
     template <class Work>
