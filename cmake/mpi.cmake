@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 # tempera::mpi: processes that train one model, by MPI; made where an MPI library is found.
 
-option(TEMPERA_MPI "Make tempera::mpi where an MPI library is found" ON)
-
-# tempera_add_mpi(): defines tempera_mpi and its alias when MPI is there.
+# tempera_add_mpi([IMPORTED]): defines tempera::mpi when MPI is there; IMPORTED: for an installed package.
 function(tempera_add_mpi)
   set(MPI_CXX_SKIP_MPICXX ON)  # the C interface is all that is used
   find_package(MPI QUIET COMPONENTS CXX)
   if(NOT MPI_CXX_FOUND)
+    return()
+  endif()
+  if("IMPORTED" IN_LIST ARGN)
+    add_library(tempera::mpi INTERFACE IMPORTED GLOBAL)  # so that what links it can be exported
+    target_link_libraries(tempera::mpi INTERFACE tempera::tempera MPI::MPI_CXX)
     return()
   endif()
   add_library(tempera_mpi INTERFACE)

@@ -49,7 +49,8 @@ int main(int count, char** arguments) {
         image_set const set = packed_images(file);
         std::vector<int> images(static_cast<std::size_t>(set.classes()), 0);
         if (set.labeled())
-            for (int const label : set.labels()) ++images[static_cast<std::size_t>(label)];
+            for (int const label : set.labels())
+                if (label != no_label) ++images[static_cast<std::size_t>(label)];
         for (int c = 0; set.labeled() && c < set.classes(); ++c)
             std::printf("%8d  %s\n", images[static_cast<std::size_t>(c)], set.class_name(c).c_str());
         std::printf("%d images of %d x %d x %d%s in %s\n", set.size(), size, size, set.image_shape().channels,

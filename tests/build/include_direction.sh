@@ -60,7 +60,7 @@ FNR == 1 {
         other = target
         if (!sub("/.*", "", other)) { other = target; sub("\\.hpp$", "", other) }
         if (folder == "") {
-            if (umbrella == "tempera" && other ~ /^(cuda|image|interop)$/) wrong("tempera.hpp does not bring " other)
+            if (umbrella == "tempera" && other ~ /^(cuda|image|mpi|interop)$/) wrong("tempera.hpp does not bring " other)
             else if (umbrella in sees && index(sees[umbrella], " " other " ") == 0 && umbrella != "cuda") wrong(umbrella " may not include " other)
         } else if (index(sees[folder], " " other " ") == 0) wrong(folder " may not include " other " (" target ")")
         next

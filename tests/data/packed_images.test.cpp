@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstring>
 #include <string>
+#include <sys/stat.h>
 #include <vector>
 
 #include "../catch.hpp"
@@ -70,6 +71,17 @@ TEST_CASE("packed images: what is packed is what is mapped", "[data][packed_imag
         CHECK((labels.bytes.data() - file["pixels"].bytes.data()) % 4 == 0);
         CHECK(file.metadata().at("classes") == "cat\na dog, or \"two\"\nnäher");
     }
+}
+
+TEST_CASE("packed images: nothing is added behind the end, and a pipe is no file", "[data][packed_images]") {
+    scratch_folder const folder;
+    image_packer packer(folder / "a", {1, 1, 1});
+    std::uint8_t const pixel = 5;
+    packer.add({&pixel, 1});
+    packer.commit();
+    CHECK(says(refusal([&] { packer.add({&pixel, 1}); }), {folder / "a", "images before commit()"}));
+    REQUIRE(mkfifo((folder / "pipe").c_str(), 0600) == 0);
+    CHECK(says(refusal_of(folder / "pipe"), {folder / "pipe", "a regular file"}));
 }
 
 TEST_CASE("packed images: a set outlives its file", "[data][packed_images]") {

@@ -162,6 +162,19 @@ TEST_CASE("image_folder: a file that cannot be read is an error, or is listed", 
     CHECK(skipped.size() == places.size());
 }
 
+TEST_CASE("image_folder: a folder that lacks a class is numbered as another one", "[image][folder]") {
+    scratch_folder const f, out;
+    put(f / "dog/1.png", "rgb.png");
+    put(f / "cat/1.png", "rgb.png");
+    image_folder_options options{.size = {8, 8, 3}, .classes = {"dog", "ape", "cat"}};
+    image_set const set = image_folder(f.path(), options);
+    CHECK((set.classes() == 3 && set.label(0) == 2 && set.label(1) == 0 && set.class_name(1) == "ape"));
+    pack_image_folder(f.path(), out / "a", options);
+    CHECK(same(set, packed_images(out / "a")));
+    options.classes = {"cat"};
+    CHECK(says(refusal_of(f.path(), options), {f / "dog", "one of the 1 classes asked for, found another"}));
+}
+
 TEST_CASE("image_folder: a class none of whose images can be read keeps its number", "[image][folder]") {
     scratch_folder const f;
     put(f / "a/1.png", "rgb.png");

@@ -143,10 +143,17 @@ int main(int count, char**) {
         }
         return 0;  // but all are ended before this
     }
-    mpi_communicator world;
-    exchange(world);
-    own_communicator(world);
-    shares(world);
-    training(world);
+    {
+        mpi_communicator world;
+        exchange(world);
+        own_communicator(world);
+        shares(world);
+        training(world);
+    }
+    auto const said = refusal([] { mpi_communicator const again; });
+    if (!says(said, {"mpi_communicator: expected MPI to be started once"})) {
+        std::printf("%s\n", said.c_str());
+        ++failures;
+    }
     return failures > 0;
 }

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cmath>
 #include <filesystem>
+#include <limits>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -118,6 +119,13 @@ TEST_CASE("processes fine-tune, evaluate and distill as one does", "[parallel][s
         });
         CHECK(same);
     }
+    SECTION("the unbiased moving variance") {
+        agrees([&](cpu& device) {
+            dynamic_model<cpu> m(device, tiny::tuned, tiny::image, {.max_batch = batch, .unbiased_variance = true});
+            auto history = train_supervised(m, set, sgd{}, options());
+            return outcome_of(m, std::move(history));
+        });
+    }
     SECTION("distillation with labels") {
         agrees([&](cpu& device) {
             dynamic_model<cpu> teacher(device, tiny::tuned, tiny::image, {.max_batch = batch, .seed = 9});
@@ -219,6 +227,43 @@ TEST_CASE("what one process throws within a stage ends it in all", "[parallel][s
     CHECK(says(full[1], {"an exception in another one"}));
 }
 
+TEST_CASE("a loss that is no number in one process is refused by all, and the op is named", "[parallel][stages]") {
+    image_set const set = tiny::images(60);
+    constexpr auto plain = [](value x) {
+        return dense{.units = 10}(global_average_pool(conv{.filters = 8, .bias = true}(x)));
+    };
+    std::vector<std::string> said(2);
+    in_processes(2, [&](cpu& device) {
+        auto const r = static_cast<std::size_t>(device.processes.rank());
+        train_options o = options();
+        o.augment = {};
+        o.view = [r](view<std::uint8_t const>, view<float> out, philox_stream) {
+            std::fill_n(out.data, out.size(), r == 1 ? std::numeric_limits<float>::quiet_NaN() : 0.5F);
+        };
+        dynamic_model<cpu> m(device, plain, tiny::image, {.max_batch = batch});
+        said[r] = refusal([&] { train_supervised(m, set, sgd{}, o); });
+    });
+    CHECK(says(said[0], {"step 0: expected a finite loss", "conv"}));
+    CHECK(said[0] == said[1]);
+}
+
+TEST_CASE("a value for each of two processes is enough for batch norm, other numbers of rows are not", "[parallel]") {
+    constexpr auto vector_norm = [](value x) { return batch_norm{}(x); };
+    std::vector<float> out(2);
+    std::vector<std::string> said(2);
+    in_processes(2, [&](cpu& device) {
+        auto const r = static_cast<std::size_t>(device.processes.rank());
+        dynamic_model<cpu> m(device, vector_norm, shape{1, 1, 1}, {.max_batch = 2});
+        std::vector<float> const x{r == 0 ? 1.0F : 3.0F, 5.0F};
+        out[r] = m.forward({x.data(), {1, 1, 1, 1}}).last()[0];
+        said[r] = refusal([&] { m.forward({x.data(), {1 + static_cast<int>(r), 1, 1, 1}}); });
+    });
+    CHECK(std::abs(out[0] + 1) < 1e-4F);
+    CHECK(std::abs(out[1] - 1) < 1e-4F);
+    CHECK(says(said[0], {"batch norm: expected as many rows in every process, found 2 in process 1, here 1"}));
+    CHECK(says(said[1], {"found 1 in process 0, here 2"}));
+}
+
 TEST_CASE("processes that do not fit are refused", "[parallel][stages]") {
     image_set const set = tiny::images(60);
     auto const said_by = [&](int batch_size, bool other_seeds) {
@@ -237,4 +282,33 @@ TEST_CASE("processes that do not fit are refused", "[parallel][stages]") {
     CHECK(says(said_by(25, false), {"batch: expected a multiple of its 2 parts, found 25", "share evenly"}));
     CHECK(
         says(said_by(24, true), {"the same weights and options in all processes, found others in process 1", "seed"}));
+
+    scratch_folder const folder;
+    auto const said_with = [&](auto const& train) {
+        std::vector<std::string> said(2);
+        in_processes(2, [&](cpu& device) {
+            dynamic_model<cpu> m(device, tiny::student, tiny::image, {.max_batch = batch});
+            train_options o = options();
+            o.steps = 0;
+            o.epochs = 2;
+            bool const first = device.processes.rank() == 0;
+            said[first ? 0 : 1] = refusal([&] { train(m, o, first); });
+        });
+        CHECK(said[0] == said[1]);
+        return said[0];
+    };
+    for (auto const &change : {+[](train_options&o, std::string const&file, image_set const&) { o.checkpoint = file; },
+                               +[](train_options&o, std::string const&, image_set const&s) { o.validation = s; },
+                               +[](train_options&o, std::string const&, image_set const&) { o.validate_every = 2; },
+                               +[](train_options&o, std::string const&, image_set const&) { o.batch = 12; }}) {
+        CHECK(says(said_with([&](auto& m, train_options o, bool first) {
+                       if (first) change(o, folder / "run", set);
+                       train_supervised(m, set, sgd{}, o);
+                   }),
+                   {"supervised: expected the same weights and options in all processes"}));
+    }
+    CHECK(says(said_with([&](auto& m, train_options const& o, bool first) {
+                   train_supervised(m, set, sgd{.momentum = first ? 0.9F : 0.0F}, o);
+               }),
+               {"supervised: expected the same weights in all processes after an epoch", "optimizers"}));
 }

@@ -158,11 +158,30 @@ TEST_CASE("labels beyond a network's classes are refused, and nothing is learned
         std::vector<float> const logits(16);
         count_correct(device, 4, 4, logits.data(), four_rows, 1);
     });
-    CHECK(says(refusal([&] { evaluate(m, set); }), {"evaluate: expected logits of the 10 classes of the set, found 4"}));
-    refused("train_options.validation", " at image 1",
-            [&] { distill(m, teacher, set, distillation{}, sgd{}, {.validation = set}); });
+    CHECK(
+        says(refusal([&] { evaluate(m, set); }), {"evaluate: expected logits of the 10 classes of the set, found 4"}));
+    CHECK(says(refusal([&] { distill(m, teacher, set, distillation{}, sgd{}, {.validation = set}); }),
+               {"train_options.validation: expected a set of 4 classes, found 10"}));
     CHECK(m.host_parameters() == before);
     CHECK_NOTHROW(distill(m, teacher, set, distillation{}, sgd{}, {.epochs = 1}));  // reads no labels
+}
+
+TEST_CASE("validation whose classes have other names is refused", "[refusals]") {
+    cpu device{.threads = 1};
+    image_set const set = tiny::images(20);
+    auto const named = [&](std::vector<std::string> names) {
+        std::vector<std::uint8_t> pixels(static_cast<std::size_t>(4 * image.size()), 7);
+        return image_set(image, std::move(pixels), {0, 1, 2, 0}, 3, std::move(names));
+    };
+    tiny_model m(device, classifier(tiny::encoder, {.classes = 3}), image, {.max_batch = 4});
+    train_options o{.epochs = 1, .batch = 4, .validation = named({"cat", "cow", "dog"})};
+    CHECK(says(
+        refusal([&] {
+            train_supervised(m, named({"cat", "dog", "cow"}), sgd{}, o);
+        }),
+        {"train_options.validation: expected class 1 to be \"dog\", found \"cow\"", "image_folder_options::classes"}));
+    CHECK_NOTHROW(train_supervised(m, named({"cat", "cow", "dog"}), sgd{}, o));
+    CHECK_NOTHROW(train_supervised(m, named({}), sgd{}, o));
 }
 
 TEST_CASE("a batch of one image is refused where batch norm needs more", "[refusals]") {
@@ -189,15 +208,18 @@ TEST_CASE("batches that a model cannot hold are refused with both sizes", "[refu
         return refusal([&] { pretrain(m, set, nt_xent{}, lars{}, o); });
     };
     auto const state = state_of(m);
-    tiny_model tuned(device, tiny::tuned, image, {.max_batch = 20}), other(device, tiny::tuned, image, {.max_batch = 20, .seed = 7});
+    tiny_model tuned(device, tiny::tuned, image, {.max_batch = 20}),
+        other(device, tiny::tuned, image, {.max_batch = 20, .seed = 7});
     auto const weights = state_of(tuned);
-    for (train_options const& o : {train_options{.epochs = 0}, train_options{.batch = 0}, train_options{.loader_threads = -1},
-                                   train_options{.epochs = 1, .batch = 10, .warmup_epochs = 1},
-                                   train_options{.checkpoint = std::string(5000, 'x') + "/run"}})
+    for (train_options const& o :
+         {train_options{.epochs = 0}, train_options{.batch = 0}, train_options{.loader_threads = -1},
+          train_options{.epochs = 1, .batch = 10, .warmup_epochs = 1},
+          train_options{.checkpoint = std::string(5000, 'x') + "/run"}})
         CHECK_FALSE(refusal([&] { fine_tune(tuned, other, set, sgd{}, o); }) == "nothing was thrown");
     CHECK(state_of(tuned) == weights);
-    CHECK(says(refused({.batch = 11}), {"pretrain, model_options.max_batch: expected at least 22, 2 views of each of 11 "
-                                        "images, found 20; raise it, or lower train_options.batch"}));
+    CHECK(
+        says(refused({.batch = 11}), {"pretrain, model_options.max_batch: expected at least 22, 2 views of each of 11 "
+                                      "images, found 20; raise it, or lower train_options.batch"}));
     CHECK(says(refused({.batch = 10, .augment = center_crop{.height = 8, .width = 9}}),
                {"pretrain, images: expected images of {12, 12, 1} after .augment, found {8, 9, 1}", "resizes"}));
     CHECK(says(refused({.epochs = 0, .batch = 10}), {"loader: epochs: expected at least 1, or steps, found 0"}));
@@ -210,8 +232,8 @@ TEST_CASE("batches that a model cannot hold are refused with both sizes", "[refu
     m.reset(1);
     CHECK(says(refused({.epochs = 1, .batch = 10}),
                {"pretrain, train_options.augment: expected views of an image that differ", "simclr_augmentation"}));
-    CHECK_NOTHROW(pretrain(m, set, nt_xent{}, lars{},
-                           {.epochs = 0, .steps = 1, .batch = 10, .augment = {.flip = 0.5F}}));
+    CHECK_NOTHROW(
+        pretrain(m, set, nt_xent{}, lars{}, {.epochs = 0, .steps = 1, .batch = 10, .augment = {.flip = 0.5F}}));
     m.reset(1);
     m.write_statistics(tiny_model(device, tiny::contrastive, image, {.max_batch = 1}).host_statistics().data());
     CHECK(says(refused({.batch = 0}), {"loader: batch: expected at least 1, found 0"}));
@@ -222,7 +244,8 @@ TEST_CASE("batches that a model cannot hold are refused with both sizes", "[refu
     CHECK(m.host_parameters() == parameters);
 }
 
-TEST_CASE("a loss that reads an output without a gradient is refused, and what it does not write is zero", "[refusals]") {
+TEST_CASE("a loss that reads an output without a gradient is refused, and what it does not write is zero",
+          "[refusals]") {
     cpu device{.threads = 1};
     image_set const set = tiny::images(20);
     tiny_model m(device, tiny::contrastive, image, {.max_batch = 40});
@@ -266,7 +289,8 @@ TEST_CASE("validation that cannot be is refused before anything is trained", "[r
     };
     refused({.validation = large},
             {"train_options.validation: expected images of {12, 12, 1}, found {24, 24, 1}", "center_crop"});
-    refused({.validation = unlabeled(set)}, {"train_options.validation: expected labeled images, found none with a label"});
+    refused({.validation = unlabeled(set)},
+            {"train_options.validation: expected labeled images, found none with a label"});
     refused({.validation = set, .validate_every = 0}, {"validate_every: expected at least 1 epoch, found 0"});
     refused({.learning_rate = -1}, {"train_options.learning_rate"});
     refused({.checkpoint = "/no such folder/run"}, {"train_options.checkpoint", "make the folder /no such folder"});
@@ -373,8 +397,9 @@ TEST_CASE("networks that a stage cannot use are refused", "[refusals]") {
                {"distill: expected a teacher beside the student, found one model as both", "a second model"}));
     CHECK(says(refusal([&] { fine_tune(nameless, ten, set, sgd{}, {}); }),
                {"load_matching: expected at least one", "names"}));
-    CHECK(says(refusal([&] { pretrain(nameless, set, nt_xent{}, sgd{}, {}); }),
-               {"pretrain: expected an output \"encoder\", found a network without one", "probe_options{.enabled = false}"}));
+    CHECK(says(
+        refusal([&] { pretrain(nameless, set, nt_xent{}, sgd{}, {}); }),
+        {"pretrain: expected an output \"encoder\", found a network without one", "probe_options{.enabled = false}"}));
     CHECK(says(refusal([&] { linear_evaluation(nameless, set, sgd{}, {}); }),
                {"linear evaluation: expected an output \"encoder\", found a network without one"}));
     CHECK(says(refusal([&] { train_supervised(ten, unlabeled(set), sgd{}, {}); }),
@@ -382,10 +407,11 @@ TEST_CASE("networks that a stage cannot use are refused", "[refusals]") {
     CHECK(says(refusal([&] { linear_evaluation(ten, unlabeled(set), sgd{}, {}); }),
                {"linear evaluation: expected labeled images, found none with a label"}));
     tiny_model map(device, [](value x) { return conv{.filters = 10}(x); }, image, {.max_batch = 20});
-    CHECK(says(refusal([&] { train_supervised(map, set, sgd{}, {.validation = set}, weighted(1, cross_entropy{})); }),
-               {"train_options.validation: expected a last output {1, 1, classes} that judges it, found {12, 12, 10}"}));
-    CHECK(says(refusal([&] { evaluate(map, set); }),
-               {"evaluate: expected logits {1, 1, classes}, found {12, 12, 10}"}));
+    CHECK(
+        says(refusal([&] { train_supervised(map, set, sgd{}, {.validation = set}, weighted(1, cross_entropy{})); }),
+             {"train_options.validation: expected a last output {1, 1, classes} that judges it, found {12, 12, 10}"}));
+    CHECK(
+        says(refusal([&] { evaluate(map, set); }), {"evaluate: expected logits {1, 1, classes}, found {12, 12, 10}"}));
     train_options const one_epoch{.epochs = 1, .augment = {.flip = 0.5F}};
     CHECK_NOTHROW(pretrain(nameless, unlabeled(set), nt_xent{}, sgd{}, one_epoch));  // without a probe
     std::string const nowhere = folder / "none/m";
@@ -400,18 +426,20 @@ TEST_CASE("weights that an update has ruined are never saved", "[refusals]") {
     std::string const path = folder / "run";
     for (float const rate : {1e6F, 1e12F, 1e30F}) {
         CAPTURE(rate);
-        tiny_model m(device, tiny::student, image, {.max_batch = 20}), kept(device, tiny::student, image, {.max_batch = 20});
+        tiny_model m(device, tiny::student, image, {.max_batch = 20}),
+            kept(device, tiny::student, image, {.max_batch = 20});
         // one step an epoch, the third far too long
         auto const schedule = [&](std::int64_t step, std::int64_t) { return step < 2 ? 0.01F : rate; };
         std::string const text = refusal([&] {
             train_supervised(m, set, sgd{}, {.epochs = 50, .batch = 20, .schedule = schedule, .checkpoint = path});
         });
         INFO(text);
-        CHECK(says(text, {"supervised, step ", "expected ", "finite", "lower the learning rate, the last epoch is kept in"}));
+        CHECK(says(text,
+                   {"supervised, step ", "expected ", "finite", "lower the learning rate, the last epoch is kept in"}));
         kept.load(path);
         auto const x = tiny::seen(set, 0, 20);
-        CHECK(is_finite(cross_entropy{}(device, kept.forward(tiny::batch_of(x)), {.labels = {set.labels().data(), {20}}},
-                                        gradient_views{})
+        CHECK(is_finite(cross_entropy{}(device, kept.forward(tiny::batch_of(x)),
+                                        {.labels = {set.labels().data(), {20}}}, gradient_views{})
                             .loss));
         std::filesystem::remove(path);
     }

@@ -12,9 +12,11 @@
 //
 // A second pass goes through the blocks from the last to the first: what the first pass read last is still in a cache.
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 
+#include <tempera/core/error.hpp>
 #include <tempera/cpu/column_sums.hpp>
 #include <tempera/cpu/past_caches.hpp>
 #include <tempera/cpu/row_blocks.hpp>
@@ -94,7 +96,7 @@ inline void batch_norm_merge_blocks(cpu& device, float const* partial, std::int6
     });
     if (device.processes.alone()) return;
     // What each process found is one block of as many rows.
-    int const processes = device.processes.size(), width = 3 * channels;
+    int const processes = device.processes.size(), width = 3 * channels + 1;
     auto* const mine = static_cast<float*>(
         device.scratch(device.caller(), 5, static_cast<std::size_t>((1 + processes) * width) * sizeof(float)));
     float* const all = mine + width;
@@ -103,9 +105,29 @@ inline void batch_norm_merge_blocks(cpu& device, float const* partial, std::int6
         mine[channels + c] = 0;
         mine[2 * channels + c] = variance[c] * static_cast<float>(rows);
     }
+    mine[3 * channels] = static_cast<float>(rows);
     device.processes.all_gather(device, view<float const>{mine, {width}}, view<float>{all, {processes * width}});
+    for (int r = 0; r < processes; ++r) {
+        if (float const other = all[(r + 1) * width - 1]; other < mine[width - 1] || other > mine[width - 1])
+            throw error("batch norm", "as many rows in every process", {other, " in process ", r, ", here ", rows},
+                        "give each process batches of the same size");
+        std::memmove(all + r * (width - 1), all + r * width, static_cast<std::size_t>(width - 1) * sizeof(float));
+    }
     auto const n = static_cast<double>(rows);
     merge(all, processes, channels, n, n, 0, channels, mean, variance);
+}
+
+/// sums[k] = the sum of partial[b][k] over so many blocks.
+inline void add_blocks(cpu& device, float const* partial, std::int64_t blocks, int count, float* sums) {
+    for_channels(device, count, blocks * count, [&](int begin, int end) {
+        for (int first = begin; first < end; first += 64) {
+            double total[64]{};
+            int const n = std::min(end - first, 64);
+            for (std::int64_t b = 0; b < blocks; ++b)
+                for (int k = 0; k < n; ++k) total[k] += static_cast<double>(partial[b * count + first + k]);
+            for (int k = 0; k < n; ++k) sums[first + k] = static_cast<float>(total[k]);
+        }
+    });
 }
 
 /// Parameter gradients from the sums of blocks, and the line of the second pass: where statistics are the batch's, from the
@@ -123,7 +145,7 @@ inline void batch_norm_finish_blocks(cpu& device, float const* partial, std::int
     int const sums = 2 * channels;
     auto* const totals =
         static_cast<float*>(device.scratch(device.caller(), 5, static_cast<std::size_t>(sums) * sizeof(float)));
-    fold_columns(partial, sums, static_cast<int>(blocks), totals);
+    add_blocks(device, partial, blocks, sums, totals);
     device.processes.all_reduce_sum(device, view<float>{totals, {sums}});
     finish(totals, 1, channels, wide, n * device.processes.size(), variance, epsilon, 0, channels, coefficients,
            nullptr, nullptr, false);

@@ -52,6 +52,7 @@ public:
     bool empty() const { return places_.empty(); }
     tempera::shape image_shape() const { return image_; }
     int classes() const { return classes_; }
+    bool named() const { return names_ != nullptr && !names_->empty(); }
     /// Name of a class, or its number where the set has no names; of no_label, "no label".
     std::string class_name(int label) const {
         if (label == no_label) return "no label";

@@ -42,6 +42,9 @@ public:
         } catch (std::system_error const& e) {
             stop();
             throw error(where, {threads, " threads of its own"}, e.what(), "take fewer");
+        } catch (...) {
+            stop();
+            throw;
         }
     }
     in_order(in_order const&) = delete;

@@ -147,6 +147,8 @@ public:
     /// Appends an image of the set's shape and its label, or no_label. Throws error for other sizes and labels, and when the disk
     /// fails.
     void add(std::span<std::uint8_t const> pixels, std::int32_t label = no_label) {
+        if (committed_)
+            throw error(path_, "images before commit()", "one after it", "make another packer, of another file");
         if (static_cast<std::int64_t>(pixels.size()) != image_.size())
             throw error(path_, {"an image of ", image_.size(), " bytes"}, pixels.size(),
                         "bring all images to one shape");
@@ -174,6 +176,7 @@ public:
         std::string const text = header(size(), surplus);
         file_.write_at(0, std::as_bytes(std::span(text.data(), text.size())));
         file_.commit();
+        committed_ = true;
     }
 
 private:
@@ -197,6 +200,7 @@ private:
     atomic_file file_;
     safetensors_metadata metadata_;
     std::size_t room_ = 0;
+    bool committed_ = false;
     std::vector<std::uint8_t> pending_;  // the header's room, later pixels that are not yet written
     std::vector<std::int32_t> labels_;
 };

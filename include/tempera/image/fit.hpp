@@ -16,8 +16,9 @@ enum class image_fit : std::uint8_t {
     stretch,  ///< both sides scaled: nothing is cut off
 };
 
-/// What a decoder is asked for where the image will be fitted to `size`. A JPEG may be reduced to twice that size, which resampling
-/// halves at least: reduced further, images come out sharper than others (30 dB from them where edges are hard; so 43).
+/// What a decoder is asked for where the image will be fitted to `size`. A JPEG may be reduced to twice that size, which
+/// resampling halves at least: reduced further, images come out sharper than others (30 dB from them where edges are hard;
+/// so 43).
 inline decode_request reduced_request(shape size) {
     return {.channels = size.channels, .height = 2 * size.height, .width = 2 * size.width};
 }

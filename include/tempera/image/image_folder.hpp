@@ -28,6 +28,8 @@ struct image_folder_options {
     shape size{224, 224, 3};           ///< of every image; 1 channel: gray, 3: RGB
     image_fit fit = image_fit::cover;  ///< how an image of other proportions gets there
     int threads = 0;                   ///< that decode; 0: as many as there are cores
+    /// Names of the classes in the order of their numbers, for a folder that may lack some; empty: the folders found.
+    std::vector<std::string> classes{};
     /// Called after every file by the thread that asked; what it throws ends the work.
     std::function<void(std::int64_t done, std::int64_t total)> progress{};
 };
@@ -84,7 +86,7 @@ void each_image(std::string const& folder, image_listing const& listing, image_f
 inline image_set image_folder(std::string const& folder, image_folder_options const& options = {},
                               std::vector<unreadable_file>* skipped = nullptr) {
     image_folder_detail::check(options);
-    image_listing listing = list_images(folder);
+    image_listing listing = list_images(folder, options.classes);
     auto const bytes = static_cast<std::int64_t>(listing.images.size()) * options.size.size();
     // The system promises more memory than there is, and would end the program in the middle.
     std::int64_t const memory = std::int64_t{1} * ::sysconf(_SC_PHYS_PAGES) * ::sysconf(_SC_PAGESIZE);
@@ -110,7 +112,7 @@ inline void pack_image_folder(std::string const& folder, std::string const& file
                               image_folder_options const& options = {},
                               std::vector<unreadable_file>* skipped = nullptr) {
     image_folder_detail::check(options);
-    image_listing const listing = list_images(folder);
+    image_listing const listing = list_images(folder, options.classes);
     image_packer packer(file, options.size, listing.classes);
     image_folder_detail::each_image(
         folder, listing, options, skipped,

@@ -42,9 +42,13 @@ struct session {
     error->format_message(info, error->message);
     std::longjmp(error->back, 1);
 }
-/// A warning says that pixels are wrong or missing; but for bytes before a marker, which some cameras write.
+/// A warning says that pixels are wrong or missing; but for bytes before a marker, which some cameras write, and for three on
+/// what headers call themselves.
 inline void on_message(j_common_ptr info, int level) {
-    if (level < 0 && info->err->msg_code != JWRN_EXTRANEOUS_DATA) fail(info);
+    int const code = info->err->msg_code;
+    bool const harmless = code == JWRN_EXTRANEOUS_DATA || code == JWRN_JFIF_MAJOR || code == JWRN_NOT_SEQUENTIAL ||
+                          code == JWRN_ADOBE_XFORM;
+    if (level < 0 && !harmless) fail(info);
 }
 inline void on_progress(j_common_ptr info) {
     if (reinterpret_cast<j_decompress_ptr>(info)->input_scan_number <= most_scans) return;

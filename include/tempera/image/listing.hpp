@@ -84,12 +84,11 @@ using identity = std::pair<std::uint64_t, std::uint64_t>;
 inline void collect(std::string const& folder, std::int32_t label, std::vector<identity>& above,
                     std::vector<listed_image>& images) {
     struct stat place {};
-    if (::stat(folder.c_str(), &place) == 0) {
-        identity const here{place.st_dev, place.st_ino};
-        if (std::find(above.begin(), above.end(), here) != above.end())
-            throw error(folder, "folders that end", "a link to a folder that it lies in", "remove the link");
-        above.push_back(here);
-    }
+    static_cast<void>(::stat(folder.c_str(), &place));  // what is wrong with it, listing it will say
+    identity const here{place.st_dev, place.st_ino};
+    if (std::find(above.begin(), above.end(), here) != above.end())
+        throw error(folder, "folders that end", "a link to a folder that it lies in", "remove the link");
+    above.push_back(here);
     content const found = content_of(folder);
     for (std::string const& name : found.images) images.push_back({place_of(folder, name), label});
     for (std::string const& name : found.folders) collect(place_of(folder, name), label, above, images);
@@ -98,15 +97,16 @@ inline void collect(std::string const& folder, std::int32_t label, std::vector<i
 
 }  // namespace listing_detail
 
-/// Throws error for a folder without image files, for a class without any, and for image files beside folders of classes,
-/// whose class nothing tells.
-inline image_listing list_images(std::string const& folder) {
+/// classes: the names of all classes in the order of their numbers, as another folder's set has them; empty: the folders
+/// found. Throws error for a folder without image files, for a class without any, for image files beside folders of classes,
+/// whose class nothing tells, and for folders that are none of `classes`.
+inline image_listing list_images(std::string const& folder, std::vector<std::string> const& classes = {}) {
     using namespace listing_detail;
     char const* const layout =
         "give a folder that holds image files (.jpg, .jpeg, .png), or one folder of them for each class";
     content const found = content_of(folder);
     image_listing all;
-    if (found.folders.empty()) {
+    if (found.folders.empty() && classes.empty()) {
         for (std::string const& name : found.images) all.images.push_back({place_of(folder, name), no_label});
         if (all.images.empty()) throw error(folder, "image files", "none", layout);
         return all;
@@ -114,16 +114,21 @@ inline image_listing list_images(std::string const& folder) {
     if (!found.images.empty())
         throw error(folder, "folders of classes alone, or images alone",
                     {"both: folder ", found.folders.front(), " beside image ", found.images.front()}, layout);
+    all.classes = classes.empty() ? found.folders : classes;
     for (std::string const& name : found.folders) {
-        auto const label = static_cast<std::int32_t>(all.classes.size());
+        auto const place = std::find(all.classes.begin(), all.classes.end(), name);
+        if (place == all.classes.end())
+            throw error(place_of(folder, name), {"one of the ", classes.size(), " classes asked for"}, "another",
+                        "remove the folder, or name its class in `classes`");
+        auto const label = static_cast<std::int32_t>(place - all.classes.begin());
         std::size_t const before = all.images.size();
         std::vector<identity> above;
         collect(place_of(folder, name), label, above, all.images);
         if (all.images.size() == before)
             throw error(place_of(folder, name), "image files (.jpg, .jpeg, .png) of this class", "none",
                         "remove the folder, or put the class's images there");
-        all.classes.push_back(name);
     }
+    if (all.images.empty()) throw error(folder, "image files", "none", layout);
     return all;
 }
 

@@ -52,7 +52,8 @@ inline bool read_header(session& s) {
     s.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &s, fail, ignore);
     if (s.png == nullptr) return false;
     s.info = png_create_info_struct(s.png);
-    if (s.info == nullptr || setjmp(png_jmpbuf(s.png)) != 0) return false;
+    if (s.info == nullptr) return false;
+    if (setjmp(png_jmpbuf(s.png)) != 0) return false;
     png_set_read_fn(s.png, &s, read);
     png_read_info(s.png, s.info);
     return true;

@@ -25,7 +25,8 @@ class mapped_file {
 public:
     /// Throws error when there is no regular file that can be read.
     explicit mapped_file(std::string const& path) {
-        int const file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+        // A pipe would be waited for.
+        int const file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
         if (file < 0) fail(path, "a readable file", errno);
         struct stat found {};
         bool const known = ::fstat(file, &found) == 0;

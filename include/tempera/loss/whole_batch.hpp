@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-// whole_batch: any loss, on the batch of all processes. Rows of the outputs that it reads, labels and logits of the teacher are
-// gathered, each process computes the loss of all of them, and takes the gradient of its own rows. So contrastive losses see all
-// negatives, means are those of all labeled rows, and the gradients of parameters are sums over the processes.
+// whole_batch: any loss, on the batch of all processes. Rows of the outputs that it reads, labels and logits of the
+// teacher are gathered, each process computes the loss of all of them, and takes the gradient of its own rows. So
+// contrastive losses see all negatives, means are those of all labeled rows, and the gradients of parameters are sums
+// over the processes.
 
 #include <cstdint>
 #include <utility>
@@ -39,7 +40,7 @@ private:
 template <class L>
 struct whole_batch {
     L loss;
-    int views = 1;
+    int views;  ///< no default: two views taken for one would be other pairs
     mutable whole_batch_memory memory{};
 
     /// Throws error for rows that are no whole views.

@@ -87,8 +87,12 @@ private:
     static constexpr std::int64_t at_once = std::int64_t{1} << 28;
 
     static bool start() {
-        int running = 0;
+        int running = 0, ended = 0;
         MPI_Initialized(&running);
+        MPI_Finalized(&ended);
+        if (ended != 0)
+            throw error("mpi_communicator", "MPI to be started once", "that it has ended",
+                        "keep one communicator while the program works, or start MPI yourself");
         if (running != 0) return false;
         int provided = 0;  // the pool's threads do not call MPI
         check(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &provided), "MPI_Init_thread");

@@ -24,7 +24,7 @@ public:
     online_probe(Device& device, int features, int classes, int max_batch, float learning_rate)
         : probe_(device, features, classes, max_batch),
           state_(probe_.model(), sgd{}),
-          step_(probe_.model(), {cross_entropy{}}, state_),
+          step_(probe_.model(), {cross_entropy{}, 1}, state_),
           to_device_(device),
           learning_rate_(learning_rate) {}
 

@@ -4,20 +4,16 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <filesystem>
-#include <span>
 #include <string>
 #include <system_error>
 #include <type_traits>
-#include <vector>
 
 #include <tempera/core/finite.hpp>
 #include <tempera/data/augmentation.hpp>
 #include <tempera/data/image_set.hpp>
 #include <tempera/data/loader.hpp>
 #include <tempera/device/process_group.hpp>
-#include <tempera/io/crc64.hpp>
 #include <tempera/loss/cross_entropy.hpp>
 #include <tempera/pipeline/planned_steps.hpp>
 #include <tempera/pipeline/train_options.hpp>
@@ -51,10 +47,20 @@ inline void require_validation(train_options const& o, shape input, int classes)
     if (!(found == input))
         throw error("train_options.validation", {"images of ", text_of(input)}, text_of(found),
                     "set .validation_augment to center_crop, which resizes");
-    require_labels("train_options.validation", o.validation, classes);
     if (o.validation.classes() != classes)
         throw error("train_options.validation", {"a set of ", classes, " classes"}, o.validation.classes(),
                     "bring its labels into the same numbering by with_labels");
+    require_labels("train_options.validation", o.validation, classes);
+}
+
+/// Throws error where classes of one number have two names, as in folders of which one lacks a class.
+inline void require_same_classes(image_set const& set, image_set const& validation) {
+    if (validation.empty() || !set.named() || !validation.named() || set.classes() != validation.classes()) return;
+    for (int c = 0; c < set.classes(); ++c)
+        if (set.class_name(c) != validation.class_name(c))
+            throw error("train_options.validation", {"class ", c, " to be \"", set.class_name(c), "\""},
+                        {"\"", validation.class_name(c), "\""},
+                        "number both sets alike: image_folder_options::classes, or with_labels");
 }
 
 /// The same where the model's own classes judge it.
@@ -90,35 +96,16 @@ void require_training(std::string const& stage, basic_model<D, P> const& model, 
         throw error({stage, ", model_options.max_batch"},
                     {"at least ", samples * views, ", ", views, " views of each of ", samples, " images"},
                     model.options().max_batch, "raise it, or lower train_options.batch");
-    auto const folder = std::filesystem::path(o.checkpoint).parent_path();
-    std::error_code failure;  // of a name that is none
-    if (!folder.empty() && !std::filesystem::is_directory(folder, failure))
-        throw error({stage, ", train_options.checkpoint"}, "a file in a folder that is there", o.checkpoint,
-                    {"make the folder ", folder.string()});
     if (o.resume && o.checkpoint.empty())
         throw error({stage, ", train_options.resume"}, "a checkpoint to resume from", "none",
                     "name the file in .checkpoint");
-}
-
-/// Throws error where processes that train one model begin with other weights, or other options.
-template <class D, precision P>
-void require_one_start(std::string const& stage, basic_model<D, P> const& model, std::string const& settings) {
-    auto const processes = processes_of(model.device());
-    if (processes.alone()) return;
-    std::vector<float> const parameters = model.host_parameters(), statistics = model.host_statistics();
-    crc64 sum;
-    sum.add(std::as_bytes(std::span(parameters)));
-    sum.add(std::as_bytes(std::span(statistics)));
-    sum.add(settings);
-    // Two floats hold 48 of its bits exactly.
-    float const mine[2] = {static_cast<float>(sum.value() & 0xffffffU),
-                           static_cast<float>(sum.value() >> 24 & 0xffffffU)};
-    std::vector<float> all(static_cast<std::size_t>(2 * processes.size()));
-    processes.all_gather(model.device(), view<float const>{mine, {2}}, view<float>{all.data(), {2 * processes.size()}});
-    for (int r = 0; r < processes.size(); ++r)
-        if (std::memcmp(&all[static_cast<std::size_t>(2 * r)], all.data(), sizeof mine) != 0)
-            throw error(stage, "the same weights and options in all processes", {"others in process ", r},
-                        "give models one seed or checkpoint, and stages the same options");
+    processes.together(model.device(), stage, [&] {
+        auto const folder = std::filesystem::path(o.checkpoint).parent_path();
+        std::error_code failure;  // of a name that is none
+        if (processes.rank() == 0 && !folder.empty() && !std::filesystem::is_directory(folder, failure))
+            throw error({stage, ", train_options.checkpoint"}, "a file in a folder that is there", o.checkpoint,
+                        {"make the folder ", folder.string()});
+    });
 }
 
 /// Throws error for a model of which a stage would train nothing.
@@ -144,6 +131,7 @@ void require_supervision(std::string const& stage, basic_model<D, P> const& mode
     require_training(stage, model, labeled, o, 1);
     require_trained(stage, model);
     require_validation(o, model);
+    require_same_classes(labeled, o.validation);
     if constexpr (std::is_same_v<Loss, cross_entropy>) {
         for (std::size_t i = 0; i < model.outputs().size(); ++i)
             if (loss.reads(model.outputs(), i)) require_labels(stage, labeled, model.outputs()[i].values.dims.c);

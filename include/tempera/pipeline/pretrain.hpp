@@ -30,6 +30,7 @@ training_history pretrain(basic_model<D, P>& model, image_set const& images, L c
     detail::require_training(stage, model, images, options, 2);
     detail::require_trained(stage, model);
     detail::require_validation(options, model.plan().input(), images.classes());
+    detail::require_same_classes(images, options.validation);
     std::optional<online_probe<D>> probe;
     if (probing.enabled && images.labeled()) {
         detail::require_encoder(stage, model,

@@ -23,6 +23,7 @@
 #include <tempera/pipeline/planned_steps.hpp>
 #include <tempera/pipeline/preconditions.hpp>
 #include <tempera/pipeline/resumption.hpp>
+#include <tempera/pipeline/same_weights.hpp>
 #include <tempera/pipeline/train_options.hpp>
 #include <tempera/pipeline/training_step.hpp>
 
@@ -87,8 +88,12 @@ training_history train_loop(basic_model<D, P>& model, image_set const& set, O co
     bool const first = processes.rank() == 0;  // the one that tells and saves
     loader_options from_host = loader_of(o, set, views, processes.rank(), processes.size());
     std::string const settings = settings_of(o, set, views);
-    if (o.resume) from_host.first_step = load_resumption(o.checkpoint, settings, model, state, history);
-    require_one_start(names.stage, model, settings);
+    auto const together = [&](auto const& f) { processes.together(model.device(), names.stage, f); };
+    together([&] {
+        if (o.resume) from_host.first_step = load_resumption(o.checkpoint, settings, model, state, history);
+    });
+    require_same(names.stage, model, settings + exchanges_of(o), "the same weights and options in all processes",
+                 "give models one seed or checkpoint, and stages the same options");
     device_views<D> to_device(model.device(), set, o.augment, o.view != nullptr);
     from_host.draw_only = to_device.draw_only();
     loader batches{set, from_host};
@@ -105,7 +110,6 @@ training_history train_loop(basic_model<D, P>& model, image_set const& set, O co
                      {origin, "; lower the learning rate", kept ? ", the last epoch is kept in " + o.checkpoint : ""});
     };
 
-    auto const together = [&](auto const& f) { processes.together(model.device(), names.stage, f); };
     auto const next_batch = [&] {
         image_batch batch;
         together([&] { batch = batches.next(); });
@@ -131,6 +135,8 @@ training_history train_loop(basic_model<D, P>& model, image_set const& set, O co
         unread = 0;
         if (!epoch_ends) continue;
 
+        require_same(names.stage, model, "", "the same weights in all processes after an epoch",
+                     "give losses, optimizers and views the same settings in all of them");
         // The loss of these weights would be the next step's: what is kept, or given back, has been looked at.
         if ((!o.checkpoint.empty() || done == total) && !model.finite_on(input))
             throw not_a_number(batch.step, "finite outputs after the update", "others",

@@ -109,10 +109,12 @@ public:
 
     /// Runs the forward pass of the last batch again and names the first op whose result holds NaN or infinity;
     /// empty when there is none. For reports after a loss that is no number; changes nothing. The batch must still be there.
+    /// Of several processes all call it, as any pass in training form.
     std::string find_non_finite();
 
     /// Whether parameters, statistics and what a training pass over the batch gives are finite. Nothing that is saved
-    /// changes; output views show that pass, and a backward pass needs another forward pass before it.
+    /// changes; output views show that pass, and a backward pass needs another forward pass before it. Of several processes
+    /// all call it, and learn of all.
     bool finite_on(view<float const> batch);
 
 private:

@@ -140,7 +140,7 @@ void basic_model<D, Precision>::bind(view<float const> batch, schedule const& s,
     std::uint32_t const run = binding_.run;
     process_group<D> const processes = processes_of(*device_);
     // Each process draws masks of its own.
-    std::uint64_t const seed = options_.seed ^ static_cast<std::uint64_t>(processes.rank()) << 56;
+    std::uint64_t const seed = options_.seed ^ static_cast<std::uint64_t>(processes.rank()) * 0x9E3779B97F4A7C15U;
     binding_ = binding{.plan = plan_,
                        .steps = &s,
                        .arena = arena_.data(),

@@ -34,7 +34,8 @@ inline batch_norm_state state_of(binding const& b, op const& o, schedule_step co
 /// Where the batch statistics of a batch_norm go that a step keeps in `saved`: its own, or the one it takes them for.
 inline batch_norm_statistics_target statistics_target(binding const& b, op const& o, schedule_step const& s) {
     batch_norm_geometry const g = batch_norm_of(b.plan, o, b.batch);
-    require_rows(b.plan, o, g);
+    std::int64_t const rows = g.rows * b.processes;
+    require_rows(b.plan, o, rows);
     float* const kept = b.at<float>(s.saved);
     batch_norm_statistics_target target{.mean = kept, .variance = kept + g.channels};
     if (s.mode != bn::batch || b.keeps_statistics) return target;
@@ -42,7 +43,6 @@ inline batch_norm_statistics_target statistics_target(binding const& b, op const
     target.moving_mean = b.tensor_of(o, first);
     target.moving_variance = b.tensor_of(o, first + 1);
     target.decay = o.number2;
-    std::int64_t const rows = g.rows * b.processes;
     if (b.unbiased_variance) target.factor = static_cast<float>(rows) / static_cast<float>(rows - 1);
     return target;
 }

@@ -87,10 +87,10 @@ inline void require_batch(char const* where, view<float const> const& batch, sha
                 advice);
 }
 
-/// Batch statistics of one value are meaningless (variance 0).
-inline void require_rows(plan_view const& p, op const& o, batch_norm_geometry const& g) {
-    if (g.rows > 1) return;
-    throw error(spell(p, o), "at least 2 values per channel for batch statistics", g.rows,
+/// Batch statistics of one value, in all processes, are meaningless (variance 0).
+inline void require_rows(plan_view const& p, op const& o, std::int64_t rows) {
+    if (rows > 1) return;
+    throw error(spell(p, o), "at least 2 values per channel for batch statistics", rows,
                 "train with a larger batch, or freeze this part with bn::moving");
 }
 
