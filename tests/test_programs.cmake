@@ -55,11 +55,16 @@ if(TARGET tempera::mpi AND NOT TEMPERA_SANITIZED)
     add_test(NAME "mpi: ${processes} processes"
              COMMAND "${MPIEXEC_EXECUTABLE}" ${MPIEXEC_NUMPROC_FLAG} ${processes} $<TARGET_FILE:mpi_processes>)
   endforeach()
-  add_test(NAME "mpi: a process that fails ends all"
-           COMMAND "${MPIEXEC_EXECUTABLE}" ${MPIEXEC_NUMPROC_FLAG} 3 $<TARGET_FILE:mpi_processes> --fail)
-  set_tests_properties("mpi: a process that fails ends all" PROPERTIES PASS_REGULAR_EXPRESSION
+  foreach(way throw abort)
+    add_test(NAME "mpi: a process that fails ends all (${way})"
+             COMMAND "${MPIEXEC_EXECUTABLE}" ${MPIEXEC_NUMPROC_FLAG} 3 $<TARGET_FILE:mpi_processes> --${way})
+  endforeach()
+  set_tests_properties("mpi: a process that fails ends all (throw)" PROPERTIES PASS_REGULAR_EXPRESSION
     "process 2 of 3 ends all of them")
-  set_tests_properties("mpi: a process without mpirun" "mpi: 2 processes" "mpi: 3 processes" "mpi: a process that fails ends all" PROPERTIES
+  set_tests_properties("mpi: a process that fails ends all (abort)" PROPERTIES PASS_REGULAR_EXPRESSION
+    "process 2 of 3: on purpose")
+  set_tests_properties("mpi: a process without mpirun" "mpi: 2 processes" "mpi: 3 processes"
+    "mpi: a process that fails ends all (throw)" "mpi: a process that fails ends all (abort)" PROPERTIES
     TIMEOUT 120 ENVIRONMENT "${TEMPERA_MPI_ENVIRONMENT}")
 elseif(NOT TEMPERA_SANITIZED)
   tempera_add_skipped("mpi: processes" "no MPI library is installed")

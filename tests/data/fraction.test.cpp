@@ -124,5 +124,6 @@ TEST_CASE("draws that cannot be made are refused", "[data][fraction]") {
     CHECK(says(refusal([&] { balanced_fraction(set, 1.5, 1); }), {"at most 1, found 1.5"}));
     CHECK(says(refusal([&] { balanced_fraction(set, 0.0001, 1); }), {"at least one image, found 0"}));
     CHECK(says(refusal([&] { balanced_count(image_set{}, 1, 1); }), {"a set with images"}));
+    CHECK(says(refusal([&] { balanced_fraction(unlabeled(set), 0.5, 1); }), {"images with labels, found none"}));
     CHECK(says(refusal([&] { hold_out(set, 163, 1); }), {"labeled images"}));
 }

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Processes under MPI: exchange, training, and the end of all where one fails. mpirun -n 3 processes [--fail]
+// Processes under MPI: exchange, training, and the end of all where one fails. mpirun -n 3 processes [--throw | --abort]
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <sched.h>
@@ -131,13 +132,24 @@ void training(mpi_communicator& world) {
 
 }  // namespace
 
-int main(int count, char**) {
+int main(int count, char** arguments) {
+    auto const wait_for_one_that_fails = [](mpi_communicator& world) {
+        if (world.rank() == world.size() - 1) throw std::runtime_error("on purpose");
+        cpu device{.threads = 1, .processes = world};
+        device.processes.wait(device);
+    };
+    if (count > 1 && std::string_view(arguments[1]) == "--abort") {
+        mpi_communicator world;
+        try {
+            wait_for_one_that_fails(world);
+        } catch (std::exception const& e) {
+            world.abort(e.what());
+        }
+    }
     if (count > 1) {
         try {
             mpi_communicator world;
-            if (world.rank() == world.size() - 1) throw std::runtime_error("on purpose");
-            cpu device{.threads = 1, .processes = world};
-            device.processes.sum(device, 1);  // which never comes
+            wait_for_one_that_fails(world);
         } catch (std::exception const& e) {
             std::printf("%s\n", e.what());
         }

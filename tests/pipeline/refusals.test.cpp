@@ -132,6 +132,12 @@ TEST_CASE("an empty set is refused by every stage", "[refusals]") {
     CHECK(refused([&] { embed(teacher, none, "encoder"); }));
     CHECK(says(refusal([&] { evaluate(teacher, unlabeled(set)); }),
                {"evaluate: expected labeled images, found none; pass a set with labels"}));
+    image_set const wide(shape{12, 14, 1}, std::vector<std::uint8_t>(12 * 14), {0}, tiny::classes);
+    CHECK(says(refusal([&] { evaluate(teacher, wide); }),
+               {"images to predict: expected {12, 12, 1}, as the network takes them, found {12, 14, 1}", "center_crop"}));
+    image_set const colour(shape{12, 12, 3}, std::vector<std::uint8_t>(12 * 12 * 3), {0}, tiny::classes);
+    CHECK(says(refusal([&] { embed(teacher, colour, "encoder"); }), {"found {12, 12, 3}", "as many channels"}));
+    CHECK(says(refusal([&] { train_supervised(teacher, colour, sgd{}, {.batch = 1}); }), {"as many channels"}));
 }
 
 TEST_CASE("labels beyond a network's classes are refused, and nothing is learned from them", "[refusals]") {
