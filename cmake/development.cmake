@@ -8,6 +8,19 @@ target_compile_options(tempera_development INTERFACE -ffp-contract=off)
 # OpenMPI refuses root and more processes than cores unless told, and in containers warns of a way of copying.
 set(TEMPERA_MPI_ENVIRONMENT OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1
     OMPI_MCA_btl_vader_single_copy_mechanism=none)
+# Whether mpirun can start processes here: not every container lets it.
+set(TEMPERA_MPI_RUNS OFF)
+set(TEMPERA_MPI_MISSING "no MPI library is installed")
+if(TARGET tempera::mpi)
+  execute_process(COMMAND "${CMAKE_COMMAND}" -E env ${TEMPERA_MPI_ENVIRONMENT}
+                  "${MPIEXEC_EXECUTABLE}" ${MPIEXEC_NUMPROC_FLAG} 2 "${CMAKE_COMMAND}" -E true
+                  RESULT_VARIABLE mpirun_result OUTPUT_QUIET ERROR_QUIET TIMEOUT 60)
+  if(mpirun_result EQUAL 0)
+    set(TEMPERA_MPI_RUNS ON)
+  else()
+    set(TEMPERA_MPI_MISSING "mpirun starts no processes here (${mpirun_result})")
+  endif()
+endif()
 
 # A test that says why it cannot run here, and is counted as skipped.
 function(tempera_add_skipped name reason)

@@ -46,7 +46,7 @@ foreach(target IN LISTS targets)
 endforeach()
 
 # tests/mpi/processes.cpp: by itself and as several processes.
-if(TARGET tempera::mpi AND NOT TEMPERA_SANITIZED)
+if(TEMPERA_MPI_RUNS AND NOT TEMPERA_SANITIZED)
   add_executable(mpi_processes mpi/processes.cpp)
   target_link_libraries(mpi_processes PRIVATE tempera_development tempera::compiled tempera::mpi)
   target_compile_definitions(mpi_processes PRIVATE TEMPERA_EXAMPLE_DATA="${PROJECT_SOURCE_DIR}/examples/data")
@@ -67,5 +67,5 @@ if(TARGET tempera::mpi AND NOT TEMPERA_SANITIZED)
     "mpi: a process that fails ends all (throw)" "mpi: a process that fails ends all (abort)" PROPERTIES
     TIMEOUT 120 ENVIRONMENT "${TEMPERA_MPI_ENVIRONMENT}")
 elseif(NOT TEMPERA_SANITIZED)
-  tempera_add_skipped("mpi: processes" "no MPI library is installed")
+  tempera_add_skipped("mpi: processes" "${TEMPERA_MPI_MISSING}")
 endif()

@@ -4,11 +4,11 @@ foreach(way find_package compiled add_subdirectory fetch_content pkg_config)
   tempera_add_script("a consumer by ${way}" consumer.sh ${way} "${CMAKE_COMMAND}" "${PROJECT_BINARY_DIR}"
                      "${CMAKE_CURRENT_BINARY_DIR}/consumer" "${CMAKE_CXX_COMPILER}")
 endforeach()
-if(TARGET tempera::mpi)
+if(TEMPERA_MPI_RUNS)
   tempera_add_script("a consumer of the component mpi" consumer.sh mpi "${CMAKE_COMMAND}" "${PROJECT_BINARY_DIR}"
                      "${CMAKE_CURRENT_BINARY_DIR}/consumer" "${CMAKE_CXX_COMPILER}")
 else()
-  tempera_add_skipped("build: a consumer of the component mpi" "no MPI library is installed")
+  tempera_add_skipped("build: a consumer of the component mpi" "${TEMPERA_MPI_MISSING}")
 endif()
 if(TARGET tempera::image)
   foreach(way image add_subdirectory_image)
