@@ -12,7 +12,6 @@
 //
 // A second pass goes through the blocks from the last to the first: what the first pass read last is still in a cache.
 
-#include <algorithm>
 #include <cstdint>
 #include <cstring>
 
@@ -65,6 +64,7 @@ struct batch_norm_kernels {
                   int begin, int end, float* mean, float* variance);
     void (*normalize)(T const* x, T const* residual, T* y, std::int64_t count, int wide, float const* coefficients,
                       bool relu, bool stream, std::ptrdiff_t ahead);
+    void (*add)(float const* partial, std::int64_t rows, std::int64_t pitch, int begin, int end, float* sums);
     void (*reduce)(batch_norm_passage<T> const& maps, std::int64_t count, int wide, float const* coefficients,
                    float* first, float* second);
     void (*finish)(float const* partial, std::int64_t blocks, int channels, int wide, double rows,
@@ -117,38 +117,26 @@ inline void batch_norm_merge_blocks(cpu& device, float const* partial, std::int6
     merge(all, processes, channels, n, n, 0, channels, mean, variance);
 }
 
-/// sums[k] = the sum of partial[b][k] over so many blocks.
-inline void add_blocks(cpu& device, float const* partial, std::int64_t blocks, int count, float* sums) {
-    for_channels(device, count, blocks * count, [&](int begin, int end) {
-        for (int first = begin; first < end; first += 64) {
-            double total[64]{};
-            int const n = std::min(end - first, 64);
-            for (std::int64_t b = 0; b < blocks; ++b)
-                for (int k = 0; k < n; ++k) total[k] += static_cast<double>(partial[b * count + first + k]);
-            for (int k = 0; k < n; ++k) sums[first + k] = static_cast<float>(total[k]);
-        }
-    });
-}
-
 /// Parameter gradients from the sums of blocks, and the line of the second pass: where statistics are the batch's, from the
 /// sums of all processes. Their parameter gradients are added up with all others.
 inline void batch_norm_finish_blocks(cpu& device, float const* partial, std::int64_t blocks, int channels, int wide,
                                      std::int64_t rows, float const* variance, float epsilon, bool batch_statistics,
                                      float* coefficients, float* dscale, float* doffset, bool accumulate) {
-    auto const finish = batch_norm_for<float>(device.level()).finish;
+    auto const& kernels = batch_norm_for<float>(device.level());
     auto const n = static_cast<double>(rows);
     for_channels(device, channels, blocks * channels, [&](int begin, int end) {
-        finish(partial, blocks, channels, wide, n, variance, epsilon, begin, end, coefficients, dscale, doffset,
-               accumulate);
+        kernels.finish(partial, blocks, channels, wide, n, variance, epsilon, begin, end, coefficients, dscale, doffset,
+                       accumulate);
     });
     if (device.processes.alone() || !batch_statistics) return;
     int const sums = 2 * channels;
     auto* const totals =
         static_cast<float*>(device.scratch(device.caller(), 5, static_cast<std::size_t>(sums) * sizeof(float)));
-    add_blocks(device, partial, blocks, sums, totals);
+    for_channels(device, sums, blocks * sums,
+                 [&](int begin, int end) { kernels.add(partial, blocks, sums, begin, end, totals); });
     device.processes.all_reduce_sum(device, view<float>{totals, {sums}});
-    finish(totals, 1, channels, wide, n * device.processes.size(), variance, epsilon, 0, channels, coefficients,
-           nullptr, nullptr, false);
+    kernels.finish(totals, 1, channels, wide, n * device.processes.size(), variance, epsilon, 0, channels, coefficients,
+                   nullptr, nullptr, false);
 }
 
 }  // namespace cpu_kernels

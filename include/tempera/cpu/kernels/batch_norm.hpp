@@ -260,4 +260,5 @@ void batch_norm_propagate(batch_norm_passage<T> const& p, std::int64_t count, in
 template <class T>
 inline constexpr batch_norm_kernels<T> batch_norm_table{
     batch_norm_coefficients, batch_norm_shift<T>,  batch_norm_moments<T>, batch_norm_merge,
-    batch_norm_normalize<T>, batch_norm_reduce<T>, batch_norm_finish,     batch_norm_propagate<T>};
+    batch_norm_normalize<T>, add_columns,          batch_norm_reduce<T>,  batch_norm_finish,
+    batch_norm_propagate<T>};
