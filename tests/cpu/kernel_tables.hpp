@@ -21,6 +21,7 @@ std::vector<cpu_kernels::gemm_kernels<T> const*> kernel_tables() {
         all.push_back(&cpu_kernels::emulated_pairs::gemm_pairs_table);
         all.push_back(&cpu_kernels::emulated_amx::gemm_amx_table);
         if (detected_isa() >= isa::avx512_bf16) all.push_back(&cpu_kernels::avx512_bf16::gemm_pairs_table);
+        if (detected_isa() == isa::amx && take_tile_state()) all.push_back(&cpu_kernels::amx::gemm_amx_table);
     }
     return all;
 }

@@ -43,7 +43,9 @@ struct alignas(64) tile_configuration {
 
 static_assert(sizeof(tile_configuration) == 64);
 
-#if TEMPERA_TARGET != 5
+#if TEMPERA_TARGET == 5
+struct tile_unit {};  ///< the processor's own
+#else
 /// What the processor does with tiles, for tests.
 struct tile_unit {
     int rows[8];
@@ -94,71 +96,111 @@ static float const* filled(float const* from, std::ptrdiff_t line, int rows, int
     return to;
 }
 
-/// Rows of sums to c, with what is there. Sums of bf16 have no epilogue here: `scatter` has.
-static void add_lines(gemm_block const& g, float const* lanes, int row, int rows, int column) {
-    for (int v = 0; v < tile_columns && column + v < g.columns; v += side) {
-        int const count = g.columns - column - v < side ? g.columns - column - v : side;
-        for (int i = 0; i < rows; ++i) {
-            float* const c = g.c + g.c_rows[row + i] + column + v;
-            vf const sum = pairs::vload(lanes + i * tile_columns + v);
-            pairs::vstore_n(c, g.accumulate ? pairs::vload_n(c, count) + sum : sum, count);
+/// Memory that is called to the second-level cache, some lines with each step of k.
+struct soon_cursor {
+    memory_range left, then;
+    int lines;
+
+    soon_cursor(gemm_operands const& g, int steps) : left(g.soon[0]), then(g.soon[1]) {
+        std::ptrdiff_t const bytes = (left.end - left.begin) + (then.end - then.begin);
+        lines = static_cast<int>(bytes / 64 / (steps > 0 ? steps : 1)) + 1;
+    }
+};
+
+TEMPERA_INLINE void call(soon_cursor& soon) {
+    if (soon.left.begin >= soon.left.end) {
+        soon.left = soon.then;
+        soon.then = {};
+    }
+    for (int i = 0; i < soon.lines && soon.left.begin < soon.left.end; ++i, soon.left.begin += 64)
+        __builtin_prefetch(soon.left.begin, 0, 2);
+}
+
+/// Rows of a, those 16 further down, and columns of b.
+struct tile_operand {
+    float const *a, *below;
+    std::ptrdiff_t a_row;  ///< in floats, as b_step
+    int upper, lower;      ///< rows of each
+    float const* b;
+    std::ptrdiff_t b_step;
+};
+
+/// Tiles 0 to 3: what `depth` pairs give.
+static void make_sums(tile_unit& tiles, tile_operand t, int depth, soon_cursor& soon) {
+    alignas(64) float rest[3][side * tile_columns];
+    constexpr std::ptrdiff_t word = sizeof(float);
+    static_cast<void>(tiles);
+    std::ptrdiff_t a_line = t.a_row * word, b_line = t.b_step * word;
+    TEMPERA_TILE(zero, 0);
+    TEMPERA_TILE(zero, 1);
+    TEMPERA_TILE(zero, 2);
+    TEMPERA_TILE(zero, 3);
+    for (int left = depth; left > 0; left -= side) {
+        if (left < side) {
+            t.a = filled(t.a, t.a_row, t.upper, left, rest[0]);
+            t.below = filled(t.below, t.a_row, t.lower, left, rest[1]);
+            t.b = filled(t.b, t.b_step, left, tile_columns, rest[2]);
+            a_line = b_line = tile_columns * word;
         }
+        TEMPERA_TILE(loadd, 4, t.a, a_line);
+        TEMPERA_TILE(loadd, 5, t.below, a_line);
+        TEMPERA_TILE(loadd, 6, t.b, b_line);
+        TEMPERA_TILE(loadd, 7, t.b + side, b_line);
+        call(soon);
+        TEMPERA_TILE(dpbf16ps, 0, 4, 6);
+        TEMPERA_TILE(dpbf16ps, 1, 4, 7);
+        TEMPERA_TILE(dpbf16ps, 2, 5, 6);
+        TEMPERA_TILE(dpbf16ps, 3, 5, 7);
+        t.a += side;
+        t.below += side;
+        t.b += side * t.b_step;
     }
 }
 
-static void multiply(gemm_block const& g) {
-    constexpr std::ptrdiff_t word = sizeof(float), sums = tile_columns * word;
+/// Where 32 rows of a fit the first-level cache, they stay there for all columns; of deeper products, columns of b stay in
+/// the second for all rows, and what is wanted soon is not called there beside them.
+template <class T>
+static void multiply(gemm_block_to<T> const& g) {
+    constexpr std::ptrdiff_t line = tile_columns * sizeof(float);
     alignas(64) float lanes[tile_rows * tile_columns];
-    alignas(64) float rest[3][side * tile_columns];
-#if TEMPERA_TARGET != 5
     tile_unit tiles;
-#endif
+    static_cast<void>(tiles);
+    bool const shallow = g.depth <= 256;
+    soon_cursor soon(g, (g.rows + side) / tile_rows * ((g.columns + side) / tile_columns) * (g.depth / side));
+    if (!shallow) soon = soon_cursor({}, 0);
+    int const part = shallow ? tile_rows : g.rows;
     int configured = 0;
-    for (int j = 0; j < g.columns; j += tile_columns) {
-        for (int i = 0; i < g.rows; i += tile_rows) {
-            int const rows = g.rows - i < tile_rows ? g.rows - i : tile_rows;
-            int const upper = rows < side ? rows : side, lower = rows - upper;
-            if (rows != configured) {
-                tile_configuration const c(upper, lower > 0 ? lower : 1);
-                settle(&c);
-                TEMPERA_TILE(loadconfig, &c);
-                configured = rows;
-            }
-            float const* a = g.a + i / tile_rows * g.a_group;
-            float const* b = g.b + j / tile_columns * g.b_panel;
-            float const* below = lower > 0 ? a + side * g.a_row : a;
-            std::ptrdiff_t a_line = g.a_row * word, b_line = g.b_step * word;
-            TEMPERA_TILE(zero, 0);
-            TEMPERA_TILE(zero, 1);
-            TEMPERA_TILE(zero, 2);
-            TEMPERA_TILE(zero, 3);
-            for (int left = g.depth; left > 0; left -= side) {
-                if (left < side) {
-                    a = filled(a, g.a_row, upper, left, rest[0]);
-                    below = filled(below, g.a_row, lower, left, rest[1]);
-                    b = filled(b, g.b_step, left, tile_columns, rest[2]);
-                    a_line = b_line = sums;
+    for (int first = 0; first < g.rows; first += part) {
+        int const last = g.rows - first < part ? g.rows : first + part;
+        for (int j = 0; j < g.columns; j += tile_columns) {
+            int const columns = g.columns - j < tile_columns ? g.columns - j : tile_columns;
+            gemm_epilogue<T> epilogue = g.epilogue.from(j);
+            if (epilogue.residual != nullptr) epilogue.residual += j;
+            for (int i = first; i < last; i += tile_rows) {
+                int const rows = last - i < tile_rows ? last - i : tile_rows;
+                int const upper = rows < side ? rows : side, lower = rows - upper;
+                if (rows != configured) {
+                    tile_configuration const c(upper, lower > 0 ? lower : 1);
+                    settle(&c);
+                    TEMPERA_TILE(loadconfig, &c);
+                    configured = rows;
                 }
-                TEMPERA_TILE(loadd, 4, a, a_line);
-                TEMPERA_TILE(loadd, 5, below, a_line);
-                TEMPERA_TILE(loadd, 6, b, b_line);
-                TEMPERA_TILE(loadd, 7, b + side, b_line);
-                TEMPERA_TILE(dpbf16ps, 0, 4, 6);
-                TEMPERA_TILE(dpbf16ps, 1, 4, 7);
-                TEMPERA_TILE(dpbf16ps, 2, 5, 6);
-                TEMPERA_TILE(dpbf16ps, 3, 5, 7);
-                a += side;
-                below += side;
-                b += side * g.b_step;
+                float const* const a = g.a + i / tile_rows * g.a_group;
+                float const* const b = g.b + j / tile_columns * g.b_panel;
+                make_sums(tiles, {a, lower > 0 ? a + side * g.a_row : a, g.a_row, upper, lower, b, g.b_step}, g.depth,
+                          soon);
+                TEMPERA_TILE(stored, 0, lanes, line);
+                TEMPERA_TILE(stored, 1, lanes + side, line);
+                TEMPERA_TILE(stored, 2, lanes + side * tile_columns, line);
+                TEMPERA_TILE(stored, 3, lanes + side * tile_columns + side, line);
+                settle(lanes);
+                single::scatter_lines(static_cast<float const*>(lanes), tile_columns, rows, columns, g.c + j,
+                                      g.c_rows + i, g.accumulate, epilogue);
             }
-            TEMPERA_TILE(stored, 0, lanes, sums);
-            TEMPERA_TILE(stored, 1, lanes + side, sums);
-            TEMPERA_TILE(stored, 2, lanes + side * tile_columns, sums);
-            TEMPERA_TILE(stored, 3, lanes + side * tile_columns + side, sums);
-            add_lines(g, lanes, i, rows, j);
         }
     }
     TEMPERA_TILE(release);
+    if (g.epilogue.stream) pairs::vsettle();
 }
 
 /// to[row][k] = {from[2 k, row], from[2 k + 1, row]}, zero after the last of `depth` lines.
@@ -180,9 +222,8 @@ static void interleave(bf16 const* from, std::ptrdiff_t line, int depth, int row
 /// Products of tiles only, four independent ones a step. Measures the peak.
 static float spin(std::int64_t steps) {
     alignas(64) float lanes[side * side] = {};
-#if TEMPERA_TARGET != 5
     tile_unit tiles;
-#endif
+    static_cast<void>(tiles);
     tile_configuration const c(side, side);
     settle(&c);
     TEMPERA_TILE(loadconfig, &c);
@@ -212,11 +253,11 @@ static constexpr gemm_kernels<bf16> gemm_amx_table{
 #else
         "emulated amx 32x32",
 #endif
-        2, tile_rows, tile_columns, 1152, 16 * side* side* side, multiply, pairs::pack, single::interleave<float>,
-        single::add_parts, spin, true},
+        2, tile_rows, tile_columns, 1152, 16 * side* side* side, multiply<float>, pairs::pack,
+        single::interleave<float>, single::add_parts, spin, true},
     single::gather<float>,
     pairs::gather_steps,
     interleave,
     single::scatter<bf16>,
-    nullptr,
+    multiply<bf16>,
     single::add_rows<bf16>};

@@ -133,10 +133,10 @@ static void interleave(T const* from, std::ptrdiff_t line, int depth, int rows, 
     }
 }
 
-/// Lines of sums, each to its own place: y (+)= x, then the epilogue.
+/// Lines of sums, each to its own place: y (+)= x, then the epilogue. What is streamed is not settled.
 template <class T>
-static void scatter(float const* from, std::ptrdiff_t line, int rows, int columns, T* target,
-                    std::ptrdiff_t const* target_rows, bool accumulate, gemm_epilogue<T> const& epilogue) {
+static void scatter_lines(float const* from, std::ptrdiff_t line, int rows, int columns, T* target,
+                          std::ptrdiff_t const* target_rows, bool accumulate, gemm_epilogue<T> const& epilogue) {
     gemm_epilogue<T> const e = epilogue;  // a copy of its own stays in registers
     for (int i = 0; i < rows; ++i, from += line) {
         T* const to = target + target_rows[i];
@@ -154,7 +154,13 @@ static void scatter(float const* from, std::ptrdiff_t line, int rows, int column
             else vstore_n(to + j, v, n);
         }
     }
-    if (e.stream) vsettle();
+}
+
+template <class T>
+static void scatter(float const* from, std::ptrdiff_t line, int rows, int columns, T* target,
+                    std::ptrdiff_t const* target_rows, bool accumulate, gemm_epilogue<T> const& epilogue) {
+    scatter_lines(from, line, rows, columns, target, target_rows, accumulate, epilogue);
+    if (epilogue.stream) vsettle();
 }
 
 /// y (+)= the sum of `parts` arrays `stride` floats apart, in order.
