@@ -67,9 +67,10 @@ void convolution(benchmark::State& state, layer const& l, direction d) {
             }
         });
     }
-    int const channels = d == direction::backward_data ? l.g.out_channels : l.g.in_channels;
     bench::count_arithmetic(state, device, l.g.multiply_adds(), times,
-                            cpu_kernels::gemm_kernels_for<T>(device.level(), channels));
+                            d == direction::backward_data
+                                ? cpu_kernels::gemm_kernels_along<T>(device.level(), l.g.out_channels)
+                                : cpu_kernels::gemm_pairs_of<T>(device.level()));
 }
 
 }  // namespace

@@ -15,12 +15,13 @@ namespace tempera {
 
 namespace cpu_kernels {
 
-/// What one call runs: the kernels, and by which method; and its line in the verbose log. `along`: the channels that its
-/// products sum over; packed: whether the filters have been.
+/// What one call runs: the kernels for direct sums, and by which method; and its line in the verbose log. packed: whether the
+/// filters have been.
 template <class T>
 struct convolution_call {
-    convolution_call(cpu& device, char const* operation, convolution_geometry const& g, int along, bool packed = false)
-        : kernels(gemm_kernels_for<T>(device.level(), along)),
+    convolution_call(cpu& device, char const* operation, convolution_geometry const& g,
+                     gemm_kernels<T> const& direct, bool packed = false)
+        : kernels(direct),
           winograd(packed ? device.winograd && winograd_fits_packed<T>(device, g) : winograd_fits<T>(device, g)),
           scope(device, operation, winograd ? "winograd 4x4" : kernels.name, g.multiply_adds(),
                 peak_to_print(device, kernels)) {
@@ -40,7 +41,7 @@ struct convolution_call {
 template <class T>
 std::int64_t packed_filters(cpu& device, convolution_geometry const& g) {
     using namespace cpu_kernels;
-    auto const& kernels = gemm_kernels_for<T>(device.level(), g.in_channels);
+    auto const& kernels = gemm_pairs_of<T>(device.level());
     auto const& products = gemm_kernels_of<float>(device.level());
     return packed_floats(kernels, g) +
            (winograd_fits_packed<T>(device, g) ? winograd_floats(products, g.in_channels, g.out_channels) : 0);
@@ -48,7 +49,7 @@ std::int64_t packed_filters(cpu& device, convolution_geometry const& g) {
 template <class T>
 void pack_filters(cpu& device, convolution_geometry const& g, float const* w, float* packed) {
     using namespace cpu_kernels;
-    auto const& kernels = gemm_kernels_for<T>(device.level(), g.in_channels);
+    auto const& kernels = gemm_pairs_of<T>(device.level());
     auto const turn = device.exclusive();
     cpu_kernels::pack_filters(device, kernels, g, w, packed);
     if (winograd_fits_packed<T>(device, g))
@@ -60,7 +61,8 @@ template <class T>
 void convolution_forward(cpu& device, convolution_geometry const& g, T const* x, float const* w, float const* packed,
                          convolution_epilogue<T> const& epilogue, T* y) {
     using namespace cpu_kernels;
-    convolution_call<T> const call(device, "convolution_forward", g, g.in_channels, packed != nullptr);
+    convolution_call<T> const call(device, "convolution_forward", g, gemm_pairs_of<T>(device.level()),
+                                   packed != nullptr);
     if (call.winograd) {
         float const* const panels = packed != nullptr ? packed + packed_floats(call.kernels, g) : nullptr;
         return winograd_forward(device, g, x, w, panels, epilogue, y);
@@ -86,7 +88,8 @@ inline void convolution_statistics(cpu& device, convolution_geometry const& g, f
         batch_norm_statistics(device, {.rows = rows, .channels = g.out_channels}, static_cast<float const*>(y),
                               target.mean, target.variance);
     } else {
-        convolution_call<float> const call(device, "convolution_statistics", g, g.in_channels);
+        convolution_call<float> const call(device, "convolution_statistics", g,
+                                           gemm_pairs_of<float>(device.level()));
         auto const turn = device.exclusive();
         std::int64_t const block = block_of(call.kernels, g);
         std::int64_t const c = g.out_channels;
@@ -105,7 +108,8 @@ template <class T>
 void convolution_backward_data(cpu& device, convolution_geometry const& g, T const* dy, float const* w, T* dx,
                                store mode) {
     using namespace cpu_kernels;
-    convolution_call<T> const call(device, "convolution_backward_data", g, g.out_channels);
+    convolution_call<T> const call(device, "convolution_backward_data", g,
+                                   gemm_kernels_along<T>(device.level(), g.out_channels));
     if (call.winograd) return winograd_backward_data(device, g, dy, w, dx, mode);
     backward_data_with(device, call.kernels, g, dy, w, dx, mode);
 }
@@ -114,7 +118,7 @@ template <class T>
 void convolution_backward_weights(cpu& device, convolution_geometry const& g, T const* x, T const* dy, float* dw,
                                   float* dbias, store mode) {
     using namespace cpu_kernels;
-    convolution_call<T> const call(device, "convolution_backward_weights", g, g.in_channels);
+    convolution_call<T> const call(device, "convolution_backward_weights", g, gemm_pairs_of<T>(device.level()));
     if (dbias != nullptr) add_rows_with(device, call.kernels, g, dy, dbias, mode);
     if (call.winograd) return winograd_backward_weights(device, g, x, dy, dw, mode);
     backward_weights_with(device, call.kernels, g, x, dy, dw, mode);

@@ -20,52 +20,54 @@ template <class T>
 inline constexpr bool is_float = std::is_same_v<T, float>;
 
 /// Whether the rows of the product are the positions of the map themselves, and not worth copying.
-/// `channels` counts pairs where kernels take them.
 template <class T>
 bool reads_in_place(gemm_kernels<T> const& kernels, int kernel, int stride, int pad_top, int pad_left, int channels) {
     return (is_float<T> || kernels.pair == 2) && kernel == 1 && stride == 1 && pad_top == 0 && pad_left == 0 &&
-           channels % 512 != 0;
+           channels % kernels.pair == 0 && channels / kernels.pair % 512 != 0;
 }
 
 /// Floats of all filters in panels.
 inline std::int64_t packed_floats(gemm_tiles const& kernels, convolution_geometry const& g) {
-    return round_up(g.out_channels, kernels.tile_columns) * (g.weight_size() / g.out_channels / kernels.pair);
+    return round_up(g.out_channels, kernels.tile_columns) *
+           ceil_divide(g.weight_size() / g.out_channels, kernels.pair);
 }
 
 inline void pack_filters(cpu& device, gemm_tiles const& kernels, convolution_geometry const& g, float const* w,
                          float* packed) {
     std::int64_t const filter = g.weight_size() / g.out_channels;
     std::int64_t const tc = kernels.tile_columns;
-    int const depth = static_cast<int>(filter / kernels.pair);
+    std::int64_t const panel = tc * ceil_divide(filter, kernels.pair);
     device.for_chunks(ceil_divide(g.out_channels, tc), [&](std::int64_t p, int) {
         int const columns = static_cast<int>(std::min<std::int64_t>(tc, g.out_channels - p * tc));
-        kernels.pack(w + p * tc * filter, 1, filter, depth, columns, packed + p * tc * depth, tc * depth);
+        kernels.pack(w + p * tc * filter, 1, filter, static_cast<int>(filter), columns, packed + p * panel, panel);
     });
+}
+
+/// Steps of k, pairs or not, in one filter.
+inline int steps_of_filter(gemm_tiles const& kernels, convolution_geometry const& g) {
+    return static_cast<int>(ceil_divide(std::int64_t{1} * g.kernel * g.kernel * g.in_channels, kernels.pair));
 }
 
 /// Rows of y that a chunk of the forward pass writes.
 inline std::int64_t block_of(gemm_tiles const& kernels, convolution_geometry const& g) {
-    int const depth = g.kernel * g.kernel * (g.in_channels / kernels.pair);
     return rows_per_block(kernels, std::int64_t{1} * g.batch * g.out_height * g.out_width,
-                          depth_cut(kernels, depth).line);
+                          depth_cut(kernels, steps_of_filter(kernels, g)).line);
 }
 
 template <class T>
 void forward_packed(cpu& device, gemm_kernels<T> const& kernels, convolution_geometry const& g, T const* x,
                     float const* packed, gemm_epilogue<T> const& epilogue, T* y) {
     auto const turn = device.exclusive();
-    int const channels = g.in_channels / kernels.pair;
-    int const depth = g.kernel * g.kernel * channels;
     gemm_job<T> job;
     job.rows = std::int64_t{1} * g.batch * g.out_height * g.out_width;
     job.columns = g.out_channels;
-    job.depth = depth;
-    if (reads_in_place(kernels, g.kernel, g.stride, g.pad_top, g.pad_left, channels)) {
+    job.depth = steps_of_filter(kernels, g);
+    if (reads_in_place(kernels, g.kernel, g.stride, g.pad_top, g.pad_left, g.in_channels)) {
         job.a = reinterpret_cast<float const*>(x);
-        job.a_row = channels;
+        job.a_row = job.depth;
     } else {
-        job.walk = {g.in_height, g.in_width, channels,    g.out_height, g.out_width,
-                    g.stride,    -g.pad_top, -g.pad_left, g.kernel,     g.kernel};
+        job.walk = {g.in_height, g.in_width, g.in_channels, g.out_height, g.out_width,
+                    g.stride,    -g.pad_top, -g.pad_left,   g.kernel,     g.kernel};
         job.source = x;
         job.gather = kernels.gather;
     }
@@ -106,8 +108,9 @@ void backward_data_with(cpu& device, gemm_kernels<T> const& kernels, convolution
     std::int64_t const panels = ceil_divide(g.in_channels, tc);
     std::int64_t const taps = std::int64_t{1} * g.kernel * g.kernel;
     std::int64_t const filter = taps * g.in_channels;
-    int const channels = g.out_channels / kernels.pair;
-    float* const packed = panels_of(device, panels * tc * taps * channels);
+    int const channels = g.out_channels;
+    int const pair = kernels.pair;  // channels come in pairs, where kernels take them
+    float* const packed = panels_of(device, panels * tc * taps * channels / pair);
 
     float* block = packed;
     for (int a = 0; a < g.stride; ++a) {
@@ -115,8 +118,8 @@ void backward_data_with(cpu& device, gemm_kernels<T> const& kernels, convolution
         for (int b = 0; b < g.stride; ++b) {
             data_phase const h = phase_of(b, g.in_width, g.kernel, g.stride, g.pad_left);
             std::int64_t const reached = std::int64_t{1} * v.count * h.count;
-            std::int64_t const depth = reached * channels;
-            std::int64_t const stretch = 32 / kernels.pair;  // 32 filters at a time: their lines lie far apart in w
+            std::int64_t const depth = reached * channels / pair;
+            std::int64_t const stretch = 32;  // filters at a time: their lines lie far apart in w
             std::int64_t const stretches = ceil_divide(channels, stretch);
             device.for_chunks(reached * stretches, [&](std::int64_t chunk, int) {
                 std::int64_t const tap = chunk / stretches;
@@ -124,8 +127,8 @@ void backward_data_with(cpu& device, gemm_kernels<T> const& kernels, convolution
                 std::int64_t const r = v.last - tap / h.count * g.stride;
                 std::int64_t const s = h.last - tap % h.count * g.stride;
                 int const filters = static_cast<int>(std::min(stretch, channels - o));
-                kernels.pack(w + o * kernels.pair * filter + (r * g.kernel + s) * g.in_channels, filter, 1, filters,
-                             g.in_channels, block + (tap * channels + o) * tc, depth * tc);
+                kernels.pack(w + o * filter + (r * g.kernel + s) * g.in_channels, filter, 1, filters, g.in_channels,
+                             block + (tap * channels + o) / pair * tc, depth * tc);
             });
 
             gemm_job<T> job;
@@ -135,7 +138,7 @@ void backward_data_with(cpu& device, gemm_kernels<T> const& kernels, convolution
             if (reads_in_place(kernels, g.kernel, g.stride, g.pad_top, g.pad_left, channels) &&
                 g.in_height == g.out_height && g.in_width == g.out_width) {
                 job.a = reinterpret_cast<float const*>(dy);
-                job.a_row = channels;
+                job.a_row = channels / pair;
             } else {
                 job.walk = {g.out_height, g.out_width, channels, v.positions, h.positions, 1,
                             v.offset,     h.offset,    v.count,  h.count};
@@ -202,10 +205,8 @@ void backward_weights_with(cpu& device, gemm_kernels<T> const& kernels, convolut
     auto* const filter_rows = reinterpret_cast<std::ptrdiff_t*>(device.scratch(
         device.caller(), slot_panels, static_cast<std::size_t>(g.out_channels) * sizeof(std::ptrdiff_t)));
     for (int o = 0; o < g.out_channels; ++o) filter_rows[o] = std::ptrdiff_t{o} * depth;
-    window_walk const walk{g.in_height,  g.in_width,  g.in_channels / kernels.pair,
-                           g.out_height, g.out_width, g.stride,
-                           -g.pad_top,   -g.pad_left, g.kernel,
-                           g.kernel};
+    window_walk const walk{g.in_height, g.in_width, g.in_channels, g.out_height, g.out_width,
+                           g.stride,    -g.pad_top, -g.pad_left,   g.kernel,     g.kernel};
 
     device.for_chunks(groups * splits, [&](std::int64_t chunk, int worker) {
         std::int64_t const s = chunk / groups;
@@ -225,7 +226,7 @@ void backward_weights_with(cpu& device, gemm_kernels<T> const& kernels, convolut
             }
             std::int64_t const next = std::min(p + block, last), after = std::min(next + block, last);
             gemm_block m{};
-            m.soon[0] = memory_of(walk, x, kernels.pair * static_cast<int>(sizeof(T)), next, after);
+            m.soon[0] = memory_of(walk, x, sizeof(T), next, after);
             if (next < after)
                 m.soon[1] = {reinterpret_cast<char const*>(dy + next * g.out_channels),
                              reinterpret_cast<char const*>(dy + after * g.out_channels)};

@@ -77,14 +77,15 @@ struct window_walk {
 
 /// Where the windows of positions [begin, end) lie in a map of elements of `bytes` bytes: whole rows, from the first to the
 /// last.
-inline memory_range memory_of(window_walk const& w, void const* x, int bytes, std::int64_t begin, std::int64_t end) {
+inline memory_range memory_of(window_walk const& w, void const* x, std::int64_t bytes, std::int64_t begin,
+                              std::int64_t end) {
     if (begin >= end) return {};
     std::int64_t const per_image = std::int64_t{w.out_height} * w.out_width;
     auto const row = [&](std::int64_t position, int within) {
         std::int64_t const y = position % per_image / w.out_width * w.step + w.top + within;
         return position / per_image * w.in_height + std::clamp<std::int64_t>(y, 0, w.in_height);
     };
-    std::int64_t const line = std::int64_t{w.in_width} * w.channels * bytes;
+    std::int64_t const line = bytes * w.in_width * w.channels;
     auto const* const map = static_cast<char const*>(x);
     return {map + row(begin, 0) * line, map + row(end - 1, w.window_height) * line};
 }
@@ -110,8 +111,8 @@ struct gemm_tiles {
     bool row_major = false;  ///< `interleave` leaves the steps of a row side by side, not those of a group of rows
 };
 
-/// The same with the copies from and to maps of T. In pairs, the channels of a window_walk and the lines that
-/// `interleave` and `gather_steps` make are counted in pairs.
+/// The same with the copies from and to maps of T. Lines of a and b are counted in floats, pairs or not, as `first` and `last`
+/// of `gather` are; those of `gather_steps`, and the depth of `pack`, in elements. A last pair is filled up with zero.
 template <class T>
 struct gemm_kernels : gemm_tiles {
     using scatter_function = void (*)(float const* from, std::ptrdiff_t line, int rows, int columns, T* to,
@@ -169,9 +170,9 @@ gemm_kernels<T> const& gemm_pairs_of(isa level) {
 }
 #endif
 
-/// The kernels of a product along `channels`, which must come in pairs where kernels take pairs.
+/// The kernels of a product along `channels` of one tap after the other, which must come in pairs where kernels take pairs.
 template <class T>
-gemm_kernels<T> const& gemm_kernels_for(isa level, int channels) {
+gemm_kernels<T> const& gemm_kernels_along(isa level, int channels) {
     return channels % 2 == 0 ? gemm_pairs_of<T>(level) : gemm_kernels_of<T>(level);
 }
 

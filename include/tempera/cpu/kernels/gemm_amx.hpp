@@ -255,7 +255,7 @@ static constexpr gemm_kernels<bf16> gemm_amx_table{
 #endif
         2, tile_rows, tile_columns, 1152, 16 * side* side* side, multiply<float>, pairs::pack,
         single::interleave<float>, single::add_parts, spin, true},
-    single::gather<float>,
+    pairs::gather,
     pairs::gather_steps,
     interleave,
     single::scatter<bf16>,

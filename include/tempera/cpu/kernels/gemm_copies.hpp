@@ -8,11 +8,11 @@
 //   scatter       lines of sums to a map
 //   add_parts     the sum of partial results, in order;  add_rows    sums over the rows of a map
 
-/// Copies count elements as floats. May write up to `width` floats after the last.
-template <class T>
-TEMPERA_INLINE void copy_run(T const* from, float* to, int count) {
+/// Copies count elements, as floats or as they are. May write up to `width` elements after the last.
+template <class T, class E>
+TEMPERA_INLINE void copy_run(T const* from, E* to, int count) {
     if (count < width) {
-        if constexpr (sizeof(T) == sizeof(float)) {
+        if constexpr (sizeof(T) == sizeof(E)) {
             vstore(to, vload_n(from, count));
         } else {
             for (int i = 0; i < count; ++i) to[i] = sload(from + i);
@@ -23,13 +23,14 @@ TEMPERA_INLINE void copy_run(T const* from, float* to, int count) {
     for (; i + width <= count; i += width) vstore(to + i, vload(from + i));
     if (i < count) vstore(to + count - width, vload(from + count - width));
 }
-TEMPERA_INLINE void zero_run(float* to, int count) {
+template <class E>
+TEMPERA_INLINE void zero_run(E* to, int count) {
     for (int i = 0; i < count; i += width) vstore(to + i, vzero());
 }
 
 /// Elements [first, last) of one window, zeros where it leaves the map. `image` is the sample's element (0, left, 0).
-template <class T>
-static void gather_clipped(window_walk const& w, T const* image, int top, int left, int first, int last, float* to) {
+template <class T, class E>
+static void gather_clipped(window_walk const& w, T const* image, int top, int left, int first, int last, E* to) {
     int const run = w.window_width * w.channels;
     std::int64_t const in_row = std::int64_t{w.in_width} * w.channels;
     int const begin = left < 0 ? -left * w.channels : 0;
@@ -38,7 +39,7 @@ static void gather_clipped(window_walk const& w, T const* image, int top, int le
         int const y = top + r;
         int const from = first > r * run ? first - r * run : 0;
         int const until = last < (r + 1) * run ? last - r * run : run;
-        float* const out = to + r * run - first;
+        E* const out = to + r * run - first;
         if (y < 0 || y >= w.in_height) {
             zero_run(out + from, until - from);
             continue;
@@ -51,11 +52,11 @@ static void gather_clipped(window_walk const& w, T const* image, int top, int le
     }
 }
 
-/// Elements [first, last) of the windows of `rows` positions from `position` on, to lines `line` floats apart.
-/// May write up to `width` floats after a line.
-template <class T>
+/// Elements [first, last) of the windows of `rows` positions from `position` on, to lines `line` elements apart.
+/// May write up to `width` elements after a line.
+template <class T, class E>
 static void gather(window_walk const& w, void const* source, std::int64_t position, int rows, int first, int last,
-                   float* to, std::ptrdiff_t line) {
+                   E* to, std::ptrdiff_t line) {
     int const run = w.window_width * w.channels;
     std::int64_t const in_row = std::int64_t{w.in_width} * w.channels;
     std::int64_t const per_image = std::int64_t{w.out_height} * w.out_width;
@@ -208,8 +209,8 @@ inline constexpr gemm_kernels<T> gemm_table{{
 #endif
                                                 1, tile_rows, tile_columns, TEMPERA_TARGET == 0 ? 256 : 1152,
                                                 width * 24, multiply<float>, pack, interleave<float>, add_parts, spin},
-                                            gather<T>,
-                                            gather<T>,
+                                            gather<T, float>,
+                                            gather<T, float>,
                                             interleave<T>,
                                             scatter<T>,
                                             multiply<T>,

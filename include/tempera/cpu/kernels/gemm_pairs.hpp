@@ -17,21 +17,20 @@ TEMPERA_INLINE vf paired(vf low, vf high) {
 }
 TEMPERA_INLINE vf rounded(vf v) { return widen(narrow(v)); }
 
-/// to[panel][k][column] = {b[2 k, n], b[2 k + 1, n]}; b[k, n] = from[k * step_k + n * step_n].
+/// to[panel][k][column] = {b[2 k, n], b[2 k + 1, n]}; b[k, n] = from[k * step_k + n * step_n], zero from `depth` on.
 static void pack(float const* from, std::ptrdiff_t step_k, std::ptrdiff_t step_n, int depth, int columns, float* to,
                  std::ptrdiff_t panel) {
+    int const steps = (depth + 1) / 2;
     for (int j = 0; j < columns; j += tile_columns, to += panel) {
         int const count = columns - j < tile_columns ? columns - j : tile_columns;
         float const* const source = from + j * step_n;
         if (step_n == 1) {
-            for (int k = 0; k < depth; ++k) {
+            for (int k = 0; k < steps; ++k) {
                 for (int v = 0; v < tile_columns; v += width) {
                     float const* const even = source + 2 * k * step_k + v;
-                    int const rest = count - v;
-                    vf const low = rest >= width ? vload(even) : rest > 0 ? vload_n(even, rest) : vzero();
-                    vf const high = rest >= width ? vload(even + step_k)
-                                    : rest > 0    ? vload_n(even + step_k, rest)
-                                                  : vzero();
+                    int const rest = count - v < width ? count - v : width;
+                    vf const low = rest > 0 ? vload_n(even, rest) : vzero();
+                    vf const high = rest > 0 && 2 * k + 1 < depth ? vload_n(even + step_k, rest) : vzero();
                     vstore(to + k * tile_columns + v, paired(rounded(low), rounded(high)));
                 }
             }
@@ -40,14 +39,14 @@ static void pack(float const* from, std::ptrdiff_t step_k, std::ptrdiff_t step_n
         // step_k == 1: sixteen floats of a column are eight pairs in place.
         constexpr int stretch = width / 2;
         float pairs[tile_columns][stretch] = {};
-        for (int k = 0; k < depth; k += stretch) {
-            int const steps = depth - k < stretch ? depth - k : stretch;
+        for (int k = 0; k < steps; k += stretch) {
+            int const elements = depth - 2 * k < width ? depth - 2 * k : width;
             for (int c = 0; c < count; ++c) {
                 float const* const column = source + c * step_n + 2 * k;
-                vf const v = steps == stretch ? vload(column) : vload_n(column, 2 * steps);
+                vf const v = elements == width ? vload(column) : vload_n(column, elements);
                 vstore(reinterpret_cast<bf16*>(pairs[c]), v);
             }
-            for (int i = 0; i < steps; ++i) {
+            for (int i = 0; i < stretch && k + i < steps; ++i) {
                 for (int c = 0; c < tile_columns; ++c) {
                     __builtin_memcpy(to + (k + i) * tile_columns + c, &pairs[c][i], sizeof(float));
                 }
@@ -75,7 +74,25 @@ static void interleave(bf16 const* from, std::ptrdiff_t line, int depth, int row
     }
 }
 
-/// Lines of pairs {window 2 k, window 2 k + 1} of elements [first, last), zero after the last of `rows` windows.
+/// Windows as lines of pairs along k, where even channels already are pairs.
+static void gather(window_walk const& w, void const* source, std::int64_t position, int rows, int first, int last,
+                   float* to, std::ptrdiff_t line) {
+    if (w.channels % 2 == 0) {
+        window_walk pairs = w;
+        pairs.channels /= 2;
+        single::gather<float, float>(pairs, source, position, rows, first, last, to, line);
+        return;
+    }
+    int const size = w.window_height * w.window_width * w.channels;
+    int const end = 2 * last < size ? 2 * last : size;
+    auto* const elements = reinterpret_cast<bf16*>(to);
+    single::gather<bf16, bf16>(w, source, position, rows, 2 * first, end, elements, 2 * line);
+    if (end == 2 * last) return;
+    for (int p = 0; p < rows; ++p) elements[2 * p * line + end - 2 * first] = bf16{};
+}
+
+/// Lines of pairs {window 2 k, window 2 k + 1} of elements [first, last), zero after the last of `rows` windows. `first` is
+/// even.
 static void gather_steps(window_walk const& w, void const* source, std::int64_t position, int rows, int first, int last,
                          float* to, std::ptrdiff_t line) {
     constexpr int most = 1024;
@@ -85,7 +102,7 @@ static void gather_steps(window_walk const& w, void const* source, std::int64_t 
         float* out = to + (begin - first);
         for (int p = 0; p < rows; p += 2, out += line) {
             bool const both = p + 1 < rows;
-            single::gather<float>(w, source, position + p, both ? 2 : 1, begin / 2, end / 2, two[0], two[1] - two[0]);
+            gather(w, source, position + p, both ? 2 : 1, begin / 2, (end + 1) / 2, two[0], two[1] - two[0]);
             auto const* const low = reinterpret_cast<bf16 const*>(two[0]);
             auto const* const high = reinterpret_cast<bf16 const*>(two[1]);
             for (int i = 0; i < end - begin; i += width) {
@@ -103,7 +120,7 @@ static constexpr gemm_kernels<bf16> gemm_pairs_table{{
 #endif
                                                          2, tile_rows, tile_columns, 1152, width * 48, multiply<float>, pack,
                                                          single::interleave<float>, single::add_parts, spin},
-                                                     single::gather<float>,
+                                                     gather,
                                                      gather_steps,
                                                      interleave,
                                                      single::scatter<bf16>,
