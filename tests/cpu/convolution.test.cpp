@@ -216,6 +216,30 @@ TEST_CASE("convolutions of layers agree with the definition", "[cpu][convolution
     }
 }
 
+TEST_CASE("filters' gradients by tiles agree with the definition", "[cpu][convolution]") {
+    cpu device{.threads = 2};
+    // batch, in, out, kernel, stride, pad: strides whose phases differ in size, windows beyond each edge and far beyond it,
+    // results fewer than a block and more, groups of channels and of filters, half a tile, no samples
+    convolution_geometry const layers[] = {
+        {3, 9, 7, 64, 9, 7, 34, 3, 1, 1, 1},     {2, 9, 8, 32, 5, 4, 18, 3, 2, 1, 1},
+        {2, 8, 8, 32, 4, 4, 2, 3, 2, 0, 0},      {1, 11, 12, 32, 4, 4, 40, 5, 3, 2, 1},
+        {2, 13, 12, 32, 7, 6, 16, 7, 2, 3, 3},   {5, 6, 6, 96, 6, 6, 24, 1, 1, 0, 0},
+        {3, 7, 6, 32, 4, 3, 48, 1, 2, 0, 0},     {1, 4, 4, 32, 8, 8, 16, 1, 1, 2, 2},
+        {1, 4, 4, 32, 10, 9, 16, 3, 1, 4, 3},    {2, 40, 33, 32, 40, 33, 20, 3, 1, 1, 1},
+        {1, 5, 5, 256, 5, 5, 200, 3, 1, 1, 1},   {1, 3, 3, 1056, 3, 3, 544, 1, 1, 0, 0},
+        {1, 12, 12, 32, 10, 10, 16, 3, 1, 0, 0}, {0, 4, 4, 32, 4, 4, 16, 3, 1, 1, 1},
+        {2, 6, 6, 32, 2, 2, 16, 1, 4, 0, 0}};
+    for (auto const* const kernels : test::kernel_tables<bf16>()) {
+        if (kernels->weights == nullptr) continue;
+        numbers random{19};
+        for (auto const& g : layers) {
+            INFO(kernels->name);
+            check_all<bf16>(device, *kernels, g, random, true);
+            check_all<bf16>(device, *kernels, g, random, false);
+        }
+    }
+}
+
 TEST_CASE("windows of an odd number of elements end with half a pair of zero", "[cpu][convolution]") {
     constexpr int size = 7, channels = 3, step = 2, pad = 2, out = 4, kernel = 5, elements = kernel * kernel * channels;
     cpu_kernels::window_walk const walk{size, size, channels, out, out, step, -pad, -pad, kernel, kernel};
@@ -237,8 +261,9 @@ TEST_CASE("windows of an odd number of elements end with half a pair of zero", "
                     int const from = ((p / (out * out) * size + y) * size + z) * channels + k % channels;
                     float const expected = inside ? static_cast<float>(x[static_cast<std::size_t>(from)]) : 0.0F;
                     bf16 found;
-                    std::memcpy(&found, reinterpret_cast<char const*>(&lines[static_cast<std::size_t>(p * line)]) +
-                                            sizeof(bf16) * static_cast<std::size_t>(k - 2 * first),
+                    std::memcpy(&found,
+                                reinterpret_cast<char const*>(&lines[static_cast<std::size_t>(p * line)]) +
+                                    sizeof(bf16) * static_cast<std::size_t>(k - 2 * first),
                                 sizeof found);
                     if (!(static_cast<float>(found) == expected)) ++wrong;
                 }
@@ -401,8 +426,16 @@ TEST_CASE("an empty batch writes zero weight gradients and nothing else", "[cpu]
 }
 
 TEST_CASE("the memory that windows lie in: from the first to the last row, over images, none of it outside the map") {
-    window_walk const w{.in_height = 9, .in_width = 5, .channels = 3, .out_height = 5, .out_width = 3, .step = 2, .top = -1,
-                        .left = -1, .window_height = 3, .window_width = 3};
+    window_walk const w{.in_height = 9,
+                        .in_width = 5,
+                        .channels = 3,
+                        .out_height = 5,
+                        .out_width = 3,
+                        .step = 2,
+                        .top = -1,
+                        .left = -1,
+                        .window_height = 3,
+                        .window_width = 3};
     std::vector<float> const map(2 * 9 * 5 * 3);
     auto const rows = [&](std::int64_t begin, std::int64_t end) {
         memory_range const m = memory_of(w, map.data(), sizeof(float), begin, end);

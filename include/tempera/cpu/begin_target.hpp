@@ -70,4 +70,11 @@
 #define TEMPERA_UNROLL _Pragma("GCC unroll 32")
 #endif
 
+// An instruction with tiles, whose numbers it takes as they are written: the processor's, or that of a tile_unit (tiles.hpp).
+#if TEMPERA_TARGET == 5
+#define TEMPERA_TILE(operation, ...) _tile_##operation(__VA_ARGS__)
+#else
+#define TEMPERA_TILE(operation, ...) tiles.operation(__VA_ARGS__)
+#endif
+
 namespace tempera::cpu_kernels::TEMPERA_TARGET_NAME {

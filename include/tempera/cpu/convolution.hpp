@@ -19,8 +19,8 @@ namespace cpu_kernels {
 /// filters have been.
 template <class T>
 struct convolution_call {
-    convolution_call(cpu& device, char const* operation, convolution_geometry const& g,
-                     gemm_kernels<T> const& direct, bool packed = false)
+    convolution_call(cpu& device, char const* operation, convolution_geometry const& g, gemm_kernels<T> const& direct,
+                     bool packed = false)
         : kernels(direct),
           winograd(packed ? device.winograd && winograd_fits_packed<T>(device, g) : winograd_fits<T>(device, g)),
           scope(device, operation, winograd ? "winograd 4x4" : kernels.name, g.multiply_adds(),
@@ -88,8 +88,7 @@ inline void convolution_statistics(cpu& device, convolution_geometry const& g, f
         batch_norm_statistics(device, {.rows = rows, .channels = g.out_channels}, static_cast<float const*>(y),
                               target.mean, target.variance);
     } else {
-        convolution_call<float> const call(device, "convolution_statistics", g,
-                                           gemm_pairs_of<float>(device.level()));
+        convolution_call<float> const call(device, "convolution_statistics", g, gemm_pairs_of<float>(device.level()));
         auto const turn = device.exclusive();
         std::int64_t const block = block_of(call.kernels, g);
         std::int64_t const c = g.out_channels;

@@ -12,6 +12,7 @@
 #include <type_traits>
 
 #include <tempera/cpu/gemm_job.hpp>
+#include <tempera/cpu/tile_weights.hpp>
 #include <tempera/device/convolution.hpp>
 
 namespace tempera::cpu_kernels {
@@ -28,8 +29,7 @@ bool reads_in_place(gemm_kernels<T> const& kernels, int kernel, int stride, int 
 
 /// Floats of all filters in panels.
 inline std::int64_t packed_floats(gemm_tiles const& kernels, convolution_geometry const& g) {
-    return round_up(g.out_channels, kernels.tile_columns) *
-           ceil_divide(g.weight_size() / g.out_channels, kernels.pair);
+    return round_up(g.out_channels, kernels.tile_columns) * ceil_divide(g.weight_size() / g.out_channels, kernels.pair);
 }
 
 inline void pack_filters(cpu& device, gemm_tiles const& kernels, convolution_geometry const& g, float const* w,
@@ -166,8 +166,7 @@ void add_rows_with(cpu& device, gemm_kernels<T> const& kernels, convolution_geom
     int const columns = g.out_channels;
     std::int64_t const part = std::max<std::int64_t>(ceil_divide(rows, 32), 64);
     std::int64_t const parts = std::max<std::int64_t>(ceil_divide(rows, part), 1);
-    auto* const sums = static_cast<float*>(
-        device.scratch(device.caller(), slot_parts, static_cast<std::size_t>(parts * columns) * sizeof(float)));
+    float* const sums = parts_of(device, parts * columns);
     device.for_chunks(parts, [&](std::int64_t p, int) {
         kernels.add_rows(dy + p * part * columns, std::min(part, rows - p * part), columns, sums + p * columns);
     });
@@ -177,6 +176,10 @@ void add_rows_with(cpu& device, gemm_kernels<T> const& kernels, convolution_geom
 template <class T>
 void backward_weights_with(cpu& device, gemm_kernels<T> const& kernels, convolution_geometry const& g, T const* x,
                            T const* dy, float* dw, store mode) {
+    if constexpr (!is_float<T>) {
+        if (kernels.weights != nullptr && tile_weights_fit(g))
+            return tile_weights(device, kernels, g, x, dy, dw, mode == store::accumulate);
+    }
     auto const turn = device.exclusive();
     std::int64_t const rows = std::int64_t{1} * g.batch * g.out_height * g.out_width;
 
@@ -200,8 +203,7 @@ void backward_weights_with(cpu& device, gemm_kernels<T> const& kernels, convolut
     device.reserve(slot_rows, bytes(block * line + 64));
     device.reserve(slot_sums, bytes(block * filters + 64));
     bool const accumulate = mode == store::accumulate;
-    float* const parts =
-        splits == 1 ? dw : static_cast<float*>(device.scratch(device.caller(), slot_parts, bytes(splits * weights)));
+    float* const parts = splits == 1 ? dw : parts_of(device, splits * weights);
     auto* const filter_rows = reinterpret_cast<std::ptrdiff_t*>(device.scratch(
         device.caller(), slot_panels, static_cast<std::size_t>(g.out_channels) * sizeof(std::ptrdiff_t)));
     for (int o = 0; o < g.out_channels; ++o) filter_rows[o] = std::ptrdiff_t{o} * depth;
@@ -248,12 +250,7 @@ void backward_weights_with(cpu& device, gemm_kernels<T> const& kernels, convolut
             p += count;
         }
     });
-    if (splits == 1) return;
-    std::int64_t const stretch = 4096;
-    device.for_chunks(ceil_divide(weights, stretch), [&](std::int64_t i, int) {
-        kernels.add_parts(parts + i * stretch, weights, static_cast<int>(splits),
-                          std::min(stretch, weights - i * stretch), dw + i * stretch, accumulate);
-    });
+    if (splits > 1) add_parts_of(device, kernels, parts, static_cast<int>(splits), weights, dw, accumulate);
 }
 
 }  // namespace tempera::cpu_kernels

@@ -111,6 +111,33 @@ struct gemm_tiles {
     bool row_major = false;  ///< `interleave` leaves the steps of a row side by side, not those of a group of rows
 };
 
+/// 32 columns of b, line after line, and the column of c that they give.
+struct tile_panel {
+    float const* b;
+    std::ptrdiff_t column;
+};
+
+/// Products of `rows` rows of a with panels that lie anywhere, `depth` pairs of each, a multiple of 16:
+/// c[i * c_row + panel.column + j] (+)= sum_k a[i * a_row + k] panel.b[k * 32 + j].
+struct tile_products {
+    float const* a;
+    std::ptrdiff_t a_row;
+    int rows, depth;
+    tile_panel const* panel;
+    int panels;
+    float* c;
+    std::ptrdiff_t c_row;
+    bool accumulate;
+};
+
+/// What filters' gradients are made of where there are tiles (tile_weights.hpp). `lines` are those of a map, one for each
+/// position; channels, which come in pairs, become lines of positions, or panels of pairs of positions.
+struct tile_weight_kernels {
+    void (*turn)(bf16 const* const* lines, int positions, int channels, float* to, std::ptrdiff_t line);
+    void (*pair)(bf16 const* const* lines, int pairs, int channels, float* to, std::ptrdiff_t panel);
+    void (*multiply)(tile_products const&);
+};
+
 /// The same with the copies from and to maps of T. Lines of a and b are counted in floats, pairs or not, as `first` and `last`
 /// of `gather` are; those of `gather_steps`, and the depth of `pack`, in elements. A last pair is filled up with zero.
 template <class T>
@@ -124,6 +151,7 @@ struct gemm_kernels : gemm_tiles {
     scatter_function scatter;                      ///< lines of sums to a map
     void (*multiply_to)(gemm_block_to<T> const&);  ///< a whole product to a map; null: by way of lines of sums
     void (*add_rows)(T const* x, std::int64_t rows, int columns, float* sums);
+    tile_weight_kernels const* weights = nullptr;  ///< where there are tiles
 };
 
 }  // namespace tempera::cpu_kernels
@@ -145,6 +173,10 @@ struct gemm_kernels : gemm_tiles {
 #include <tempera/cpu/each_pairs_target.hpp>
 #define TEMPERA_KERNEL_FILE <tempera/cpu/kernels/gemm_pairs.hpp>
 #include <tempera/cpu/each_pairs_target.hpp>
+#define TEMPERA_KERNEL_FILE <tempera/cpu/kernels/tiles.hpp>
+#include <tempera/cpu/each_amx_target.hpp>
+#define TEMPERA_KERNEL_FILE <tempera/cpu/kernels/tile_weights.hpp>
+#include <tempera/cpu/each_amx_target.hpp>
 #define TEMPERA_KERNEL_FILE <tempera/cpu/kernels/gemm_amx.hpp>
 #include <tempera/cpu/each_amx_target.hpp>
 
@@ -209,6 +241,20 @@ enum gemm_slot { slot_panels = 0, slot_rows = 1, slot_sums = 2, slot_parts = 3 }
 inline float* panels_of(cpu& device, std::int64_t floats) {
     return static_cast<float*>(
         device.scratch(device.caller(), slot_panels, static_cast<std::size_t>(floats) * sizeof(float)));
+}
+
+/// Memory for partial results, and their sum in order: y (+)= that of `parts` arrays of `count` floats.
+inline float* parts_of(cpu& device, std::int64_t floats) {
+    return static_cast<float*>(
+        device.scratch(device.caller(), slot_parts, static_cast<std::size_t>(floats) * sizeof(float)));
+}
+inline void add_parts_of(cpu& device, gemm_tiles const& kernels, float const* from, int parts, std::int64_t count,
+                         float* y, bool accumulate) {
+    constexpr std::int64_t stretch = 4096;
+    device.for_chunks((count + stretch - 1) / stretch, [&](std::int64_t i, int) {
+        kernels.add_parts(from + i * stretch, count, parts, std::min(stretch, count - i * stretch), y + i * stretch,
+                          accumulate);
+    });
 }
 
 inline std::int64_t round_up(std::int64_t n, std::int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }

@@ -155,8 +155,7 @@ void run_gemm(cpu& device, gemm_kernels<T> const& kernels, gemm_job<T> const& jo
                 g.a_group = tr * line;
                 g.a_step = 1;
                 if (k0 == 0)
-                    g.soon[0] =
-                        memory_of(job.walk, job.source, sizeof(T), later, std::min(later + block, job.rows));
+                    g.soon[0] = memory_of(job.walk, job.source, sizeof(T), later, std::min(later + block, job.rows));
             }
             g.b = job.panels + n0 * job.depth + k0 * tc;
             g.b_panel = tc * job.depth;

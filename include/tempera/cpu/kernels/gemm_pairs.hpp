@@ -118,8 +118,8 @@ static constexpr gemm_kernels<bf16> gemm_pairs_table{{
 #else
                                                          "emulated pairs 14x32",
 #endif
-                                                         2, tile_rows, tile_columns, 1152, width * 48, multiply<float>, pack,
-                                                         single::interleave<float>, single::add_parts, spin},
+                                                         2, tile_rows, tile_columns, 1152, width * 48, multiply<float>,
+                                                         pack, single::interleave<float>, single::add_parts, spin},
                                                      gather,
                                                      gather_steps,
                                                      interleave,
