@@ -29,6 +29,10 @@ static void multiply(gemm_block_to<T> const& g) {
                 configured = rows;
                 float const* const a = g.a + i / tile_rows * g.a_group;
                 float const* const b = g.b + j / tile_columns * g.b_panel;
+                if (epilogue.residual != nullptr) {  // the next rows of it arrive while the sums are made
+                    for (int r = i + tile_rows; r < i + 2 * tile_rows && r < g.rows; ++r)
+                        __builtin_prefetch(epilogue.residual + g.c_rows[r]);
+                }
                 clear(tiles);
                 add_products(tiles, {a, lower > 0 ? a + side * g.a_row : a, g.a_row, upper, lower, b, g.b_step},
                              g.depth, soon);
