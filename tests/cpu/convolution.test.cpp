@@ -173,6 +173,16 @@ void check_all(cpu& device, gemm_kernels<T> const& kernels, convolution_geometry
     compare(dbias, dbias_expected, float_relative, "dbias");
 }
 
+/// Of integers and of fractions.
+template <class T, std::size_t N>
+void check_layers(cpu& device, gemm_kernels<T> const& kernels, convolution_geometry const (&layers)[N],
+                  numbers random) {
+    for (auto const& g : layers) {
+        check_all<T>(device, kernels, g, random, true);
+        check_all<T>(device, kernels, g, random, false);
+    }
+}
+
 }  // namespace
 
 TEST_CASE("convolutions of random geometry agree with the definition", "[cpu][convolution]") {
@@ -207,13 +217,7 @@ TEST_CASE("convolutions of layers agree with the definition", "[cpu][convolution
         {1, 2, 2, 512, 2, 2, 16, 1, 1, 0, 0},   {1, 4, 4, 3, 6, 6, 5, 1, 1, 1, 1},
         {1, 30, 41, 2, 30, 41, 3, 3, 1, 1, 1},  {1, 17, 17, 3, 9, 9, 32, 7, 2, 3, 3},
         {2, 1, 1, 20, 1, 1, 7, 3, 1, 1, 1},     {1, 2, 2, 6, 1, 1, 6, 3, 2, 0, 0}};
-    for (auto const* const kernels : test::kernel_tables<float>()) {
-        numbers random{11};
-        for (auto const& g : layers) {
-            check_all<float>(device, *kernels, g, random, true);
-            check_all<float>(device, *kernels, g, random, false);
-        }
-    }
+    for (auto const* const kernels : test::kernel_tables<float>()) check_layers(device, *kernels, layers, {11});
 }
 
 TEST_CASE("filters' gradients by tiles agree with the definition", "[cpu][convolution]") {
@@ -230,13 +234,7 @@ TEST_CASE("filters' gradients by tiles agree with the definition", "[cpu][convol
         {1, 12, 12, 32, 10, 10, 16, 3, 1, 0, 0}, {0, 4, 4, 32, 4, 4, 16, 3, 1, 1, 1},
         {2, 6, 6, 32, 2, 2, 16, 1, 4, 0, 0}};
     for (auto const* const kernels : test::kernel_tables<bf16>()) {
-        if (kernels->weights == nullptr) continue;
-        numbers random{19};
-        for (auto const& g : layers) {
-            INFO(kernels->name);
-            check_all<bf16>(device, *kernels, g, random, true);
-            check_all<bf16>(device, *kernels, g, random, false);
-        }
+        if (kernels->weights != nullptr) check_layers(device, *kernels, layers, {19});
     }
 }
 
@@ -426,16 +424,8 @@ TEST_CASE("an empty batch writes zero weight gradients and nothing else", "[cpu]
 }
 
 TEST_CASE("the memory that windows lie in: from the first to the last row, over images, none of it outside the map") {
-    window_walk const w{.in_height = 9,
-                        .in_width = 5,
-                        .channels = 3,
-                        .out_height = 5,
-                        .out_width = 3,
-                        .step = 2,
-                        .top = -1,
-                        .left = -1,
-                        .window_height = 3,
-                        .window_width = 3};
+    window_walk const w{.in_height = 9, .in_width = 5, .channels = 3, .out_height = 5, .out_width = 3, .step = 2, .top = -1,
+                        .left = -1, .window_height = 3, .window_width = 3};
     std::vector<float> const map(2 * 9 * 5 * 3);
     auto const rows = [&](std::int64_t begin, std::int64_t end) {
         memory_range const m = memory_of(w, map.data(), sizeof(float), begin, end);

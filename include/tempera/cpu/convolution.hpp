@@ -88,7 +88,7 @@ inline void convolution_statistics(cpu& device, convolution_geometry const& g, f
         batch_norm_statistics(device, {.rows = rows, .channels = g.out_channels}, static_cast<float const*>(y),
                               target.mean, target.variance);
     } else {
-        convolution_call<float> const call(device, "convolution_statistics", g, gemm_pairs_of<float>(device.level()));
+        convolution_call<float> const call(device, "convolution_statistics", g, gemm_kernels_of<float>(device.level()));
         auto const turn = device.exclusive();
         std::int64_t const block = block_of(call.kernels, g);
         std::int64_t const c = g.out_channels;

@@ -113,6 +113,7 @@ struct gemm_tiles {
 
 /// 32 columns of b, line after line, and the column of c that they give.
 struct tile_panel {
+    static constexpr int columns = 32;
     float const* b;
     std::ptrdiff_t column;
 };
@@ -243,6 +244,9 @@ inline float* panels_of(cpu& device, std::int64_t floats) {
         device.scratch(device.caller(), slot_panels, static_cast<std::size_t>(floats) * sizeof(float)));
 }
 
+inline std::int64_t round_up(std::int64_t n, std::int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
+inline std::int64_t ceil_divide(std::int64_t n, std::int64_t d) { return (n + d - 1) / d; }
+
 /// Memory for partial results, and their sum in order: y (+)= that of `parts` arrays of `count` floats.
 inline float* parts_of(cpu& device, std::int64_t floats) {
     return static_cast<float*>(
@@ -251,14 +255,11 @@ inline float* parts_of(cpu& device, std::int64_t floats) {
 inline void add_parts_of(cpu& device, gemm_tiles const& kernels, float const* from, int parts, std::int64_t count,
                          float* y, bool accumulate) {
     constexpr std::int64_t stretch = 4096;
-    device.for_chunks((count + stretch - 1) / stretch, [&](std::int64_t i, int) {
+    device.for_chunks(ceil_divide(count, stretch), [&](std::int64_t i, int) {
         kernels.add_parts(from + i * stretch, count, parts, std::min(stretch, count - i * stretch), y + i * stretch,
                           accumulate);
     });
 }
-
-inline std::int64_t round_up(std::int64_t n, std::int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
-inline std::int64_t ceil_divide(std::int64_t n, std::int64_t d) { return (n + d - 1) / d; }
 
 /// Floats from one copied row to the next: no multiple of 2 KB, where rows would compete for the same cache lines.
 inline std::int64_t line_of(std::int64_t depth) {

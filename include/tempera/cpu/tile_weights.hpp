@@ -7,8 +7,8 @@
 // Results are numbered so that a tap is one distance for all of them: samples and lines lie further apart than they are
 // long where windows reach beyond them, and what lies between is zero. dy is turned into lines of positions; x is paired once
 // for even distances and once for odd ones, and each tap begins somewhere in it. With strides a map falls into phases of
-// every stride-th line and column, each with taps of its own. Chunks are groups of channels, whose sums stay in the
-// second-level cache, times parts of the positions.
+// every stride-th line and column, each with taps of its own. Chunks are groups of filters and of channels, whose sums stay in
+// the second-level cache, times parts of the positions.
 
 #include <algorithm>
 #include <cstddef>
@@ -16,7 +16,6 @@
 
 #include <tempera/cpu/gemm.hpp>
 #include <tempera/device/convolution.hpp>
-#include <tempera/device/store.hpp>
 
 namespace tempera::cpu_kernels {
 
@@ -105,7 +104,8 @@ private:
 };
 
 inline bool tile_weights_fit(convolution_geometry const& g) {
-    return g.in_channels % 32 == 0 && g.out_channels % 2 == 0 && g.kernel * g.kernel <= tile_taps::most;
+    return g.in_channels % tile_panel::columns == 0 && g.out_channels % 2 == 0 &&
+           g.kernel * g.kernel <= tile_taps::most;
 }
 
 /// A worker's memory: dy turned, copies of x paired one after the other, and where the lines of either begin.
@@ -125,13 +125,14 @@ struct tile_scratch {
         lines = static_cast<std::size_t>(round_up(longest, 8)) * sizeof(bf16 const*);
         zeros = static_cast<std::size_t>(round_up(std::max(filters, channels), 32)) * sizeof(bf16);
     }
+    std::size_t rest() const { return turned + lines + zeros; }
     static std::int64_t pairs_of(tile_taps::copy const& c) { return (positions + c.last - c.first) / 2; }
-    static std::ptrdiff_t panel_of(tile_taps::copy const& c) { return 32 * pairs_of(c); }
+    static std::ptrdiff_t panel_of(tile_taps::copy const& c) { return tile_panel::columns * pairs_of(c); }
 };
 
 /// What a chunk makes: so many filters and channels, from so many positions.
 struct tile_cut {
-    static constexpr int columns = 32, most_panels = 64;
+    static constexpr int columns = tile_panel::columns, most_panels = 64;
     int filters, channels;
     std::int64_t part;
     std::int64_t filter_groups, channel_groups, parts;
@@ -163,7 +164,7 @@ inline void tile_weights(cpu& device, gemm_kernels<bf16> const& kernels, convolu
     tile_cut const cut(g, t);
     tile_scratch const memory(t, cut.filters, cut.channels);
     device.reserve(slot_rows, memory.paired);
-    device.reserve(slot_sums, memory.turned + memory.lines + memory.zeros);
+    device.reserve(slot_sums, memory.rest());
     float* const sums = cut.parts == 1 ? dw : parts_of(device, cut.parts * g.weight_size());
     device.for_chunks(cut.parts * cut.filter_groups * cut.channel_groups, [&](std::int64_t chunk, int worker) {
         std::int64_t const s = chunk / (cut.filter_groups * cut.channel_groups);
@@ -173,8 +174,7 @@ inline void tile_weights(cpu& device, gemm_kernels<bf16> const& kernels, convolu
         int const channels = std::min(cut.channels, g.in_channels - c0);
         if (filters <= 0 || channels <= 0) return;
         auto* const paired = static_cast<float*>(device.scratch(worker, slot_rows, memory.paired));
-        auto* const rest =
-            static_cast<char*>(device.scratch(worker, slot_sums, memory.turned + memory.lines + memory.zeros));
+        auto* const rest = static_cast<char*>(device.scratch(worker, slot_sums, memory.rest()));
         auto* const turned = reinterpret_cast<float*>(rest);
         auto* const lines = reinterpret_cast<bf16 const**>(rest + memory.turned);
         auto* const zeros = reinterpret_cast<bf16*>(rest + memory.turned + memory.lines);

@@ -7,13 +7,13 @@
 /// the second for all rows, and what is wanted soon is not called there beside them.
 template <class T>
 static void multiply(gemm_block_to<T> const& g) {
-    constexpr std::ptrdiff_t line = tile_columns * sizeof(float);
     alignas(64) float lanes[tile_rows * tile_columns];
     tile_unit tiles;
-    static_cast<void>(tiles);
     bool const shallow = g.depth <= 256;
-    soon_cursor soon(g, (g.rows + side) / tile_rows * ((g.columns + side) / tile_columns) * (g.depth / side));
-    if (!shallow) soon = soon_cursor({}, 0);
+    soon_cursor soon;
+    if (shallow)
+        soon =
+            soon_cursor::over(g, (g.rows + side) / tile_rows * ((g.columns + side) / tile_columns) * (g.depth / side));
     int const part = shallow ? tile_rows : g.rows;
     int configured = 0;
     for (int first = 0; first < g.rows; first += part) {
@@ -24,9 +24,7 @@ static void multiply(gemm_block_to<T> const& g) {
             if (epilogue.residual != nullptr) epilogue.residual += j;
             for (int i = first; i < last; i += tile_rows) {
                 int const rows = last - i < tile_rows ? last - i : tile_rows;
-                int const upper = rows < side ? rows : side, lower = rows - upper;
-                if (rows != configured) configure(tiles, upper, lower);
-                configured = rows;
+                configure(tiles, rows, configured);
                 float const* const a = g.a + i / tile_rows * g.a_group;
                 float const* const b = g.b + j / tile_columns * g.b_panel;
                 if (epilogue.residual != nullptr) {  // the next rows of it arrive while the sums are made
@@ -34,13 +32,8 @@ static void multiply(gemm_block_to<T> const& g) {
                         __builtin_prefetch(epilogue.residual + g.c_rows[r]);
                 }
                 clear(tiles);
-                add_products(tiles, {a, lower > 0 ? a + side * g.a_row : a, g.a_row, upper, lower, b, g.b_step},
-                             g.depth, soon);
-                TEMPERA_TILE(stored, 0, lanes, line);
-                TEMPERA_TILE(stored, 1, lanes + side, line);
-                TEMPERA_TILE(stored, 2, lanes + side * tile_columns, line);
-                TEMPERA_TILE(stored, 3, lanes + side * tile_columns + side, line);
-                settle(lanes);
+                add_products(tiles, {a, g.a_row, rows, b, g.b_step}, g.depth, soon);
+                store_sums(tiles, rows, lanes, tile_columns);
                 single::scatter_lines(static_cast<float const*>(lanes), tile_columns, rows, columns, g.c + j,
                                       g.c_rows + i, g.accumulate, epilogue);
             }
@@ -70,14 +63,9 @@ static void interleave(bf16 const* from, std::ptrdiff_t line, int depth, int row
 static float spin(std::int64_t steps) {
     alignas(64) float lanes[side * side] = {};
     tile_unit tiles;
-    static_cast<void>(tiles);
-    tile_configuration const c(side, side);
-    settle(&c);
-    TEMPERA_TILE(loadconfig, &c);
-    TEMPERA_TILE(zero, 0);
-    TEMPERA_TILE(zero, 1);
-    TEMPERA_TILE(zero, 2);
-    TEMPERA_TILE(zero, 3);
+    int configured = 0;
+    configure(tiles, tile_rows, configured);
+    clear(tiles);
     TEMPERA_TILE(zero, 4);
     TEMPERA_TILE(zero, 6);
     for (std::int64_t k = 0; k < steps; ++k) {

@@ -6,6 +6,8 @@
 //   pair              lines of a map in twos to panels of 32 channels, {even position, odd position} in each element: b
 //   multiply_panels   sums of 32 filters x 32 channels, made by tiles and kept where they belong
 
+static_assert(tile_panel::columns == tile_columns);
+
 typedef std::uint16_t halves __attribute__((vector_size(64)));
 typedef std::uint16_t halves_memory __attribute__((vector_size(64), aligned(2), may_alias));
 
@@ -105,9 +107,9 @@ static void turn(bf16 const* const* lines, int positions, int channels, float* t
 /// Line m of a panel = 32 channels of lines 2 m and 2 m + 1; panels `panel` floats apart.
 static void pair(bf16 const* const* lines, int count, int channels, float* to, std::ptrdiff_t panel) {
     halves const early = index_of(early_pairs), late = index_of(late_pairs);
-    for (int m = 0; m < count; ++m, to += tile_columns) {
+    for (int m = 0; m < count; ++m, to += tile_panel::columns) {
         float* out = to;
-        for (int c = 0; c < channels; c += tile_columns, out += panel) {
+        for (int c = 0; c < channels; c += tile_panel::columns, out += panel) {
             halves const even = load_halves(lines[2 * m] + c), odd = load_halves(lines[2 * m + 1] + c);
             store_halves(out, pick(even, odd, early));
             store_halves(out + side, pick(even, odd, late));
@@ -117,43 +119,31 @@ static void pair(bf16 const* const* lines, int count, int channels, float* to, s
 
 /// 32 rows of a stay in the first-level cache for all panels.
 static void multiply_panels(tile_products const& g) {
-    constexpr std::ptrdiff_t word = sizeof(float);
     tile_unit tiles;
-    static_cast<void>(tiles);
-    soon_cursor nothing({}, 0);
-    std::ptrdiff_t const line = g.c_row * word;
+    soon_cursor nothing;
+    std::ptrdiff_t const line = g.c_row * static_cast<std::ptrdiff_t>(sizeof(float));
     int configured = 0;
     for (int i = 0; i < g.rows; i += tile_rows) {
         int const rows = g.rows - i < tile_rows ? g.rows - i : tile_rows;
-        int const upper = rows < side ? rows : side, lower = rows - upper;
-        if (rows != configured) configure(tiles, upper, lower);
-        configured = rows;
-        float const* const a = g.a + i * g.a_row;
-        float const* const below = lower > 0 ? a + side * g.a_row : a;
+        configure(tiles, rows, configured);
         for (int p = 0; p < g.panels; ++p) {
             float* const c = g.c + i * g.c_row + g.panel[p].column;
-            float* const c_below = c + side * g.c_row;
             if (g.accumulate) {
                 TEMPERA_TILE(loadd, 0, c, line);
                 TEMPERA_TILE(loadd, 1, c + side, line);
-                if (lower > 0) {
-                    TEMPERA_TILE(loadd, 2, c_below, line);
-                    TEMPERA_TILE(loadd, 3, c_below + side, line);
+                if (rows > side) {
+                    TEMPERA_TILE(loadd, 2, c + side * g.c_row, line);
+                    TEMPERA_TILE(loadd, 3, c + side * g.c_row + side, line);
                 }
             } else {
                 clear(tiles);
             }
-            add_products(tiles, {a, below, g.a_row, upper, lower, g.panel[p].b, tile_columns}, g.depth, nothing);
-            TEMPERA_TILE(stored, 0, c, line);
-            TEMPERA_TILE(stored, 1, c + side, line);
-            if (lower > 0) {
-                TEMPERA_TILE(stored, 2, c_below, line);
-                TEMPERA_TILE(stored, 3, c_below + side, line);
-            }
+            add_products(tiles, {g.a + i * g.a_row, g.a_row, rows, g.panel[p].b, tile_panel::columns}, g.depth,
+                         nothing);
+            store_sums(tiles, rows, c, g.c_row);
         }
     }
     TEMPERA_TILE(release);
-    settle(g.c);
 }
 
 static constexpr tile_weight_kernels tile_weights_table{turn, pair, multiply_panels};

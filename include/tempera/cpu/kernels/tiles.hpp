@@ -98,11 +98,12 @@ static float const* filled(float const* from, std::ptrdiff_t line, int rows, int
 /// Memory that is called to the second-level cache, some lines with each step of k.
 struct soon_cursor {
     memory_range left, then;
-    int lines;
+    int lines = 0;
 
-    soon_cursor(gemm_operands const& g, int steps) : left(g.soon[0]), then(g.soon[1]) {
-        std::ptrdiff_t const bytes = (left.end - left.begin) + (then.end - then.begin);
-        lines = static_cast<int>(bytes / 64 / (steps > 0 ? steps : 1)) + 1;
+    /// All of it in so many steps.
+    static soon_cursor over(gemm_operands const& g, int steps) {
+        std::ptrdiff_t const bytes = (g.soon[0].end - g.soon[0].begin) + (g.soon[1].end - g.soon[1].begin);
+        return {g.soon[0], g.soon[1], static_cast<int>(bytes / 64 / (steps > 0 ? steps : 1)) + 1};
     }
 };
 
@@ -115,20 +116,26 @@ TEMPERA_INLINE void call(soon_cursor& soon) {
         __builtin_prefetch(soon.left.begin, 0, 2);
 }
 
-/// Rows of a, those 16 further down, and columns of b.
+/// Up to 32 rows of a, and 32 columns of b.
 struct tile_operand {
-    float const *a, *below;
+    float const* a;
     std::ptrdiff_t a_row;  ///< in floats, as b_step
-    int upper, lower;      ///< rows of each
+    int rows;
     float const* b;
     std::ptrdiff_t b_step;
+
+    int upper() const { return rows < side ? rows : side; }
+    int lower() const { return rows - upper(); }
 };
 
-TEMPERA_INLINE void configure(tile_unit& tiles, int upper, int lower) {
+/// For so many rows, unless the tiles are so already.
+TEMPERA_INLINE void configure(tile_unit& tiles, int rows, int& configured) {
     static_cast<void>(tiles);
-    tile_configuration const c(upper, lower > 0 ? lower : 1);
+    if (rows == configured) return;
+    tile_configuration const c(rows < side ? rows : side, rows > side ? rows - side : 1);
     settle(&c);
     TEMPERA_TILE(loadconfig, &c);
+    configured = rows;
 }
 TEMPERA_INLINE void clear(tile_unit& tiles) {
     static_cast<void>(tiles);
@@ -138,21 +145,35 @@ TEMPERA_INLINE void clear(tile_unit& tiles) {
     TEMPERA_TILE(zero, 3);
 }
 
+/// Tiles 0 to 3 to lines of c, `line` floats apart.
+TEMPERA_INLINE void store_sums(tile_unit& tiles, int rows, float* c, std::ptrdiff_t line) {
+    static_cast<void>(tiles);
+    std::ptrdiff_t const bytes = line * static_cast<std::ptrdiff_t>(sizeof(float));
+    TEMPERA_TILE(stored, 0, c, bytes);
+    TEMPERA_TILE(stored, 1, c + side, bytes);
+    if (rows > side) {
+        TEMPERA_TILE(stored, 2, c + side * line, bytes);
+        TEMPERA_TILE(stored, 3, c + side * line + side, bytes);
+    }
+    settle(c);
+}
+
 /// Adds to tiles 0 to 3 what `depth` pairs give.
 static void add_products(tile_unit& tiles, tile_operand t, int depth, soon_cursor& soon) {
     alignas(64) float rest[3][side * tile_columns];
     constexpr std::ptrdiff_t word = sizeof(float);
     static_cast<void>(tiles);
+    float const* below = t.rows > side ? t.a + side * t.a_row : t.a;
     std::ptrdiff_t a_line = t.a_row * word, b_line = t.b_step * word;
     for (int left = depth; left > 0; left -= side) {
         if (left < side) {
-            t.a = filled(t.a, t.a_row, t.upper, left, rest[0]);
-            t.below = filled(t.below, t.a_row, t.lower, left, rest[1]);
+            t.a = filled(t.a, t.a_row, t.upper(), left, rest[0]);
+            below = filled(below, t.a_row, t.lower(), left, rest[1]);
             t.b = filled(t.b, t.b_step, left, tile_columns, rest[2]);
             a_line = b_line = tile_columns * word;
         }
         TEMPERA_TILE(loadd, 4, t.a, a_line);
-        TEMPERA_TILE(loadd, 5, t.below, a_line);
+        TEMPERA_TILE(loadd, 5, below, a_line);
         TEMPERA_TILE(loadd, 6, t.b, b_line);
         TEMPERA_TILE(loadd, 7, t.b + side, b_line);
         call(soon);
@@ -161,7 +182,7 @@ static void add_products(tile_unit& tiles, tile_operand t, int depth, soon_curso
         TEMPERA_TILE(dpbf16ps, 2, 5, 6);
         TEMPERA_TILE(dpbf16ps, 3, 5, 7);
         t.a += side;
-        t.below += side;
+        below += side;
         t.b += side * t.b_step;
     }
 }
