@@ -220,10 +220,11 @@ TEST_CASE("convolutions of layers agree with the definition", "[cpu][convolution
     for (auto const* const kernels : test::kernel_tables<float>()) check_layers(device, *kernels, layers, {11});
 }
 
-TEST_CASE("filters' gradients by tiles agree with the definition", "[cpu][convolution]") {
+TEST_CASE("convolutions by tiles agree with the definition", "[cpu][convolution]") {
     cpu device{.threads = 2};
     // batch, in, out, kernel, stride, pad: strides whose phases differ in size, windows beyond each edge and far beyond it,
-    // results fewer than a block and more, groups of channels and of filters, half a tile, no samples
+    // results fewer than a block and more, groups of channels and of filters, half a tile, no samples; lines of windows that
+    // are filled up with zeros, and lines of the map that are read for several windows
     convolution_geometry const layers[] = {
         {3, 9, 7, 64, 9, 7, 34, 3, 1, 1, 1},     {2, 9, 8, 32, 5, 4, 18, 3, 2, 1, 1},
         {2, 8, 8, 32, 4, 4, 2, 3, 2, 0, 0},      {1, 11, 12, 32, 4, 4, 40, 5, 3, 2, 1},
@@ -232,7 +233,8 @@ TEST_CASE("filters' gradients by tiles agree with the definition", "[cpu][convol
         {1, 4, 4, 32, 10, 9, 16, 3, 1, 4, 3},    {2, 40, 33, 32, 40, 33, 20, 3, 1, 1, 1},
         {1, 5, 5, 256, 5, 5, 200, 3, 1, 1, 1},   {1, 3, 3, 1056, 3, 3, 544, 1, 1, 0, 0},
         {1, 12, 12, 32, 10, 10, 16, 3, 1, 0, 0}, {0, 4, 4, 32, 4, 4, 16, 3, 1, 1, 1},
-        {2, 6, 6, 32, 2, 2, 16, 1, 4, 0, 0}};
+        {2, 6, 6, 32, 2, 2, 16, 1, 4, 0, 0},     {2, 26, 29, 3, 13, 15, 70, 7, 2, 2, 3},
+        {1, 7, 90, 6, 7, 90, 64, 3, 1, 1, 1},    {2, 9, 10, 1, 3, 3, 34, 5, 4, 1, 2}};
     for (auto const* const kernels : test::kernel_tables<bf16>()) {
         if (kernels->weights != nullptr) check_layers(device, *kernels, layers, {19});
     }

@@ -7,12 +7,14 @@
 //                      convolution of stride 1 over dy with the taps that reach the phase, in reverse order
 //   backward weights   dw[o, k] = sum_p dy[p, o] window(x, p)[k]           positions in blocks, sums in order
 //
-// Windows are copied a block at a time into a worker's scratch memory; 1x1 maps of stride 1 are read in place.
+// Windows are copied a block at a time into a worker's scratch memory; 1x1 maps of stride 1 are read in place. Tiles need no
+// copies of windows (tile_windows.hpp, tile_weights.hpp).
 
 #include <type_traits>
 
 #include <tempera/cpu/gemm_job.hpp>
 #include <tempera/cpu/tile_weights.hpp>
+#include <tempera/cpu/tile_windows.hpp>
 #include <tempera/device/convolution.hpp>
 
 namespace tempera::cpu_kernels {
@@ -27,31 +29,67 @@ bool reads_in_place(gemm_kernels<T> const& kernels, int kernel, int stride, int 
            channels % kernels.pair == 0 && channels / kernels.pair % 512 != 0;
 }
 
-/// Floats of all filters in panels.
-inline std::int64_t packed_floats(gemm_tiles const& kernels, convolution_geometry const& g) {
-    return round_up(g.out_channels, kernels.tile_columns) * ceil_divide(g.weight_size() / g.out_channels, kernels.pair);
+/// The windows of the forward pass.
+inline window_walk walk_of(convolution_geometry const& g) {
+    return {g.in_height, g.in_width, g.in_channels, g.out_height, g.out_width,
+            g.stride,    -g.pad_top, -g.pad_left,   g.kernel,     g.kernel};
 }
 
-inline void pack_filters(cpu& device, gemm_tiles const& kernels, convolution_geometry const& g, float const* w,
-                         float* packed) {
+/// How a filter is packed: in one piece, or line by line, each filled up with zeros as tiles read it.
+struct filter_pieces {
+    int count, elements, steps;  ///< steps of k in a piece, pairs or not
+
+    template <class T>
+    filter_pieces(gemm_kernels<T> const& kernels, convolution_geometry const& g) {
+        window_walk const w = walk_of(g);
+        bool const lines = tile_windows_fit(kernels, w);
+        count = lines ? w.window_height : 1;
+        elements = w.window_width * w.channels * (lines ? 1 : w.window_height);
+        steps = static_cast<int>(ceil_divide(lines ? padded_line(w) : elements, kernels.pair));
+    }
+    int depth() const { return count * steps; }
+};
+
+/// Floats of all filters in panels.
+template <class T>
+std::int64_t packed_floats(gemm_kernels<T> const& kernels, convolution_geometry const& g) {
+    return round_up(g.out_channels, kernels.tile_columns) * filter_pieces(kernels, g).depth();
+}
+
+template <class T>
+void pack_filters(cpu& device, gemm_kernels<T> const& kernels, convolution_geometry const& g, float const* w,
+                  float* packed) {
+    filter_pieces const pieces(kernels, g);
     std::int64_t const filter = g.weight_size() / g.out_channels;
     std::int64_t const tc = kernels.tile_columns;
-    std::int64_t const panel = tc * ceil_divide(filter, kernels.pair);
+    std::int64_t const piece = tc * pieces.steps, panel = piece * pieces.count;
+    std::int64_t const filled = tc * ceil_divide(pieces.elements, kernels.pair);
     device.for_chunks(ceil_divide(g.out_channels, tc), [&](std::int64_t p, int) {
         int const columns = static_cast<int>(std::min<std::int64_t>(tc, g.out_channels - p * tc));
-        kernels.pack(w + p * tc * filter, 1, filter, static_cast<int>(filter), columns, packed + p * panel, panel);
+        for (int i = 0; i < pieces.count; ++i) {
+            float* const to = packed + p * panel + i * piece;
+            kernels.pack(w + p * tc * filter + i * pieces.elements, 1, filter, pieces.elements, columns, to, panel);
+            std::fill(to + filled, to + piece, 0.0F);
+        }
     });
 }
 
-/// Steps of k, pairs or not, in one filter.
-inline int steps_of_filter(gemm_tiles const& kernels, convolution_geometry const& g) {
-    return static_cast<int>(ceil_divide(std::int64_t{1} * g.kernel * g.kernel * g.in_channels, kernels.pair));
+/// Rows of y that a chunk of the forward pass writes.
+inline std::int64_t block_of(gemm_kernels<float> const& kernels, convolution_geometry const& g) {
+    return rows_per_block(kernels, std::int64_t{1} * g.batch * g.out_height * g.out_width,
+                          depth_cut(kernels, filter_pieces(kernels, g).depth()).line);
 }
 
-/// Rows of y that a chunk of the forward pass writes.
-inline std::int64_t block_of(gemm_tiles const& kernels, convolution_geometry const& g) {
-    return rows_per_block(kernels, std::int64_t{1} * g.batch * g.out_height * g.out_width,
-                          depth_cut(kernels, steps_of_filter(kernels, g)).line);
+/// A product of windows, or of rows in place. Filters of backward data are packed tap by tap, which is line by line where lines
+/// need not be filled up.
+template <class T>
+void multiply_windows(cpu& device, gemm_kernels<T> const& kernels, gemm_job<T> const& job) {
+    if constexpr (!is_float<T>) {
+        if (job.a == nullptr && tile_windows_fit(kernels, job.walk) &&
+            job.depth == job.walk.window_height * padded_line(job.walk) / 2)
+            return multiply_tile_windows(device, kernels, job);
+    }
+    run_gemm(device, kernels, job);
 }
 
 template <class T>
@@ -61,21 +99,21 @@ void forward_packed(cpu& device, gemm_kernels<T> const& kernels, convolution_geo
     gemm_job<T> job;
     job.rows = std::int64_t{1} * g.batch * g.out_height * g.out_width;
     job.columns = g.out_channels;
-    job.depth = steps_of_filter(kernels, g);
+    job.depth = filter_pieces(kernels, g).depth();
     if (reads_in_place(kernels, g.kernel, g.stride, g.pad_top, g.pad_left, g.in_channels)) {
         job.a = reinterpret_cast<float const*>(x);
         job.a_row = job.depth;
     } else {
-        job.walk = {g.in_height, g.in_width, g.in_channels, g.out_height, g.out_width,
-                    g.stride,    -g.pad_top, -g.pad_left,   g.kernel,     g.kernel};
+        job.walk = walk_of(g);
         job.source = x;
         job.gather = kernels.gather;
     }
     job.panels = packed;
     job.c = y;
-    job.out = {1, 1, g.out_channels, 0, 0};
+    std::ptrdiff_t const line = std::ptrdiff_t{g.out_width} * g.out_channels;
+    job.out = {g.out_height, g.out_width, g.out_height * line, line, g.out_channels};
     job.epilogue = epilogue;
-    run_gemm(device, kernels, job);
+    multiply_windows(device, kernels, job);
 }
 
 template <class T>
@@ -151,7 +189,7 @@ void backward_data_with(cpu& device, gemm_kernels<T> const& kernels, convolution
             job.out = {v.positions, h.positions, g.in_height * line, g.stride * line,
                        std::ptrdiff_t{g.stride} * g.in_channels};
             job.accumulate = mode == store::accumulate;
-            if (depth > 0 || mode == store::write) run_gemm(device, kernels, job);
+            if (depth > 0 || mode == store::write) multiply_windows(device, kernels, job);
             block += panels * tc * depth;
         }
     }
@@ -207,8 +245,7 @@ void backward_weights_with(cpu& device, gemm_kernels<T> const& kernels, convolut
     auto* const filter_rows = reinterpret_cast<std::ptrdiff_t*>(device.scratch(
         device.caller(), slot_panels, static_cast<std::size_t>(g.out_channels) * sizeof(std::ptrdiff_t)));
     for (int o = 0; o < g.out_channels; ++o) filter_rows[o] = std::ptrdiff_t{o} * depth;
-    window_walk const walk{g.in_height, g.in_width, g.in_channels, g.out_height, g.out_width,
-                           g.stride,    -g.pad_top, -g.pad_left,   g.kernel,     g.kernel};
+    window_walk const walk = walk_of(g);
 
     device.for_chunks(groups * splits, [&](std::int64_t chunk, int worker) {
         std::int64_t const s = chunk / groups;

@@ -53,6 +53,10 @@ struct gemm_operands {
     float const* b;
     std::ptrdiff_t b_panel, b_step;
     memory_range soon[2];  ///< called to the second-level cache beside the multiply-adds, a line with each step of k
+    // For tiles alone:
+    memory_range soon_residual;           ///< likewise, beside the others
+    int taps = 1;                         ///< rows of a lie in so many stretches of equal depth,
+    std::ptrdiff_t const* tap = nullptr;  ///< which begin so many floats further; null: in one
 };
 
 /// And where its results go: row i of c begins at c + c_rows[i].
@@ -76,10 +80,10 @@ struct window_walk {
 };
 
 /// Where the windows of positions [begin, end) lie in a map of elements of `bytes` bytes: whole rows, from the first to the
-/// last.
+/// last. Nothing where windows leave gaps, which are not worth being called for.
 inline memory_range memory_of(window_walk const& w, void const* x, std::int64_t bytes, std::int64_t begin,
                               std::int64_t end) {
-    if (begin >= end) return {};
+    if (begin >= end || w.step > w.window_height) return {};
     std::int64_t const per_image = std::int64_t{w.out_height} * w.out_width;
     auto const row = [&](std::int64_t position, int within) {
         std::int64_t const y = position % per_image / w.out_width * w.step + w.top + within;

@@ -15,6 +15,7 @@
 #include <cstdint>
 
 #include <tempera/cpu/gemm.hpp>
+#include <tempera/cpu/tap_axis.hpp>
 #include <tempera/device/convolution.hpp>
 
 namespace tempera::cpu_kernels {
@@ -51,19 +52,6 @@ struct position_line {
     }
 };
 
-/// How results meet a map along one axis: tap t of result i meets position i + distance(t) of phase(t).
-struct tap_axis {
-    int stride, pad;
-    std::int64_t room;  ///< positions from one line to the next, or from one sample's lines to the next's
-
-    tap_axis(int size, int results, int kernel, int stride_, int pad_) : stride(stride_), pad(pad_) {
-        std::int64_t const before = -distance(0), after = results + distance(kernel - 1) - size / stride;
-        room = std::max<std::int64_t>(ceil_divide(size, stride) + std::max({before, after, std::int64_t{0}}), results);
-    }
-    int phase(int tap) const { return ((tap - pad) % stride + stride) % stride; }
-    std::int64_t distance(int tap) const { return (tap - pad - phase(tap)) / stride; }
-};
-
 /// The taps of a filter, and the copies of x that they read.
 struct tile_taps {
     static constexpr int most = 49;
@@ -81,8 +69,8 @@ struct tile_taps {
     position_line line;
 
     explicit tile_taps(convolution_geometry const& g) {
-        tap_axis const v(g.in_height, g.out_height, g.kernel, g.stride, g.pad_top);
-        tap_axis const h(g.in_width, g.out_width, g.kernel, g.stride, g.pad_left);
+        tap_axis const v(g.in_height, g.out_height, g.kernel, g.stride, -g.pad_top);
+        tap_axis const h(g.in_width, g.out_width, g.kernel, g.stride, -g.pad_left);
         line = {g.batch, v.room * h.room, h.room};
         for (int r = 0; r < g.kernel; ++r) {
             for (int s = 0; s < g.kernel; ++s) add(v.phase(r), h.phase(s), v.distance(r) * h.room + h.distance(s));

@@ -3,39 +3,91 @@
 // each_amx_target.hpp), after gemm_pairs.hpp, whose copies it shares, tiles.hpp and tile_weights.hpp. `interleave` leaves the
 // steps of a row side by side, as tiles read them.
 
+/// 32 results to a line of a map, rounded as the processor rounds: subnormal numbers become zero, as those are that tiles read.
+TEMPERA_INLINE void store_row(bf16* to, vf left, vf right, bool stream) {
+#if TEMPERA_TARGET == 5
+    auto const both = (__m512i)_mm512_cvtne2ps_pbh(right, left);
+    if (stream) _mm512_stream_si512(reinterpret_cast<__m512i*>(to), both);
+    else _mm512_storeu_si512(to, both);
+#else
+    static_cast<void>(stream);
+    pairs::vstore(to, left);
+    pairs::vstore(to + side, right);
+#endif
+}
+
+template <class T>
+TEMPERA_INLINE void add_row(T const* from, vf& left, vf& right) {
+    left = left + pairs::vload(from);
+    right = right + pairs::vload(from + side);
+}
+
+/// Sums to their places in a map, as single::scatter_lines brings them.
+template <class T>
+static void finish(float const* sums, std::ptrdiff_t line, int rows, int columns, T* c, std::ptrdiff_t const* c_rows,
+                   bool accumulate, gemm_epilogue<T> const& epilogue) {
+    single::scatter_lines(sums, line, rows, columns, c, c_rows, accumulate, epilogue);
+}
+static void finish(float const* sums, std::ptrdiff_t line, int rows, int columns, bf16* c, std::ptrdiff_t const* c_rows,
+                   bool accumulate, gemm_epilogue<bf16> const& epilogue) {
+    if (columns % tile_columns != 0)
+        return single::scatter_lines(sums, line, rows, columns, c, c_rows, accumulate, epilogue);
+    gemm_epilogue<bf16> const e = epilogue;  // a copy of its own stays in registers
+    for (int i = 0; i < rows; ++i, sums += line) {
+        if (c_rows[i] < 0) continue;
+        bf16* const to = c + c_rows[i];
+        bf16 const* const residual = e.residual != nullptr ? e.residual + c_rows[i] : nullptr;
+        for (int j = 0; j < columns; j += tile_columns) {
+            vf left = pairs::vload(sums + j), right = pairs::vload(sums + j + side);
+            if (e.bias != nullptr) add_row(e.bias + j, left, right);
+            if (accumulate) add_row(to + j, left, right);
+            if (residual != nullptr) add_row(residual + j, left, right);
+            if (e.relu) {
+                left = pairs::vmax(pairs::vzero(), left);
+                right = pairs::vmax(pairs::vzero(), right);
+            }
+            store_row(to + j, left, right, e.stream);
+        }
+    }
+}
+
 /// Where 32 rows of a fit the first-level cache, they stay there for all columns; of deeper products, columns of b stay in
-/// the second for all rows, and what is wanted soon is not called there beside them.
+/// the second for all rows, and rows in one piece that are wanted soon are not called there beside them. Columns are finished
+/// in twos of 32, so that lines of c are written, and those of the residual read, in twos.
 template <class T>
 static void multiply(gemm_block_to<T> const& g) {
-    alignas(64) float lanes[tile_rows * tile_columns];
+    constexpr int most = 2 * tile_columns;
+    alignas(64) float sums[tile_rows * most];
     tile_unit tiles;
+    int const stretch = g.depth / g.taps;
     bool const shallow = g.depth <= 256;
-    soon_cursor soon;
-    if (shallow)
-        soon =
-            soon_cursor::over(g, (g.rows + side) / tile_rows * ((g.columns + side) / tile_columns) * (g.depth / side));
     int const part = shallow ? tile_rows : g.rows;
+    int const group = shallow ? most : tile_columns;
+    soon_cursor soon;
+    if (shallow || g.taps > 1)
+        soon = soon_cursor(g, (g.rows + side) / tile_rows * ((g.columns + side) / tile_columns) * (g.depth / side));
     int configured = 0;
     for (int first = 0; first < g.rows; first += part) {
         int const last = g.rows - first < part ? g.rows : first + part;
-        for (int j = 0; j < g.columns; j += tile_columns) {
-            int const columns = g.columns - j < tile_columns ? g.columns - j : tile_columns;
+        for (int j = 0; j < g.columns; j += group) {
+            int const columns = g.columns - j < group ? g.columns - j : group;
             gemm_epilogue<T> epilogue = g.epilogue.from(j);
             if (epilogue.residual != nullptr) epilogue.residual += j;
             for (int i = first; i < last; i += tile_rows) {
                 int const rows = last - i < tile_rows ? last - i : tile_rows;
                 configure(tiles, rows, configured);
                 float const* const a = g.a + i / tile_rows * g.a_group;
-                float const* const b = g.b + j / tile_columns * g.b_panel;
-                if (epilogue.residual != nullptr) {  // the next rows of it arrive while the sums are made
-                    for (int r = i + tile_rows; r < i + 2 * tile_rows && r < g.rows; ++r)
-                        __builtin_prefetch(epilogue.residual + g.c_rows[r]);
+                for (int n = 0; n < columns; n += tile_columns) {
+                    float const* const b = g.b + (j + n) / tile_columns * g.b_panel;
+                    clear(tiles);
+                    for (int t = 0; t < g.taps; ++t) {
+                        std::ptrdiff_t const tap = g.tap != nullptr ? g.tap[t] : 0;
+                        add_products(tiles, {a + tap, g.a_row, rows, b + t * stretch * g.b_step, g.b_step}, stretch,
+                                     soon);
+                    }
+                    store_sums(tiles, rows, sums + n, most);
                 }
-                clear(tiles);
-                add_products(tiles, {a, g.a_row, rows, b, g.b_step}, g.depth, soon);
-                store_sums(tiles, rows, lanes, tile_columns);
-                single::scatter_lines(static_cast<float const*>(lanes), tile_columns, rows, columns, g.c + j,
-                                      g.c_rows + i, g.accumulate, epilogue);
+                finish(sums, most, rows, columns, g.c + j, g.c_rows + i, g.accumulate, epilogue);
             }
         }
     }

@@ -134,12 +134,14 @@ static void interleave(T const* from, std::ptrdiff_t line, int depth, int rows, 
     }
 }
 
-/// Lines of sums, each to its own place: y (+)= x, then the epilogue. What is streamed is not settled.
+/// Lines of sums, each to its own place, those without one (-1) to none: y (+)= x, then the epilogue. What is streamed is
+/// not settled.
 template <class T>
 static void scatter_lines(float const* from, std::ptrdiff_t line, int rows, int columns, T* target,
                           std::ptrdiff_t const* target_rows, bool accumulate, gemm_epilogue<T> const& epilogue) {
     gemm_epilogue<T> const e = epilogue;  // a copy of its own stays in registers
     for (int i = 0; i < rows; ++i, from += line) {
+        if (target_rows[i] < 0) continue;
         T* const to = target + target_rows[i];
         T const* const residual = e.residual != nullptr ? e.residual + target_rows[i] : nullptr;
         for (int j = 0; j < columns; j += width) {

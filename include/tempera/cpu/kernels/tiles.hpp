@@ -96,24 +96,37 @@ static float const* filled(float const* from, std::ptrdiff_t line, int rows, int
 }
 
 /// Memory that is called to the second-level cache, some lines with each step of k.
-struct soon_cursor {
+struct soon_stream {
     memory_range left, then;
     int lines = 0;
 
     /// All of it in so many steps.
-    static soon_cursor over(gemm_operands const& g, int steps) {
-        std::ptrdiff_t const bytes = (g.soon[0].end - g.soon[0].begin) + (g.soon[1].end - g.soon[1].begin);
-        return {g.soon[0], g.soon[1], static_cast<int>(bytes / 64 / (steps > 0 ? steps : 1)) + 1};
-    }
+    soon_stream(memory_range first, memory_range second, int steps)
+        : left(first),
+          then(second),
+          lines(static_cast<int>(((first.end - first.begin) + (second.end - second.begin)) / 64 / steps) + 1) {}
 };
-
-TEMPERA_INLINE void call(soon_cursor& soon) {
+TEMPERA_INLINE void call(soon_stream& soon) {
     if (soon.left.begin >= soon.left.end) {
         soon.left = soon.then;
         soon.then = {};
     }
     for (int i = 0; i < soon.lines && soon.left.begin < soon.left.end; ++i, soon.left.begin += 64)
         __builtin_prefetch(soon.left.begin, 0, 2);
+}
+
+/// The operands of later products and the residual of the next results, side by side, each in the order in which it lies in
+/// memory: that is what the processor itself then goes on to fetch.
+struct soon_cursor {
+    soon_stream operands, residual;
+
+    soon_cursor() : operands({}, {}, 1), residual({}, {}, 1) {}
+    soon_cursor(gemm_operands const& g, int steps)
+        : operands(g.soon[0], g.soon[1], steps > 0 ? steps : 1), residual(g.soon_residual, {}, steps > 0 ? steps : 1) {}
+};
+TEMPERA_INLINE void call(soon_cursor& soon) {
+    call(soon.operands);
+    call(soon.residual);
 }
 
 /// Up to 32 rows of a, and 32 columns of b.
