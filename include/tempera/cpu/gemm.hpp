@@ -54,7 +54,7 @@ struct gemm_operands {
     std::ptrdiff_t b_panel, b_step;
     memory_range soon[2];  ///< called to the second-level cache beside the multiply-adds, a line with each step of k
     // For tiles alone:
-    memory_range soon_residual;           ///< likewise, beside the others
+    memory_range soon_addends;            ///< what is added to later rows: likewise, beside the others
     int taps = 1;                         ///< rows of a lie in so many stretches of equal depth,
     std::ptrdiff_t const* tap = nullptr;  ///< which begin so many floats further; null: in one
 };

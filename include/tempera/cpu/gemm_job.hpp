@@ -67,16 +67,19 @@ struct depth_cut {
     }
 };
 
-/// Where the residual of rows [begin, end) of a block lies; rows without a place are left out.
+/// Where what is added to rows [begin, end) of a block lies, the residual or c itself, if it leaves no gaps to speak of. Rows
+/// without a place are left out.
 template <class T>
-memory_range residual_of(gemm_epilogue<T> const& epilogue, std::ptrdiff_t const* offsets, int begin, int end,
-                         int columns) {
-    if (epilogue.residual == nullptr) return {};
+memory_range addends_of(gemm_job<T> const& job, std::ptrdiff_t const* offsets, int begin, int end, int columns) {
+    T const* const from = job.epilogue.residual != nullptr ? job.epilogue.residual : job.accumulate ? job.c : nullptr;
+    if (from == nullptr) return {};
     while (begin < end && offsets[begin] < 0) ++begin;
     while (begin < end && offsets[end - 1] < 0) --end;
     if (begin >= end) return {};
-    return {reinterpret_cast<char const*>(epilogue.residual + offsets[begin]),
-            reinterpret_cast<char const*>(epilogue.residual + offsets[end - 1] + columns)};
+    std::ptrdiff_t const count = offsets[end - 1] + columns - offsets[begin];
+    if (count > std::ptrdiff_t{2} * (end - begin) * columns) return {};
+    auto const* const first = reinterpret_cast<char const*>(from + offsets[begin]);
+    return {first, first + count * static_cast<std::ptrdiff_t>(sizeof(T))};
 }
 
 /// Results are written in place; where the depth is cut or the kernels cannot, those that are no floats by `scatter` from a
@@ -169,7 +172,7 @@ void run_gemm(cpu& device, gemm_kernels<T> const& kernels, gemm_job<T> const& jo
                 if (k0 == 0)
                     g.soon[0] = memory_of(job.walk, job.source, sizeof(T), later, std::min(later + block, job.rows));
             }
-            if (k0 == 0) g.soon_residual = residual_of(epilogue, offsets, static_cast<int>(tr), rows, columns);
+            if (k0 == 0) g.soon_addends = addends_of(job, offsets, static_cast<int>(tr), rows, columns);
             g.b = job.panels + n0 * job.depth + k0 * tc;
             g.b_panel = tc * job.depth;
             g.b_step = tc;

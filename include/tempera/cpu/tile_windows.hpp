@@ -165,7 +165,7 @@ inline void multiply_tile_windows(cpu& device, gemm_kernels<bf16> const& kernels
         g.b_panel = tc * job.depth;
         g.b_step = tc;
         g.soon[0] = from.memory(later, later + block);
-        g.soon_residual = residual_of(epilogue, offsets, static_cast<int>(tr), rows, columns);
+        g.soon_addends = addends_of(job, offsets, static_cast<int>(tr), rows, columns);
         g.taps = job.walk.window_height;
         g.tap = taps;
         kernels.multiply_to({g, job.c, offsets, job.accumulate, epilogue});

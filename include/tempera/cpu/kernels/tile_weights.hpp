@@ -79,12 +79,12 @@ TEMPERA_INLINE void transpose(vf (&lines)[side]) {
     }
 }
 
-/// Line c of `to` = element c of 32, 64, ... lines. Channels come in pairs.
+/// Line c of `to` = element c of 32, 64, ... lines, as memory brings them. Channels come in pairs.
 static void turn(bf16 const* const* lines, int positions, int channels, float* to, std::ptrdiff_t line) {
     halves const even = index_of(even_halves), odd = index_of(odd_halves);
-    for (int c = 0; c < channels; c += 2 * side) {
-        int const words = channels - c < 2 * side ? (channels - c) / 2 : side;
-        for (int p = 0; p < positions; p += 2 * side) {
+    for (int p = 0; p < positions; p += 2 * side) {
+        for (int c = 0; c < channels; c += 2 * side) {
+            int const words = channels - c < 2 * side ? (channels - c) / 2 : side;
             vf left[side], right[side];
             TEMPERA_UNROLL
             for (int i = 0; i < side; ++i) {

@@ -115,18 +115,18 @@ TEMPERA_INLINE void call(soon_stream& soon) {
         __builtin_prefetch(soon.left.begin, 0, 2);
 }
 
-/// The operands of later products and the residual of the next results, side by side, each in the order in which it lies in
+/// The operands of later products and what is added to them, side by side, each in the order in which it lies in
 /// memory: that is what the processor itself then goes on to fetch.
 struct soon_cursor {
-    soon_stream operands, residual;
+    soon_stream operands, addends;
 
-    soon_cursor() : operands({}, {}, 1), residual({}, {}, 1) {}
+    soon_cursor() : operands({}, {}, 1), addends({}, {}, 1) {}
     soon_cursor(gemm_operands const& g, int steps)
-        : operands(g.soon[0], g.soon[1], steps > 0 ? steps : 1), residual(g.soon_residual, {}, steps > 0 ? steps : 1) {}
+        : operands(g.soon[0], g.soon[1], steps > 0 ? steps : 1), addends(g.soon_addends, {}, steps > 0 ? steps : 1) {}
 };
 TEMPERA_INLINE void call(soon_cursor& soon) {
     call(soon.operands);
-    call(soon.residual);
+    call(soon.addends);
 }
 
 /// Up to 32 rows of a, and 32 columns of b.
