@@ -9,6 +9,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <cstring>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -186,4 +187,15 @@ TEST_CASE("an instruction set by name", "[cpu][isa]") {
     setenv("TEMPERA_ISA", "", 1);
     CHECK(cpu{}.level() == fastest_isa(detected_isa()));  // a system that knows of tiles lends them
     setenv("TEMPERA_ISA", before.c_str(), 1);
+}
+
+TEST_CASE("memory is aligned for vectors, and large memory for large pages", "[cpu]") {
+    constexpr std::size_t large = std::size_t{4} << 20;
+    for (std::size_t const bytes : {std::size_t{0}, std::size_t{1}, std::size_t{65}, large - 1, large, large + 1}) {
+        INFO(bytes);
+        void* const p = allocate_aligned(bytes);
+        CHECK(reinterpret_cast<std::uintptr_t>(p) % (bytes < large ? 64 : large / 2) == 0);
+        std::memset(p, 1, bytes);
+        std::free(p);
+    }
 }

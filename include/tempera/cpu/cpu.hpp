@@ -20,6 +20,7 @@
 #include <tempera/core/device_kind.hpp>
 #include <tempera/core/error.hpp>
 #include <tempera/core/view.hpp>
+#include <tempera/cpu/aligned_memory.hpp>
 #include <tempera/cpu/available_threads.hpp>
 #include <tempera/cpu/isa.hpp>
 #include <tempera/cpu/pool.hpp>
@@ -27,16 +28,6 @@
 #include <tempera/device/process_group.hpp>
 
 namespace tempera {
-
-/// 64-byte aligned memory, at least 1 byte. Throws error naming the bytes.
-inline void* allocate_aligned(std::size_t bytes) {
-    std::size_t const rounded = (bytes + 63) / 64 * 64;
-    void* const p = rounded < bytes ? nullptr : std::aligned_alloc(64, rounded == 0 ? 64 : rounded);
-    if (p == nullptr) {
-        throw error("memory of the cpu", {bytes, " bytes"}, "no room", "use a smaller batch or a smaller network");
-    }
-    return p;
-}
 
 /// What a cpu keeps behind its two settings: pool, instruction set, scratch memory.
 class cpu_engine {
