@@ -7,8 +7,8 @@
 //                      convolution of stride 1 over dy with the taps that reach the phase, in reverse order
 //   backward weights   dw[o, k] = sum_p dy[p, o] window(x, p)[k]           positions in blocks, sums in order
 //
-// Windows are copied a block at a time into a worker's scratch memory; 1x1 maps of stride 1 are read in place. Tiles need no
-// copies of windows (tile_windows.hpp, tile_weights.hpp).
+// Windows are copied a block at a time into a worker's scratch memory; 1x1 maps of stride 1 are read in place. Where
+// there are tiles, most windows need no copies (tile_windows.hpp, tile_weights.hpp).
 
 #include <type_traits>
 

@@ -59,7 +59,7 @@ struct gemm_operands {
     std::ptrdiff_t const* tap = nullptr;  ///< which begin so many floats further; null: in one
 };
 
-/// And where its results go: row i of c begins at c + c_rows[i].
+/// And where its results go: row i of c begins at c + c_rows[i]; for tiles -1 is nowhere.
 template <class T>
 struct gemm_block_to : gemm_operands {
     T* c;

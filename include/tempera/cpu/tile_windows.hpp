@@ -4,7 +4,8 @@
 // after the other with zeros around them. A line of a window is then so many elements side by side, and lies `step` pixels
 // further with each position: rows of a tile may overlap. With steps, every step-th line goes to a copy of its own.
 //
-// Tiles read 32 elements at a time: what follows a window's line there meets filters of zero, and an infinite number becomes NaN.
+// Tiles read 32 elements at a time: what follows a window's line there, of the next sample too, meets filters of zero. An
+// infinite number becomes NaN so.
 
 #include <algorithm>
 #include <cstddef>
@@ -18,12 +19,6 @@ namespace tempera::cpu_kernels {
 
 /// Elements of a window's line as tiles read it.
 constexpr int padded_line(window_walk const& w) { return (w.window_width * w.channels + 31) / 32 * 32; }
-
-/// Whether products of these windows go by tiles, filters being packed line by line; tiles address pairs.
-template <class T>
-bool tile_windows_fit(gemm_kernels<T> const& kernels, window_walk const& w) {
-    return kernels.weights != nullptr && w.window_height * w.window_width > 1 && w.step * w.channels % 2 == 0;
-}
 
 /// A map as lines of `room` positions, `vertical.room` lines to a sample.
 struct window_lines {
@@ -45,7 +40,12 @@ struct window_lines {
         room = std::max<std::int64_t>(ceil_divide(pixels, w.step), w.out_width);
         length = room * w.step * w.channels;
     }
+    /// Those between lines and samples, which have no result, too.
     std::int64_t positions() const { return samples * vertical.room * room; }
+    /// 256 KB of copied lines, and those that reach beyond.
+    std::int64_t positions_of_block() const {
+        return std::clamp<std::int64_t>(65536 / (phases() * position_step()), 128, 2048);
+    }
     /// Floats from one position's window to the next's.
     std::int64_t position_step() const { return std::int64_t{w.step} * w.channels / 2; }
     int phases() const { return std::min(w.step, w.window_height); }
@@ -77,9 +77,8 @@ struct window_lines {
         std::int64_t const y = (at - sample * vertical.room) * w.step + phase;
         bool const inside = sample >= 0 && sample < samples && y < w.in_height;
         std::int64_t const skipped = std::max(w.left, 0);
-        std::int64_t const pixels =
-            inside ? std::clamp<std::int64_t>(w.in_width - skipped, 0, room * w.step - before) : 0;
-        std::int64_t const begin = std::min(before * w.channels, length), end = begin + pixels * w.channels;
+        std::int64_t const pixels = inside ? std::max<std::int64_t>(w.in_width - skipped, 0) : 0;
+        std::int64_t const begin = before * w.channels, end = begin + pixels * w.channels;
         std::fill(to, to + begin, bf16{});
         if (pixels > 0)
             std::memcpy(to + begin, line(sample, y) + skipped * w.channels,
@@ -105,6 +104,17 @@ struct window_lines {
     }
 };
 
+/// Whether products of these windows go by tiles, filters being packed line by line: tiles address pairs, at least half of all
+/// positions should have a result, and a block hold a line. Any batch gives the same answer.
+template <class T>
+bool tile_windows_fit(gemm_kernels<T> const& kernels, window_walk const& w) {
+    if (kernels.weights == nullptr || w.window_height * w.window_width <= 1 || w.step * w.channels % 2 != 0)
+        return false;
+    window_lines const sample(w, nullptr, 1);
+    return sample.positions() <= std::int64_t{2} * w.out_height * w.out_width &&
+           sample.room <= sample.positions_of_block();
+}
+
 /// What gemm_job describes by walk and source. Depth is that of lines filled up.
 inline void multiply_tile_windows(cpu& device, gemm_kernels<bf16> const& kernels, gemm_job<bf16> const& job) {
     if (job.rows == 0 || job.columns == 0) return;
@@ -112,10 +122,9 @@ inline void multiply_tile_windows(cpu& device, gemm_kernels<bf16> const& kernels
     std::int64_t const tr = kernels.tile_rows, tc = kernels.tile_columns;
     std::int64_t const positions = from.positions(), panels = ceil_divide(job.columns, tc);
 
-    // Blocks of 256 KB of copied lines, at most 2048 positions, and groups of panels, so that there are 16 chunks.
-    std::int64_t const fitting = std::clamp<std::int64_t>(65536 / (from.phases() * from.position_step()), 128, 2048);
+    // Blocks and groups of panels, so that there are 16 chunks.
     std::int64_t const wanted = std::max<std::int64_t>(ceil_divide(positions * panels, 16), 128);
-    std::int64_t const block = round_up(std::min(fitting, wanted), tr);
+    std::int64_t const block = round_up(std::min(from.positions_of_block(), wanted), tr);
     std::int64_t const blocks = ceil_divide(positions, block);
     std::int64_t const groups = blocks >= 16 ? 1 : std::min(panels, ceil_divide(16, blocks));
     std::int64_t const group_columns = ceil_divide(panels, groups) * tc;

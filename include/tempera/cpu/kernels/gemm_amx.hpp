@@ -52,7 +52,7 @@ static void finish(float const* sums, std::ptrdiff_t line, int rows, int columns
 }
 
 /// Where 32 rows of a fit the first-level cache, they stay there for all columns; of deeper products, columns of b stay in
-/// the second for all rows, and rows in one piece that are wanted soon are not called there beside them. Columns are finished
+/// the second for all rows, and only where a has several taps is anything called there beside them. Columns are finished
 /// in twos of 32, so that lines of c are written, and those of the residual read, in twos.
 template <class T>
 static void multiply(gemm_block_to<T> const& g) {

@@ -98,7 +98,7 @@ static float const* filled(float const* from, std::ptrdiff_t line, int rows, int
 /// Memory that is called to the second-level cache, some lines with each step of k.
 struct soon_stream {
     memory_range left, then;
-    int lines = 0;
+    int lines;
 
     /// All of it in so many steps.
     soon_stream(memory_range first, memory_range second, int steps)
