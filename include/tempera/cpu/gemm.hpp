@@ -79,19 +79,28 @@ struct window_walk {
     int window_height, window_width;
 };
 
+/// How positions of results are counted: those of a line, and lines of a sample, some of which may have no result.
+struct position_count {
+    std::int64_t of_line, of_sample;
+};
+
 /// Where the windows of positions [begin, end) lie in a map of elements of `bytes` bytes: whole rows, from the first to the
 /// last. Nothing where windows leave gaps, which are not worth being called for.
-inline memory_range memory_of(window_walk const& w, void const* x, std::int64_t bytes, std::int64_t begin,
-                              std::int64_t end) {
+inline memory_range memory_of(window_walk const& w, position_count lines, void const* x, std::int64_t bytes,
+                              std::int64_t begin, std::int64_t end) {
     if (begin >= end || w.step > w.window_height) return {};
-    std::int64_t const per_image = std::int64_t{w.out_height} * w.out_width;
     auto const row = [&](std::int64_t position, int within) {
-        std::int64_t const y = position % per_image / w.out_width * w.step + w.top + within;
-        return position / per_image * w.in_height + std::clamp<std::int64_t>(y, 0, w.in_height);
+        std::int64_t const line = position / lines.of_line;
+        std::int64_t const y = line % lines.of_sample * w.step + w.top + within;
+        return line / lines.of_sample * w.in_height + std::clamp<std::int64_t>(y, 0, w.in_height);
     };
     std::int64_t const line = bytes * w.in_width * w.channels;
     auto const* const map = static_cast<char const*>(x);
     return {map + row(begin, 0) * line, map + row(end - 1, w.window_height) * line};
+}
+inline memory_range memory_of(window_walk const& w, void const* x, std::int64_t bytes, std::int64_t begin,
+                              std::int64_t end) {
+    return memory_of(w, {w.out_width, w.out_height}, x, bytes, begin, end);
 }
 
 /// Copies windows of a map of some element type to lines of floats.

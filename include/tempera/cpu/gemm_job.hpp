@@ -67,6 +67,27 @@ struct depth_cut {
     }
 };
 
+/// Groups of panels of columns that make 16 chunks of few blocks of rows.
+inline std::int64_t column_groups(std::int64_t blocks, std::int64_t panels) {
+    return blocks >= 16 ? 1 : std::min(panels, ceil_divide(16, blocks));
+}
+
+/// Where in c the rows of positions [begin, begin + rows) begin, from column n0 on; -1 for those without a result.
+inline void place_rows(output_rows const& out, position_count lines, std::int64_t begin, int rows, std::int64_t n0,
+                       std::ptrdiff_t* offsets) {
+    std::int64_t sample = begin / lines.of_line / lines.of_sample;
+    std::int64_t y = begin / lines.of_line % lines.of_sample, x = begin % lines.of_line;
+    for (int i = 0; i < rows; ++i) {
+        bool const inside = y < out.height && x < out.width;
+        offsets[i] = inside ? sample * out.image + y * out.line + x * out.column + n0 : -1;
+        if (++x < lines.of_line) continue;
+        x = 0;
+        if (++y < lines.of_sample) continue;
+        y = 0;
+        ++sample;
+    }
+}
+
 /// Where what is added to rows [begin, end) of a block lies, the residual or c itself, if it leaves no gaps to speak of. Rows
 /// without a place are left out.
 template <class T>
@@ -93,8 +114,8 @@ void run_gemm(cpu& device, gemm_kernels<T> const& kernels, gemm_job<T> const& jo
     std::int64_t const line = cut.line;
     std::int64_t const block = rows_per_block(kernels, job.rows, line);
     std::int64_t const blocks = ceil_divide(job.rows, block);
-    std::int64_t const panels = ceil_divide(job.columns, tc);  // with few blocks, groups of them make 16 chunks
-    std::int64_t const groups = blocks >= 16 ? 1 : std::min(panels, ceil_divide(16, blocks));
+    std::int64_t const panels = ceil_divide(job.columns, tc);
+    std::int64_t const groups = column_groups(blocks, panels);
     std::int64_t const panels_per_group = ceil_divide(panels, groups);
 
     bool const copies = job.a == nullptr || job.a_transposed;
@@ -118,21 +139,8 @@ void run_gemm(cpu& device, gemm_kernels<T> const& kernels, gemm_job<T> const& jo
         std::ptrdiff_t* const sum_rows = offsets + block;
         auto* const sums = reinterpret_cast<float*>(offsets + 2 * block);
 
-        std::int64_t const per_image = job.out.height * job.out.width;
-        std::int64_t sample = m0 / per_image;
-        std::int64_t y = m0 % per_image / job.out.width;
-        std::int64_t x = m0 % job.out.width;
-        for (int i = 0; i < rows; ++i) {
-            offsets[i] = sample * job.out.image + y * job.out.line + x * job.out.column + n0;
-            sum_rows[i] = i * group_columns;
-            if (++x == job.out.width) {
-                x = 0;
-                if (++y == job.out.height) {
-                    y = 0;
-                    ++sample;
-                }
-            }
-        }
+        place_rows(job.out, {job.out.width, job.out.height}, m0, rows, n0, offsets);
+        for (int i = 0; i < rows; ++i) sum_rows[i] = i * group_columns;
 
         gemm_epilogue<T> epilogue = job.epilogue.from(n0);
         if (epilogue.moments != nullptr) epilogue.moments += chunk / groups * 3 * epilogue.moments_line;

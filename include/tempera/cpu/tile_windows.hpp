@@ -40,6 +40,7 @@ struct window_lines {
         room = std::max<std::int64_t>(ceil_divide(pixels, w.step), w.out_width);
         length = room * w.step * w.channels;
     }
+    position_count lines() const { return {room, vertical.room}; }
     /// Those between lines and samples, which have no result, too.
     std::int64_t positions() const { return samples * vertical.room * room; }
     /// 256 KB of copied lines, and those that reach beyond.
@@ -55,22 +56,6 @@ struct window_lines {
         return phases() * lines * length + padded_line(w);
     }
 
-    /// Where line y of a sample begins in the map.
-    bf16 const* line(std::int64_t sample, std::int64_t y) const {
-        return map + (sample * w.in_height + y) * w.in_width * w.channels;
-    }
-    /// What the windows of positions [begin, end) read of the map.
-    memory_range memory(std::int64_t begin, std::int64_t end) const {
-        end = std::min(end, positions());
-        if (begin >= end) return {};
-        auto const at = [&](std::int64_t position, int within) {
-            std::int64_t const y = position / room % vertical.room * w.step + w.top + within;
-            return line(position / room / vertical.room, std::clamp<std::int64_t>(y, 0, w.in_height));
-        };
-        return {reinterpret_cast<char const*>(at(begin, 0)),
-                reinterpret_cast<char const*>(at(end - 1, w.window_height))};
-    }
-
     /// Copies line `at` of a phase.
     void copy_line(std::int64_t at, int phase, bf16* to) const {
         std::int64_t const sample = at >= 0 ? at / vertical.room : -1;
@@ -79,10 +64,9 @@ struct window_lines {
         std::int64_t const skipped = std::max(w.left, 0);
         std::int64_t const pixels = inside ? std::max<std::int64_t>(w.in_width - skipped, 0) : 0;
         std::int64_t const begin = before * w.channels, end = begin + pixels * w.channels;
+        std::int64_t const from = ((sample * w.in_height + y) * w.in_width + skipped) * w.channels;
         std::fill(to, to + begin, bf16{});
-        if (pixels > 0)
-            std::memcpy(to + begin, line(sample, y) + skipped * w.channels,
-                        static_cast<std::size_t>(end - begin) * sizeof(bf16));
+        if (pixels > 0) std::memcpy(to + begin, map + from, static_cast<std::size_t>(end - begin) * sizeof(bf16));
         std::fill(to + end, to + length, bf16{});
     }
     /// Copies what windows of positions [begin, begin + count) need; taps: in floats, where in it each of their lines begins for
@@ -126,7 +110,7 @@ inline void multiply_tile_windows(cpu& device, gemm_kernels<bf16> const& kernels
     std::int64_t const wanted = std::max<std::int64_t>(ceil_divide(positions * panels, 16), 128);
     std::int64_t const block = round_up(std::min(from.positions_of_block(), wanted), tr);
     std::int64_t const blocks = ceil_divide(positions, block);
-    std::int64_t const groups = blocks >= 16 ? 1 : std::min(panels, ceil_divide(16, blocks));
+    std::int64_t const groups = column_groups(blocks, panels);
     std::int64_t const group_columns = ceil_divide(panels, groups) * tc;
 
     auto const bytes = [](std::int64_t count, std::size_t each) { return static_cast<std::size_t>(count) * each; };
@@ -147,17 +131,7 @@ inline void multiply_tile_windows(cpu& device, gemm_kernels<bf16> const& kernels
         std::ptrdiff_t* const taps = offsets + block;
         from.copy(m0, rows, copies, taps);
 
-        std::int64_t sample = m0 / from.room / from.vertical.room;
-        std::int64_t y = m0 / from.room % from.vertical.room, x = m0 % from.room;
-        for (int i = 0; i < rows; ++i) {
-            bool const inside = y < job.out.height && x < job.out.width;
-            offsets[i] = inside ? sample * job.out.image + y * job.out.line + x * job.out.column + n0 : -1;
-            if (++x < from.room) continue;
-            x = 0;
-            if (++y < from.vertical.room) continue;
-            y = 0;
-            ++sample;
-        }
+        place_rows(job.out, from.lines(), m0, rows, n0, offsets);
 
         gemm_epilogue<bf16> epilogue = job.epilogue.from(n0);
         epilogue.stream = !job.accumulate && past_caches(job.c, job.rows, job.columns);
@@ -173,7 +147,8 @@ inline void multiply_tile_windows(cpu& device, gemm_kernels<bf16> const& kernels
         g.b = job.panels + n0 * job.depth;
         g.b_panel = tc * job.depth;
         g.b_step = tc;
-        g.soon[0] = from.memory(later, later + block);
+        g.soon[0] =
+            memory_of(job.walk, from.lines(), job.source, sizeof(bf16), later, std::min(later + block, positions));
         g.soon_addends = addends_of(job, offsets, static_cast<int>(tr), rows, columns);
         g.taps = job.walk.window_height;
         g.tap = taps;
