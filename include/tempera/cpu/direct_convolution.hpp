@@ -12,6 +12,7 @@
 
 #include <type_traits>
 
+#include <tempera/cpu/filter_panels.hpp>
 #include <tempera/cpu/gemm_job.hpp>
 #include <tempera/cpu/tile_weights.hpp>
 #include <tempera/cpu/tile_windows.hpp>
@@ -29,65 +30,17 @@ bool reads_in_place(gemm_kernels<T> const& kernels, int kernel, int stride, int 
            channels % kernels.pair == 0 && channels / kernels.pair % 512 != 0;
 }
 
-/// The windows of the forward pass.
-inline window_walk walk_of(convolution_geometry const& g) {
-    return {g.in_height, g.in_width, g.in_channels, g.out_height, g.out_width,
-            g.stride,    -g.pad_top, -g.pad_left,   g.kernel,     g.kernel};
-}
-
-/// How a filter is packed: in one piece, or line by line, each filled up with zeros as tiles read it.
-struct filter_pieces {
-    int count, elements, steps;  ///< steps of k in a piece, pairs or not
-
-    template <class T>
-    filter_pieces(gemm_kernels<T> const& kernels, convolution_geometry const& g) {
-        window_walk const w = walk_of(g);
-        bool const lines = tile_windows_fit(kernels, w);
-        count = lines ? w.window_height : 1;
-        elements = w.window_width * w.channels * (lines ? 1 : w.window_height);
-        steps = static_cast<int>(ceil_divide(lines ? padded_line(w) : elements, kernels.pair));
-    }
-    int depth() const { return count * steps; }
-};
-
-/// Floats of all filters in panels.
-template <class T>
-std::int64_t packed_floats(gemm_kernels<T> const& kernels, convolution_geometry const& g) {
-    return round_up(g.out_channels, kernels.tile_columns) * filter_pieces(kernels, g).depth();
-}
-
-template <class T>
-void pack_filters(cpu& device, gemm_kernels<T> const& kernels, convolution_geometry const& g, float const* w,
-                  float* packed) {
-    filter_pieces const pieces(kernels, g);
-    std::int64_t const filter = g.weight_size() / g.out_channels;
-    std::int64_t const tc = kernels.tile_columns;
-    std::int64_t const piece = tc * pieces.steps, panel = piece * pieces.count;
-    std::int64_t const filled = tc * ceil_divide(pieces.elements, kernels.pair);
-    device.for_chunks(ceil_divide(g.out_channels, tc), [&](std::int64_t p, int) {
-        int const columns = static_cast<int>(std::min<std::int64_t>(tc, g.out_channels - p * tc));
-        for (int i = 0; i < pieces.count; ++i) {
-            float* const to = packed + p * panel + i * piece;
-            kernels.pack(w + p * tc * filter + i * pieces.elements, 1, filter, pieces.elements, columns, to, panel);
-            std::fill(to + filled, to + piece, 0.0F);
-        }
-    });
-}
-
 /// Rows of y that a chunk of the forward pass writes.
 inline std::int64_t block_of(gemm_kernels<float> const& kernels, convolution_geometry const& g) {
     return rows_per_block(kernels, std::int64_t{1} * g.batch * g.out_height * g.out_width,
                           depth_cut(kernels, filter_pieces(kernels, g).depth()).line);
 }
 
-/// A product of windows, or of rows in place. Filters of backward data are packed tap by tap, which is line by line where lines
-/// need not be filled up.
+/// by_lines: the panels hold filters line by line, as tiles read windows.
 template <class T>
-void multiply_windows(cpu& device, gemm_kernels<T> const& kernels, gemm_job<T> const& job) {
+void multiply_windows(cpu& device, gemm_kernels<T> const& kernels, gemm_job<T> const& job, bool by_lines) {
     if constexpr (!is_float<T>) {
-        if (job.a == nullptr && tile_windows_fit(kernels, job.walk) &&
-            job.depth == job.walk.window_height * padded_line(job.walk) / 2)
-            return multiply_tile_windows(device, kernels, job);
+        if (by_lines) return multiply_tile_windows(device, kernels, job);
     }
     run_gemm(device, kernels, job);
 }
@@ -99,7 +52,8 @@ void forward_packed(cpu& device, gemm_kernels<T> const& kernels, convolution_geo
     gemm_job<T> job;
     job.rows = std::int64_t{1} * g.batch * g.out_height * g.out_width;
     job.columns = g.out_channels;
-    job.depth = filter_pieces(kernels, g).depth();
+    filter_pieces const pieces(kernels, g);
+    job.depth = pieces.depth();
     if (reads_in_place(kernels, g.kernel, g.stride, g.pad_top, g.pad_left, g.in_channels)) {
         job.a = reinterpret_cast<float const*>(x);
         job.a_row = job.depth;
@@ -113,7 +67,7 @@ void forward_packed(cpu& device, gemm_kernels<T> const& kernels, convolution_geo
     std::ptrdiff_t const line = std::ptrdiff_t{g.out_width} * g.out_channels;
     job.out = {g.out_height, g.out_width, g.out_height * line, line, g.out_channels};
     job.epilogue = epilogue;
-    multiply_windows(device, kernels, job);
+    multiply_windows(device, kernels, job, pieces.by_lines);
 }
 
 template <class T>
@@ -173,6 +127,7 @@ void backward_data_with(cpu& device, gemm_kernels<T> const& kernels, convolution
             job.rows = std::int64_t{1} * g.batch * v.positions * h.positions;
             job.columns = g.in_channels;
             job.depth = static_cast<int>(depth);
+            bool by_lines = false;  // taps one after the other are lines, where those need not be filled up
             if (reads_in_place(kernels, g.kernel, g.stride, g.pad_top, g.pad_left, channels) &&
                 g.in_height == g.out_height && g.in_width == g.out_width) {
                 job.a = reinterpret_cast<float const*>(dy);
@@ -182,6 +137,7 @@ void backward_data_with(cpu& device, gemm_kernels<T> const& kernels, convolution
                             v.offset,     h.offset,    v.count,  h.count};
                 job.source = dy;
                 job.gather = kernels.gather;
+                by_lines = h.count * channels % 32 == 0 && tile_windows_fit(kernels, job.walk);
             }
             job.panels = block;
             std::ptrdiff_t const line = std::ptrdiff_t{g.in_width} * g.in_channels;
@@ -189,7 +145,7 @@ void backward_data_with(cpu& device, gemm_kernels<T> const& kernels, convolution
             job.out = {v.positions, h.positions, g.in_height * line, g.stride * line,
                        std::ptrdiff_t{g.stride} * g.in_channels};
             job.accumulate = mode == store::accumulate;
-            if (depth > 0 || mode == store::write) multiply_windows(device, kernels, job);
+            if (depth > 0 || mode == store::write) multiply_windows(device, kernels, job, by_lines);
             block += panels * tc * depth;
         }
     }
