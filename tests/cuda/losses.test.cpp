@@ -71,7 +71,8 @@ TEST_CASE("gpu losses: softmax cross entropy with smoothing and rows without lab
     for (int row : {0, 2, 3}) {
         auto const p = probabilities(z.data() + row * classes, classes, 1);
         for (double v : p) entropy -= v > 0 ? v * std::log(v) / 3 : 0;
-        accuracy += (std::max_element(p.begin(), p.end()) - p.begin()) == labels[static_cast<std::size_t>(row)] ? 1.0 / 3 : 0;
+        accuracy +=
+            (std::max_element(p.begin(), p.end()) - p.begin()) == labels[static_cast<std::size_t>(row)] ? 1.0 / 3 : 0;
     }
     float const weight = 0.5F;
     auto const old = lab::random_values<float>(rows * classes, 2);
@@ -99,7 +100,8 @@ TEST_CASE("gpu losses: no labels at all, and labels that no class has") {
     auto none = lab::on_device(device, std::vector<std::int32_t>{-1, -1});
     auto wrong = lab::on_device(device, std::vector<std::int32_t>{3, -2});
     buffer<float> gradient(device, 6);
-    auto const value = softmax_cross_entropy(device, 2, 3, logits.data(), none.data(), 0, 1, gradient.data(), store::write);
+    auto const value =
+        softmax_cross_entropy(device, 2, 3, logits.data(), none.data(), 0, 1, gradient.data(), store::write);
     CHECK(value.loss == 0);
     CHECK(value.accuracy == 0);
     CHECK(lab::from_device(device, gradient) == std::vector<float>(6));
@@ -122,9 +124,10 @@ TEST_CASE("gpu losses: distillation gives the reference's values and gradients")
         for (bool const colab : {false, true}) {
             std::string const at = std::string(t < 1 ? "t0.1" : t == 1 ? "t1" : "t2") + (colab ? "/colab/" : "/paper/");
             CAPTURE(at);
-            distillation_geometry const g{.rows = student.dims[0], .classes = student.dims[1], .temperature = t, .scale_t2 = colab};
-            auto const found = distillation_cross_entropy(device, g, student_memory.data(), teacher_memory.data(), nullptr,
-                                                          1, gradient.data(), store::write);
+            distillation_geometry const g{
+                .rows = student.dims[0], .classes = student.dims[1], .temperature = t, .scale_t2 = colab};
+            auto const found = distillation_cross_entropy(device, g, student_memory.data(), teacher_memory.data(),
+                                                          nullptr, 1, gradient.data(), store::write);
             CHECK(close(found.loss, static_cast<double>(values[at + "loss"].values[0]), 1e-5));
             CHECK(fixture::difference(lab::from_device(device, gradient).data(), values[at + "grad_student"]) <= 1e-5);
         }
@@ -136,7 +139,8 @@ TEST_CASE("gpu losses: distillation with labels") {
     int const rows = 4;
     int const classes = 5;
     store const mode = GENERATE(store::write, store::accumulate);
-    distillation_geometry const g{.rows = rows, .classes = classes, .temperature = 0.5F, .alpha = 0.75F, .scale_t2 = true};
+    distillation_geometry const g{
+        .rows = rows, .classes = classes, .temperature = 0.5F, .alpha = 0.75F, .scale_t2 = true};
     auto const student = lab::exact(lab::random_values<float>(rows * classes, 1));
     auto const teacher = lab::exact(lab::random_values<float>(rows * classes, 2));
     auto const old = lab::random_values<float>(rows * classes, 3);
@@ -148,7 +152,9 @@ TEST_CASE("gpu losses: distillation with labels") {
             auto const p_s = probabilities(z.data() + row * classes, classes, 0.5);
             for (std::size_t c = 0; c < p_t.size(); ++c) loss -= 0.75 * 0.25 * p_t[c] * std::log(p_s[c]) / rows;
             int const label = labels[static_cast<std::size_t>(row)];
-            if (label >= 0) loss -= 0.25 / rows * std::log(probabilities(z.data() + row * classes, classes, 1)[static_cast<std::size_t>(label)]);
+            if (label >= 0)
+                loss -= 0.25 / rows *
+                        std::log(probabilities(z.data() + row * classes, classes, 1)[static_cast<std::size_t>(label)]);
         }
         return loss;
     };
@@ -185,7 +191,9 @@ TEST_CASE("gpu losses: nt_xent gives the reference's values and gradients, whate
     for (auto const& [name, c] : cases.items()) {
         CAPTURE(name);
         auto const& h = values[name + "/hidden"];
-        contrastive_geometry const g{.pairs = h.dims[0] / 2, .channels = h.dims[1], .temperature = c.at("temperature"),
+        contrastive_geometry const g{.pairs = h.dims[0] / 2,
+                                     .channels = h.dims[1],
+                                     .temperature = c.at("temperature"),
                                      .normalize = c.at("hidden_norm")};
         auto h_memory = lab::on_device(device, h.values);
         buffer<float> gradient(device, h.size());
@@ -219,7 +227,8 @@ TEST_CASE("gpu losses: nt_xent against its definition, with packs and without, w
     for (std::size_t i = 0; i < rows / 2 * width; ++i)  // views of one image are alike
         values[rows / 2 * width + i] = 0.75F * values[i] + 0.25F * values[rows / 2 * width + i];
     auto const h = lab::exact(values);
-    contrastive_geometry const g{.pairs = pairs, .channels = channels, .temperature = temperature, .normalize = normalize};
+    contrastive_geometry const g{
+        .pairs = pairs, .channels = channels, .temperature = temperature, .normalize = normalize};
 
     std::vector<double> u = h;
     std::vector<double> length(rows, 1.0);
@@ -266,8 +275,44 @@ TEST_CASE("gpu losses: nt_xent against its definition, with packs and without, w
 }
 
 TEST_CASE("gpu losses: nt_xent of 65,536 pairs in 256 MiB of scratch memory") {
-    cuda_kernels::contrastive_scratch const places({.pairs = 65536, .channels = 128}, 64, 256);
+    gpu device;
+    int const rows = cuda_kernels::contrastive_tile_rows(device.context.tile_bytes, 2 * 65536);
+    CHECK(rows == 128);
+    cuda_kernels::contrastive_scratch const places({.pairs = 65536, .channels = 128}, rows, 256);
     CHECK(places.size * 4 <= std::int64_t{256} << 20);
+}
+
+TEST_CASE("gpu losses: rows of many logits of nt_xent, around the first of the second view") {
+    gpu device;
+    constexpr int pairs = 8192, first = pairs - 2, count = 3;
+    contrastive_geometry const g{.pairs = pairs, .channels = 8, .temperature = 1};
+    std::vector<float> const logits = lab::random_values<float>(std::int64_t{count} * 2 * pairs, 3);
+    auto memory = lab::on_device(device, logits);
+    buffer<float> log_sums(device, 2 * pairs), pull(device, 2 * pairs), terms(device, 5 * 2 * pairs);
+    cuda_kernels::contrastive_rows(device.context.stream(), g, first, count, memory.data(), log_sums.data(),
+                                   pull.data(), terms.data());
+    auto const found_sums = lab::from_device(device, log_sums), found_pull = lab::from_device(device, pull),
+               found_terms = lab::from_device(device, terms);
+    for (std::size_t r = 0; r < count; ++r) {
+        std::size_t const i = first + r, positive = i < pairs ? i + pairs : i - pairs;
+        float const* const row = logits.data() + r * 2 * pairs;
+        double all = 0, across = 0, surprise = 0, before = 0;
+        for (std::size_t j = 0; j < 2 * std::size_t{pairs}; ++j)
+            if (j != i) all += std::exp(static_cast<double>(row[j]));
+        for (std::size_t j = pairs; j < 2 * std::size_t{pairs}; ++j) {
+            double const e = std::exp(static_cast<double>(row[j]));
+            across += e;
+            surprise += e * static_cast<double>(row[j]);
+            before += row[j] > row[positive];
+        }
+        double const pulled = static_cast<double>(row[positive]);
+        double const expected[] = {std::log(all) - pulled, i < pairs && before < 1 ? 1.0 : 0.0,
+                                   i < pairs ? std::log(across) - surprise / across : 0, 1, 0};
+        for (std::size_t k = 0; k < 5; ++k)
+            CHECK(std::abs(static_cast<double>(found_terms[5 * i + k]) - expected[k]) < 1e-5);
+        CHECK(std::abs(static_cast<double>(found_sums[i]) - std::log(all)) < 1e-5);
+        CHECK(std::abs(static_cast<double>(found_pull[i]) - (std::exp(pulled) / all - 1)) < 1e-6);
+    }
 }
 
 TEST_CASE("gpu losses: the k largest logits, ties by index") {

@@ -45,9 +45,9 @@ struct loads_of_thread {
     }
 };
 
-/// Grid: (tiles of channels x samples) x splits of positions.
+/// Grid: (tiles of channels x samples) x splits of positions. Three blocks at a time where registers suffice.
 template <int Width, class Work>
-__global__ void __launch_bounds__(position_threads, 2)
+__global__ void __launch_bounds__(position_threads, Work::sums > 1 ? 3 : 2)
     along_positions_kernel(std::int64_t positions, int channels, int tiles, position_splits splits, Work work, float* partial) {
     int const sample = static_cast<int>(blockIdx.x) / tiles;
     int const tile = static_cast<int>(blockIdx.x) % tiles * static_cast<int>(blockDim.x) * Width;

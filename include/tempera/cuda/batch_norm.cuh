@@ -213,6 +213,46 @@ struct batch_norm_backward_work {
         }
     }
 };
+/// dx where g is dy: what a mask needs stays out of the registers, and more blocks run.
+template <class T>
+struct unmasked_backward_work {
+    static constexpr int ahead = 2;
+    batch_norm_geometry g;
+    batch_norm_state s;
+    T const* x;
+    T const* dy;
+    T* dx;
+    store mode;
+    float const* mean_g;  ///< null with moving statistics, as slope
+    float const* slope;
+
+    template <int Width>
+    struct maps {
+        pack<T, Width> x, dy;
+    };
+    template <int Width>
+    struct coefficients {
+        pack<float, Width> mean, gain, mean_g, slope;
+    };
+    template <int Width>
+    __device__ coefficients<Width> channels(int c) const {
+        normalization<Width> const n(s, g.epsilon, c);
+        return {n.mean, n.gain, load_floats<Width>(mean_g, c, 0), load_floats<Width>(slope, c, 0)};
+    }
+    template <int Width>
+    __device__ maps<Width> load(std::int64_t i) const {
+        return {load_pack<Width>(x + i), load_pack<Width>(dy + i)};
+    }
+    template <int Width>
+    __device__ void operator()(std::int64_t i, maps<Width> const& m, coefficients<Width> const& at) const {
+        float values[Width];
+        for (int k = 0; k < Width; ++k) {
+            float const deviation = as_float(m.x.at[k]) - at.mean.at[k];
+            values[k] = at.gain.at[k] * (as_float(m.dy.at[k]) - at.mean_g.at[k] - deviation * at.slope.at[k]);
+        }
+        store_pack(dx + i, values, mode);
+    }
+};
 template <class T>
 void batch_norm_backward(cudaStream_t stream, batch_norm_geometry const& g, batch_norm_state const& s,
                          bool batch_statistics, T const* x, T const* y, T const* dy, batch_norm_gradients<T> out,
@@ -222,8 +262,8 @@ void batch_norm_backward(cudaStream_t stream, batch_norm_geometry const& g, batc
         else start(std::true_type{});
     };
     bool const sums_for_dx = batch_statistics && out.dx != nullptr;
-    float* const mean_g = scratch + column_floats(g.rows, g.channels, floats_of<sums<2>>);
-    float* const slope = mean_g + g.channels;
+    float* mean_g = scratch + column_floats(g.rows, g.channels, floats_of<sums<2>>);
+    float* slope = mean_g + g.channels;
     if (sums_for_dx || out.dscale != nullptr || out.doffset != nullptr) {
         T* const early = out.dresidual_store == store::write ? out.dresidual : nullptr;
         with_mask(y, [&](auto of_y) {
@@ -241,11 +281,15 @@ void batch_norm_backward(cudaStream_t stream, batch_norm_geometry const& g, batc
         }
     }
     if (out.dx == nullptr && out.dresidual == nullptr) return;
+    if (!sums_for_dx) mean_g = slope = nullptr;
+    if (y == nullptr && !out.by_x && out.dresidual == nullptr)
+        return along_channels<T>(stream, g.rows, g.channels,
+                                 unmasked_backward_work<T>{g, s, x, dy, out.dx, out.dx_store, mean_g, slope},
+                                 {x, dy, out.dx});
     with_mask(y, [&](auto of_y) {
         masked_gradient<T, of_y> const gradient{x, y, dy, y != nullptr || out.by_x};
         along_channels<T>(stream, g.rows, g.channels,
-                          batch_norm_backward_work<T, of_y>{g, s, gradient, out, sums_for_dx ? mean_g : nullptr,
-                                                            sums_for_dx ? slope : nullptr},
+                          batch_norm_backward_work<T, of_y>{g, s, gradient, out, mean_g, slope},
                           {x, y, dy, out.dx, out.dresidual});
     });
 }

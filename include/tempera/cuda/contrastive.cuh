@@ -80,10 +80,11 @@ struct running_softmax {
         largest = top;
     }
     /// The sums of all threads. All must call it.
+    template <int Threads>
     __device__ void reduce() {
-        raise(block_max(largest));
-        sum = block_sum(sum);
-        spread = block_sum(spread);
+        raise(block_max<Threads>(largest));
+        sum = block_sum<Threads>(sum);
+        spread = block_sum<Threads>(spread);
     }
     __device__ float log_sum() const { return largest + logf(sum); }
     /// In nats: nothing large is subtracted where it is small.
@@ -91,8 +92,8 @@ struct running_softmax {
 };
 
 /// Loss of every row; accuracy and entropy of the rows of view a among the N embeddings of view b.
-template <int Width>
-__global__ void contrastive_rows_kernel(contrastive_geometry g, int first, float const* logits, float* log_sum_exp,
+template <int Width, int Threads>
+__global__ void __launch_bounds__(Threads) contrastive_rows_kernel(contrastive_geometry g, int first, float const* logits, float* log_sum_exp,
                                         float* pull, float* row_terms) {
     int const i = first + static_cast<int>(blockIdx.x);
     bool const of_a = i < g.pairs;
@@ -102,20 +103,20 @@ __global__ void contrastive_rows_kernel(contrastive_geometry g, int first, float
 
     running_softmax own;  // the view of row i, without i
     int const begin = of_a ? 0 : g.pairs;
-    for (int j = begin + thread_index() * Width; j < begin + g.pairs; j += row_threads * Width)
+    for (int j = begin + thread_index() * Width; j < begin + g.pairs; j += Threads * Width)
         own.add(load_pack<Width>(row + j), i - j);
     running_softmax across;  // the other view, without the positive
     float before = 0;        // how many stand before the positive
     int const other = g.pairs - begin;
-    for (int j = other + thread_index() * Width; j < other + g.pairs; j += row_threads * Width) {
+    for (int j = other + thread_index() * Width; j < other + g.pairs; j += Threads * Width) {
         auto const s = load_pack<Width>(row + j);
         across.add(s, positive - j);
         for (int k = 0; k < Width; ++k)
             if (j + k != positive && (!(s.at[k] <= pulled) || (j + k < positive && s.at[k] == pulled))) before += 1;
     }
-    own.reduce();
-    across.reduce();
-    before = block_sum(before);
+    own.reduce<Threads>();
+    across.reduce<Threads>();
+    before = block_sum<Threads>(before);
     if (threadIdx.x != 0) return;
 
     running_softmax negatives = own;
@@ -141,8 +142,15 @@ inline bool rows_in_packs(contrastive_geometry const& g, void const* tile) {
 }
 inline void contrastive_rows(cudaStream_t stream, contrastive_geometry const& g, int first, int count,
                              float const* logits, float* log_sum_exp, float* pull, float* row_terms) {
-    auto const kernel = rows_in_packs(g, logits) ? contrastive_rows_kernel<4> : contrastive_rows_kernel<1>;
-    launch_rows(kernel, count, stream, g, first, logits, log_sum_exp, pull, row_terms);
+    constexpr int most = 1024;  // for tiles of few long rows
+    bool const packs = rows_in_packs(g, logits);
+    if (g.pairs >= 8 * most) {
+        auto const kernel = packs ? contrastive_rows_kernel<4, most> : contrastive_rows_kernel<1, most>;
+        launch_rows<most>(kernel, count, stream, g, first, logits, log_sum_exp, pull, row_terms);
+    } else {
+        auto const kernel = packs ? contrastive_rows_kernel<4, row_threads> : contrastive_rows_kernel<1, row_threads>;
+        launch_rows(kernel, count, stream, g, first, logits, log_sum_exp, pull, row_terms);
+    }
 }
 
 /// Grid: rows x parts of their columns.

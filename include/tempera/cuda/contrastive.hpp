@@ -14,6 +14,12 @@ namespace tempera::cuda_kernels {
 /// Tensor cores truncate where they add, so a sum over all columns would drift: they add up so many at a time.
 inline constexpr int columns_per_part = 512;
 
+/// Rows of logits at a time: what fits the second-level cache, but at least a block for every multiprocessor or so.
+inline int contrastive_tile_rows(std::int64_t tile_bytes, int rows) {
+    std::int64_t const fitting = tile_bytes / (std::int64_t{4} * rows);
+    return static_cast<int>(std::min<std::int64_t>(std::max<std::int64_t>(fitting, 128), rows));
+}
+
 /// Where things lie in scratch memory, in floats: sums and terms of the loss first.
 struct contrastive_scratch {
     std::int64_t log_sums, pull, tile;
@@ -79,15 +85,14 @@ inline void split_weighted(gpu& device, contrastive_geometry const& g, half cons
 
 namespace tempera {
 
-/// Needs scratch memory for a tile of rows of 2N logits (context.tile_bytes, at least one row); where h is normalized
+/// Needs scratch memory for a tile of rows of 2N logits (contrastive_tile_rows); where h is normalized
 /// also for twice the bytes of h and half a tile's for every 128 channels.
 inline loss_value contrastive_cross_entropy(gpu& device, contrastive_geometry const& g, float const* h, float weight,
                                             float* dh, store mode) {
     if (g.pairs == 0) return {};
     int const rows = 2 * g.pairs;
     int const parts = (rows + cuda_kernels::columns_per_part - 1) / cuda_kernels::columns_per_part;
-    std::int64_t const row_bytes = std::int64_t{4} * rows;
-    auto const tile_rows = static_cast<int>(std::clamp<std::int64_t>(device.context.tile_bytes / row_bytes, 1, rows));
+    int const tile_rows = cuda_kernels::contrastive_tile_rows(device.context.tile_bytes, rows);
 
     cuda_kernels::contrastive_scratch const places(g, tile_rows, parts);
     float* const scratch = device.context.float_scratch(places.size);

@@ -53,7 +53,7 @@ struct position_splits {
     int count;
 
     position_splits(int batch, std::int64_t all, int channels, int width) {
-        constexpr std::int64_t enough_blocks = 2048;
+        constexpr std::int64_t enough_blocks = 1536;
         constexpr int fewest_rounds = 4;
         int const packs = channels % width == 0 ? channels / width : channels;
         across = std::clamp(packs, 1, 32);
@@ -189,8 +189,8 @@ std::int64_t branch_floats(selective_geometry const& g) {
 }
 /// scratch: branch_floats<T>(g)
 template <class T>
-void normalized_average(cudaStream_t stream, selective_geometry const& g, normalized_branches<T> const& from, float* sums,
-                        float* average, float* scratch);
+void normalized_average(cudaStream_t stream, selective_geometry const& g, normalized_branches<T> const& from,
+                        float* sums, float* average, float* scratch);
 template <class T>
 void normalized_merge(cudaStream_t stream, selective_geometry const& g, normalized_branches<T> const& from,
                       float const* logits, T* y);

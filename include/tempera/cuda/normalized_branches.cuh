@@ -81,9 +81,10 @@ struct branch_gradient_sums : any_channels {
         selective_geometry const& g = gradient.g;
         std::int64_t const all = std::int64_t{2} * g.batch * g.filters;
         pack<float, 2 * Width> of;
+        int const sample = static_cast<int>(i) / (2 * g.filters);
+        int const first = static_cast<int>(i) - sample * 2 * g.filters;
         for (int k = 0; k < Width; ++k) {
-            std::int64_t const sample = (i + k) / (2 * g.filters);
-            auto const c = static_cast<int>((i + k) % (2 * g.filters));
+            int const c = first + k;
             float const weight = gradient.weight(sample, c);
             float const share = gradient.share(sample, c);
             for (int kind = 0; kind < 2; ++kind)
@@ -120,9 +121,13 @@ struct branch_dx_work {
     __device__ known<Width> factors(int branch_of_sample, int f) const {
         int const c = branch_channel(gradient.g, branch_of_sample, f);
         known<Width> of = {{from.norm, from.epsilon, c}, {gradient.g, branch_of_sample, f}, {}, {}, {}, {}};
+        std::int64_t const sample = branch_of_sample / 2;
+        auto const of_first = first_weights<Width>(gradient.logits, sample, gradient.g.filters, f);
+        of.share = load_floats<Width>(gradient.daverage + sample * gradient.g.filters, f, 0);
+        float const share = 1 / static_cast<float>(gradient.g.positions);
         for (int k = 0; k < Width; ++k) {
-            of.weight.at[k] = gradient.weight(branch_of_sample / 2, c + k);
-            of.share.at[k] = gradient.share(branch_of_sample / 2, c + k);
+            of.weight.at[k] = branch_of_sample % 2 == 0 ? of_first.at[k] : 1 - of_first.at[k];
+            of.share.at[k] *= share;
         }
         of.mean_g = load_floats<Width>(mean_g, c, 0);
         of.slope = load_floats<Width>(slope, c, 0);

@@ -12,13 +12,13 @@ namespace tempera::cuda_kernels {
 constexpr int row_threads = 128;
 
 constexpr int row_groups = 16;
-constexpr int group_threads = row_threads / row_groups;
 
 /// combine(...combine(x of thread 0, x of thread 1)..., x of the last) in groups, the same in every thread of a block of
-/// row_threads. All threads must call it.
-template <class Combine>
+/// so many. All threads must call it.
+template <int Threads, class Combine>
 __device__ float block_reduce(float x, Combine combine) {
-    __shared__ float of_thread[row_threads];
+    constexpr int group_threads = Threads / row_groups;
+    __shared__ float of_thread[Threads];
     __shared__ float of_group[row_groups];
     of_thread[threadIdx.x] = x;
     __syncthreads();  // also: readers of an earlier call's of_group are done
@@ -40,14 +40,20 @@ struct add_floats {
 struct larger_float {
     __device__ float operator()(float a, float b) const { return a >= b || a != a ? a : b; }
 };
-__device__ inline float block_sum(float x) { return block_reduce(x, add_floats{}); }
-__device__ inline float block_max(float x) { return block_reduce(x, larger_float{}); }
+template <int Threads = row_threads>
+__device__ float block_sum(float x) {
+    return block_reduce<Threads>(x, add_floats{});
+}
+template <int Threads = row_threads>
+__device__ float block_max(float x) {
+    return block_reduce<Threads>(x, larger_float{});
+}
 
 /// Starts kernel(arguments...) with one block per row.
-template <class... Parameters, class... Arguments>
+template <int Threads = row_threads, class... Parameters, class... Arguments>
 void launch_rows(void (*kernel)(Parameters...), std::int64_t rows, cudaStream_t stream, Arguments... arguments) {
     if (rows <= 0) return;
-    launch(kernel, dim3(static_cast<unsigned>(rows)), dim3(row_threads), stream, arguments...);
+    launch(kernel, dim3(static_cast<unsigned>(rows)), dim3(Threads), stream, arguments...);
 }
 
 }  // namespace tempera::cuda_kernels

@@ -15,8 +15,10 @@ __device__ inline float first_weight(float const* logits, std::int64_t sample, i
 }
 template <int Width>
 __device__ pack<float, Width> first_weights(float const* logits, std::int64_t sample, int filters, int f) {
+    float const* const row = logits + sample * 2 * filters;
+    auto const first = load_floats<Width>(row, f, 0), second = load_floats<Width>(row, filters + f, 0);
     pack<float, Width> a;
-    for (int k = 0; k < Width; ++k) a.at[k] = first_weight(logits, sample, filters, f + k);
+    for (int k = 0; k < Width; ++k) a.at[k] = 1 / (1 + expf(second.at[k] - first.at[k]));
     return a;
 }
 
