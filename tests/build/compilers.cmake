@@ -31,6 +31,12 @@ if(clang)
 else()
   tempera_add_skipped("build: clang" "no clang++: apt-get install clang")
 endif()
+set(other_compiler "${CMAKE_CXX_COMPILER}")
+if(clang)
+  set(other_compiler "${clang}")
+endif()
+tempera_add_script("weights have the same bits from two compilers" same_bits.sh "${CMAKE_CURRENT_BINARY_DIR}/same_bits"
+                   "${CMAKE_CXX_COMPILER}" "${other_compiler}" ${includes})
 # nvcc 13 with clang as its host compiler evaluates plans wrongly; docs/cuda.md asks for g++.
 if(CUDAToolkit_NVCC_EXECUTABLE AND NOT CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   tempera_add_skipped("build: nvcc" "nvcc is tested with g++ as its host compiler, in the dev build")

@@ -29,7 +29,9 @@
 #define TEMPERA_VECTOR_FLOATS 4
 #endif
 
+// Neither contracts a * b + c, which would make results depend on the compiler: kernels that want an fma say so.
 #if defined(__clang__)
+#pragma clang fp contract(off)
 #if TEMPERA_TARGET == 2
 #pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
 #elif TEMPERA_TARGET == 3
@@ -44,6 +46,7 @@
 #endif
 #elif defined(__GNUC__)
 #pragma GCC push_options
+#pragma GCC optimize("fp-contract=off")
 #pragma GCC diagnostic push
 #if TEMPERA_TARGET == 2
 #pragma GCC target("avx2,fma")
