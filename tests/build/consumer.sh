@@ -33,3 +33,13 @@ else
     fi
 fi
 "$scratch/consumer"
+
+# A file that sees another capacity than tempera::compiled is refused, by name, when it is linked.
+if [ "$way" = compiled ]; then
+    "$cmake" -DTEMPERA_CONSUMER_DEFINITIONS=TEMPERA_MAX_OPS=2048 "$scratch/build" >"$scratch/reconfigure.log"
+    if "$cmake" --build "$scratch/build" >"$scratch/mismatch.log" 2>&1; then
+        echo "files of two capacities were linked"
+        exit 1
+    fi
+    grep -q "compiled_with_TEMPERA_MAX_OPS<2048>" "$scratch/mismatch.log" || { cat "$scratch/mismatch.log"; exit 1; }
+fi

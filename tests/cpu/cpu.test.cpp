@@ -129,16 +129,16 @@ TEST_CASE("threads: all cores by default, an error beyond the limits", "[cpu]") 
 
 TEST_CASE("scratch memory stays, grows and is aligned", "[cpu]") {
     cpu device{.threads = 2};
-    void* const p = device.scratch(1, 4, 100);
+    void* const p = device.scratch(1, scratch_slot::shared, 100);
     CHECK(reinterpret_cast<std::uintptr_t>(p) % 64 == 0);
-    CHECK(device.scratch(1, 4, 60) == p);
-    CHECK(device.scratch(0, 4, 60) != p);
-    auto* const grown = static_cast<char*>(device.scratch(1, 4, 100'000));
+    CHECK(device.scratch(1, scratch_slot::shared, 60) == p);
+    CHECK(device.scratch(0, scratch_slot::shared, 60) != p);
+    auto* const grown = static_cast<char*>(device.scratch(1, scratch_slot::shared, 100'000));
     grown[99'999] = 1;
     CHECK(reinterpret_cast<std::uintptr_t>(grown) % 64 == 0);
-    device.reserve(5, 1000);
-    void* const reserved = device.scratch(1, 5, 1000);
-    CHECK(device.scratch(1, 5, 1) == reserved);
+    device.reserve(scratch_slot::own, 1000);
+    void* const reserved = device.scratch(1, scratch_slot::own, 1000);
+    CHECK(device.scratch(1, scratch_slot::own, 1) == reserved);
 }
 
 TEST_CASE("upload and download copy, and check the room", "[cpu]") {

@@ -111,7 +111,9 @@ TEST_CASE("labels can be hidden, all or all but a draw's", "[data][fraction]") {
     }
     CHECK(count == 20);
     CHECK(says(refusal([&] { unlabeled_except(labeled, set); }), {"labeled images that lie in the set"}));
-    CHECK(says(refusal([&] { unlabeled_except(set, balanced_count(mixed({30, 50, 3, 80}), 8, 1)); }),
+    CHECK(says(refusal([&] {
+                   unlabeled_except(set, balanced_count(mixed({30, 50, 3, 80}), 8, 1));
+               }),
                {"unlabeled_except: expected labeled images drawn from the set, found those of other data"}));
 }
 
@@ -125,5 +127,6 @@ TEST_CASE("draws that cannot be made are refused", "[data][fraction]") {
     CHECK(says(refusal([&] { balanced_fraction(set, 0.0001, 1); }), {"at least one image, found 0"}));
     CHECK(says(refusal([&] { balanced_count(image_set{}, 1, 1); }), {"a set with images"}));
     CHECK(says(refusal([&] { balanced_fraction(unlabeled(set), 0.5, 1); }), {"images with labels, found none"}));
-    CHECK(says(refusal([&] { hold_out(set, 163, 1); }), {"labeled images"}));
+    CHECK(says(refusal([&] { hold_out(set, set.size() - 1, 1); }), {"labeled images"}));
+    CHECK(says(refusal([&] { hold_out(set, set.size(), 1); }), {"hold_out: expected fewer than the", "train on"}));
 }

@@ -185,6 +185,7 @@ TEST_CASE("packed images: a packer refuses what does not fit, and leaves nothing
     CHECK(folder.names().empty());
     CHECK(says(refusal([&] { image_packer const p(path, {2, 2, 1}, {"a", "b\nc"}); }), {"class \"b\nc\"", "one line"}));
     CHECK(says(refusal([&] { image_packer const p(path, {2, 2, 1}, {"\xff"}); }), {"UTF-8"}));
+    CHECK(says(refusal([&] { image_packer const p(path, {2, 2, 1}, {"a", ""}); }), {"class \"\"", "found none"}));
     CHECK(says(refusal([&] { image_packer const p(path, {2, 0, 1}); }), {"1 x 1 x 1", "2 x 0 x 1"}));
     CHECK(says(refusal([&] { image_packer const p(folder / "none/a", {2, 2, 1}); }), {"No such file"}));
     CHECK(folder.names().empty());

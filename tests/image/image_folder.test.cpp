@@ -173,6 +173,11 @@ TEST_CASE("image_folder: a folder that lacks a class is numbered as another one"
     CHECK(same(set, packed_images(out / "a")));
     options.classes = {"cat"};
     CHECK(says(refusal_of(f.path(), options), {f / "dog", "one of the 1 classes asked for, found another"}));
+    options.classes = {"cat", "dog"};
+    scratch_folder const flat;
+    CHECK(says(refusal_of(flat.path(), options), {"each of the 2 classes, found no folder"}));
+    put(flat / "1.png", "rgb.png");
+    CHECK(says(refusal_of(flat.path(), options), {flat.path(), "found images that no class is told of"}));
 }
 
 TEST_CASE("image_folder: a class none of whose images can be read keeps its number", "[image][folder]") {

@@ -7,6 +7,7 @@
 #include <tempera/loss.hpp>
 
 #include "../catch.hpp"
+#include "../refusal.hpp"
 #include "outputs.hpp"
 
 using namespace tempera;
@@ -62,6 +63,10 @@ TEST_CASE("losses refuse gradients of other shapes or numbers", "[loss]") {
     h.out.push_back(h.out[0]);
     CHECK_THROWS_WITH(nt_xent{}(device, h.values(), {}, gradient_views{h.out}),
                       Contains("expected 1 gradients, one per output, found 2"));
+}
+
+TEST_CASE("the last of no outputs is refused", "[loss]") {
+    CHECK(says(refusal([] { static_cast<void>(gradient_views{}.last()); }), {"found none", "give the value alone"}));
 }
 
 TEST_CASE("cross_entropy refuses missing or ill-fitting labels", "[loss]") {

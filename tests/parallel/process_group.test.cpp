@@ -47,14 +47,17 @@ TEST_CASE("a device is alone unless told otherwise", "[parallel]") {
 
 TEST_CASE("numbers of the host are added up over the processes", "[parallel]") {
     std::vector<float> sums(3);
+    std::vector<std::int64_t> counts(3);
     std::vector<int> all(3), some(3);
     in_processes(3, [&](cpu& device) {
         auto const r = static_cast<std::size_t>(device.processes.rank());
         sums[r] = device.processes.sum(device, static_cast<float>(10 * r + 1));
+        counts[r] = device.processes.sum_of_counts(device, (std::int64_t{1} << 35) + 1);
         all[r] = device.processes.everywhere(device, true);
         some[r] = device.processes.everywhere(device, r != 1);
     });
     CHECK(sums == std::vector<float>{33, 33, 33});
+    CHECK(counts == std::vector<std::int64_t>(3, (std::int64_t{3} << 35) + 3));
     CHECK(all == std::vector<int>{1, 1, 1});
     CHECK(some == std::vector<int>{0, 0, 0});
 }

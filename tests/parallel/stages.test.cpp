@@ -247,6 +247,18 @@ TEST_CASE("a loss that is no number in one process is refused by all, and the op
     CHECK(said[0] == said[1]);
 }
 
+TEST_CASE("weights that are no number in one process are reported by all", "[parallel][stages]") {
+    std::vector<int> said(2);
+    in_processes(2, [&](cpu& device) {
+        auto const r = static_cast<std::size_t>(device.processes.rank());
+        dynamic_model<cpu> m(device, [](value x) { return batch_norm{}(x); }, shape{1, 1, 1}, {.max_batch = 2});
+        if (r == 1) m.parameters().data()[0] = std::numeric_limits<float>::quiet_NaN();
+        std::vector<float> const x{1, 5};
+        said[r] = m.finite_on({x.data(), {2, 1, 1, 1}});
+    });
+    CHECK(said == std::vector<int>{0, 0});
+}
+
 TEST_CASE("a value for each of two processes is enough for batch norm, other numbers of rows are not", "[parallel]") {
     constexpr auto vector_norm = [](value x) { return batch_norm{}(x); };
     std::vector<float> out(2);

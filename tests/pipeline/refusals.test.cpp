@@ -133,8 +133,9 @@ TEST_CASE("an empty set is refused by every stage", "[refusals]") {
     CHECK(says(refusal([&] { evaluate(teacher, unlabeled(set)); }),
                {"evaluate: expected labeled images, found none; pass a set with labels"}));
     image_set const wide(shape{12, 14, 1}, std::vector<std::uint8_t>(12 * 14), {0}, tiny::classes);
-    CHECK(says(refusal([&] { evaluate(teacher, wide); }),
-               {"images to predict: expected {12, 12, 1}, as the network takes them, found {12, 14, 1}", "center_crop"}));
+    CHECK(
+        says(refusal([&] { evaluate(teacher, wide); }),
+             {"images to predict: expected {12, 12, 1}, as the network takes them, found {12, 14, 1}", "center_crop"}));
     image_set const colour(shape{12, 12, 3}, std::vector<std::uint8_t>(12 * 12 * 3), {0}, tiny::classes);
     CHECK(says(refusal([&] { embed(teacher, colour, "encoder"); }), {"found {12, 12, 3}", "as many channels"}));
     CHECK(says(refusal([&] { train_supervised(teacher, colour, sgd{}, {.batch = 1}); }), {"as many channels"}));
@@ -186,6 +187,11 @@ TEST_CASE("validation whose classes have other names is refused", "[refusals]") 
             train_supervised(m, named({"cat", "dog", "cow"}), sgd{}, o);
         }),
         {"train_options.validation: expected class 1 to be \"dog\", found \"cow\"", "image_folder_options::classes"}));
+    tiny_model teacher(device, classifier(tiny::encoder, {.classes = 3}), image, {.max_batch = 4});
+    CHECK(says(refusal([&] {
+                   distill(m, teacher, named({"cat", "dog", "cow"}), distillation{}, sgd{}, o);
+               }),
+               {"train_options.validation: expected class 1 to be \"dog\", found \"cow\""}));
     CHECK_NOTHROW(train_supervised(m, named({"cat", "cow", "dog"}), sgd{}, o));
     CHECK_NOTHROW(train_supervised(m, named({}), sgd{}, o));
 }
@@ -304,6 +310,8 @@ TEST_CASE("validation that cannot be is refused before anything is trained", "[r
     tiny_model m(device, tiny::contrastive, image, {.max_batch = 40});
     CHECK(says(refusal([&] { pretrain(m, unlabeled(set), nt_xent{}, lars{}, {.validation = set}); }),
                {"pretrain: expected labels for the probe that judges options.validation, found no probe"}));
+    image_set const nameless(image, std::vector<std::uint8_t>(static_cast<std::size_t>(20 * image.size())));
+    CHECK(says(refusal([&] { pretrain(m, nameless, nt_xent{}, lars{}, {.validation = set}); }), {"found no probe"}));
     train_options const resized{.epochs = 1, .validation = large, .validation_augment = center_crop{12, 12}};
     CHECK(train_supervised(teacher, set, sgd{}, resized).last().validation_top1 >= 0);
     train_options flipped = resized;
@@ -412,6 +420,18 @@ TEST_CASE("networks that a stage cannot use are refused", "[refusals]") {
                {"supervised: expected labeled images, found none with a label"}));
     CHECK(says(refusal([&] { linear_evaluation(ten, unlabeled(set), sgd{}, {}); }),
                {"linear evaluation: expected labeled images, found none with a label"}));
+    tiny_model map_encoder(device,
+                           [](value x) {
+                               value const features = conv{.filters = 4}(x);
+                               return outputs(output{"encoder", features},
+                                              output{"head", dense{.units = 8}(global_average_pool(features))});
+                           },
+                           image, {.max_batch = 20});
+    auto const before = state_of(map_encoder);
+    CHECK(says(refusal([&] { pretrain(map_encoder, set, nt_xent{}, sgd{}, {.augment = {.flip = 0.5F}}); }),
+               {"pretrain: expected an output \"encoder\" {1, 1, channels}, found {12, 12, 4}"}));
+    CHECK(says(refusal([&] { linear_evaluation(map_encoder, set, sgd{}, {}); }), {"found {12, 12, 4}"}));
+    CHECK(state_of(map_encoder) == before);
     tiny_model map(device, [](value x) { return conv{.filters = 10}(x); }, image, {.max_batch = 20});
     CHECK(
         says(refusal([&] { train_supervised(map, set, sgd{}, {.validation = set}, weighted(1, cross_entropy{})); }),

@@ -10,6 +10,7 @@
 #include <tempera/runtime.hpp>
 
 #include "../catch.hpp"
+#include "../refusal.hpp"
 
 using namespace tempera;
 
@@ -195,14 +196,25 @@ TEST_CASE("a custom op that takes a map for another type than it is stored in is
         right(device, on_vector, in, {.max_batch = batch});
     std::vector<float> const x(static_cast<std::size_t>(batch * in.size()), 0.5F);
     view<float const> const images{x.data(), {batch, in.height, in.width, in.channels}};
-    CHECK_THROWS_WITH(wrong.forward(images), "op_call, a custom op's view: expected elements of type bf16, found another type; "
-                                             "choose it by op_call::precision; vectors {1, 1, c} are float");
+    CHECK_THROWS_WITH(wrong.forward(images),
+                      "op_call, a custom op's view: expected elements of type bf16, found another type; "
+                      "choose it by op_call::precision; vectors {1, 1, c} are float");
     CHECK_NOTHROW(right.forward(images));
+}
+
+TEST_CASE("a forward pass that is refused leaves nothing to go back through", "[backward]") {
+    cpu device{.threads = 1};
+    dynamic_model<cpu> m(device, [](value x) { return batch_norm{}(x); }, shape{1, 1, 2}, {.max_batch = 4});
+    std::vector<float> const x{1, 2, 3, 4};
+    m.forward({x.data(), {2, 1, 1, 2}});
+    CHECK_THROWS_AS(m.forward({x.data(), {1, 1, 1, 2}}), error);  // statistics of one row
+    CHECK(says(refusal([&] { m.backward(m.output_gradients()); }), {"backward: expected a forward pass before it"}));
 }
 
 TEST_CASE("finite_on looks at weights and at what they give, and changes nothing", "[backward]") {
     cpu device{.threads = 1};
-    dynamic_model<cpu> m(device, [](value x) { return finish(relu(batch_norm{}(conv{.filters = 16}(x)))); }, in, {.max_batch = batch});
+    dynamic_model<cpu> m(device, [](value x) { return finish(relu(batch_norm{}(conv{.filters = 16}(x)))); }, in,
+                         {.max_batch = batch});
     std::vector<float> const x(static_cast<std::size_t>(batch * in.size()), 0.5F);
     view<float const> const images{x.data(), {batch, in.height, in.width, in.channels}};
     auto const parameters = m.host_parameters(), statistics = m.host_statistics();

@@ -110,6 +110,14 @@ TEST_CASE("a dynamic_model has the bits of the model of the same network", "[dyn
     SECTION("bfloat16") { same_bits<precision::bfloat16>(); }
 }
 
+TEST_CASE("a dynamic_model may be owned as what the stages take", "[dynamic_model]") {
+    cpu device{.threads = 1};
+    std::unique_ptr<basic_model<cpu>> m = std::make_unique<dynamic_model<cpu>>(
+        device, [](value x) { return relu(x); }, shape{2, 2, 1});
+    CHECK(m->plan().ops.size() == 2);
+    static_assert(std::has_virtual_destructor_v<basic_model<cpu>>);
+}
+
 TEST_CASE("a dynamic_model refuses what the compiler refuses, in its words", "[dynamic_model]") {
     refuses("dense_on_a_map.cpp", {8, 8, 3}, [](value x) { return dense{.units = 10}(x); });
     refuses("duplicate_name.cpp", {8, 8, 3}, named("trunk", [](value x) {
@@ -135,9 +143,9 @@ TEST_CASE("a dynamic_model refuses custom ops of other devices, and options that
     };
     CHECK(says(refused([](value x) { return x.apply(remote{}); }, {}),
                {"dynamic_model, custom", "a custom op that runs on this device", "`devices`"}));
-    CHECK(
-        says(refused(tuned, {.frozen = frozen("encoder.stage3")}),
-             {"model_options.frozen: expected a part of the network that has tensors", "found \"encoder.stage3\"", "summary"}));
+    CHECK(says(refused(tuned, {.frozen = frozen("encoder.stage3")}),
+               {"model_options.frozen: expected a part of the network that has tensors", "found \"encoder.stage3\"",
+                "summary"}));
     CHECK(says(refused(tuned, {.frozen = {frozen("encoder"), frozen("enc")}}), {"model_options.frozen", "\"enc\""}));
     CHECK(says(refused(tuned, {.loss_outputs = "head"}),
                {"model_options.loss_outputs: expected outputs among encoder, classifier", "found \"head\"",

@@ -42,8 +42,8 @@ public:
 
     std::size_t size() const { return entries_.size(); }
     entry const& operator[](std::size_t i) const { return entries_[i]; }
-    /// The output that the loss sees by default.
-    view<T> last() const { return entries_.back().values; }
+    /// The output that the loss sees by default. Throws error where there is none.
+    view<T> last() const { return entries_.empty() ? (*this)[std::string_view("last")] : entries_.back().values; }
     /// Throws error when no output has this name, and for the gradient of one that takes none.
     view<T> operator[](std::string_view name) const {
         for (auto const& e : entries_) {

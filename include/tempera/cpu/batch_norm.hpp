@@ -97,8 +97,8 @@ inline void batch_norm_merge_blocks(cpu& device, float const* partial, std::int6
     if (device.processes.alone()) return;
     // What each process found is one block of as many rows.
     int const processes = device.processes.size(), width = 3 * channels + 1;
-    auto* const mine = static_cast<float*>(
-        device.scratch(device.caller(), 5, static_cast<std::size_t>((1 + processes) * width) * sizeof(float)));
+    auto* const mine = static_cast<float*>(device.scratch(
+        device.caller(), scratch_slot::own, static_cast<std::size_t>((1 + processes) * width) * sizeof(float)));
     float* const all = mine + width;
     for (int c = 0; c < channels; ++c) {
         mine[c] = mean[c];
@@ -130,8 +130,8 @@ inline void batch_norm_finish_blocks(cpu& device, float const* partial, std::int
     });
     if (device.processes.alone() || !batch_statistics) return;
     int const sums = 2 * channels;
-    auto* const totals =
-        static_cast<float*>(device.scratch(device.caller(), 5, static_cast<std::size_t>(sums) * sizeof(float)));
+    auto* const totals = static_cast<float*>(
+        device.scratch(device.caller(), scratch_slot::own, static_cast<std::size_t>(sums) * sizeof(float)));
     for_channels(device, sums, blocks * sums,
                  [&](int begin, int end) { kernels.add(partial, blocks, sums, begin, end, totals); });
     device.processes.all_reduce_sum(device, view<float>{totals, {sums}});
@@ -151,9 +151,9 @@ void batch_norm_statistics(cpu& device, batch_norm_geometry const& g, T const* x
     std::int64_t const c = g.channels;
     std::size_t const wide = static_cast<std::size_t>(cut.wide);
     // of every block: shift, sum (x - shift), sum (x - shift)^2
-    auto* const partial = static_cast<float*>(
-        device.scratch(device.caller(), 4, static_cast<std::size_t>(cut.blocks() * 3 * c) * sizeof(float)));
-    if (cut.fold > 1) device.reserve(5, 3 * wide * sizeof(float));
+    auto* const partial = static_cast<float*>(device.scratch(
+        device.caller(), scratch_slot::shared, static_cast<std::size_t>(cut.blocks() * 3 * c) * sizeof(float)));
+    if (cut.fold > 1) device.reserve(scratch_slot::own, 3 * wide * sizeof(float));
     std::ptrdiff_t const ahead = cpu_kernels::distance_to_call<T>(g.rows * g.channels);
 
     device.for_chunks(cut.chunks, [&](std::int64_t chunk, int worker) {
@@ -164,7 +164,8 @@ void batch_norm_statistics(cpu& device, batch_norm_geometry const& g, T const* x
                 std::memset(out + c, 0, 2 * wide * sizeof(float));
                 kernels.moments(x + first, count, cut.wide, out, out + c, out + 2 * c, ahead);
             } else {
-                auto* const local = static_cast<float*>(device.scratch(worker, 5, 3 * wide * sizeof(float)));
+                auto* const local =
+                    static_cast<float*>(device.scratch(worker, scratch_slot::own, 3 * wide * sizeof(float)));
                 std::memcpy(local, out, static_cast<std::size_t>(c) * sizeof(float));
                 repeat_columns(local, g.channels, cut.fold);
                 std::memset(local + wide, 0, 2 * wide * sizeof(float));
@@ -196,8 +197,8 @@ void batch_norm_apply(cpu& device, batch_norm_geometry const& g, batch_norm_stat
     if (cut.chunks == 0) return;
     auto const& kernels = cpu_kernels::batch_norm_for<T>(device.level());
     auto const lock = device.exclusive();
-    auto* const coefficients =
-        static_cast<float*>(device.scratch(device.caller(), 4, 3 * static_cast<std::size_t>(cut.wide) * sizeof(float)));
+    auto* const coefficients = static_cast<float*>(
+        device.scratch(device.caller(), scratch_slot::shared, 3 * static_cast<std::size_t>(cut.wide) * sizeof(float)));
     kernels.coefficients(s.mean, s.variance, s.scale, s.offset, g.epsilon, g.channels, cut.wide, coefficients);
     for (int k = 0; k < 3; ++k) repeat_columns(coefficients + k * cut.wide, g.channels, cut.fold);
     bool const stream = cpu_kernels::past_caches(y, g.rows, g.channels);
@@ -220,8 +221,9 @@ void batch_norm_backward(cpu& device, batch_norm_geometry const& g, batch_norm_s
     auto const lock = device.exclusive();
     std::int64_t const c = g.channels;
     std::size_t const wide = static_cast<std::size_t>(cut.wide);
-    auto* const coefficients = static_cast<float*>(device.scratch(
-        device.caller(), 4, (5 * wide + static_cast<std::size_t>(cut.blocks() * 2 * c)) * sizeof(float)));
+    auto* const coefficients = static_cast<float*>(
+        device.scratch(device.caller(), scratch_slot::shared,
+                       (5 * wide + static_cast<std::size_t>(cut.blocks() * 2 * c)) * sizeof(float)));
     // Mean, factor, slope, constant, offset; the third is the offset until the sums are known.
     kernels.coefficients(s.mean, s.variance, s.scale, s.offset, g.epsilon, g.channels, cut.wide, coefficients);
     std::memcpy(coefficients + 4 * wide, coefficients + 2 * wide, static_cast<std::size_t>(c) * sizeof(float));
@@ -247,12 +249,14 @@ void batch_norm_backward(cpu& device, batch_norm_geometry const& g, batch_norm_s
         cpu_kernels::batch_norm_passage<T> const read{x,     y,      dy,         nullptr,  early, false,
                                                       false, stream, maps.ahead, out.by_x, true};
         scope.moves(bytes_of<T>((2 + (y != nullptr) + (early != nullptr)) * g.rows * g.channels));
-        if (cut.fold > 1) device.reserve(5, 2 * wide * sizeof(float));
+        if (cut.fold > 1) device.reserve(scratch_slot::own, 2 * wide * sizeof(float));
         device.for_chunks(cut.chunks, [&](std::int64_t chunk, int worker) {
             cut.each_block(chunk, [&](std::int64_t block, std::int64_t, std::int64_t first, std::int64_t count) {
                 float* const result = partial + block * 2 * c;
                 float* const sums =
-                    cut.fold == 1 ? result : static_cast<float*>(device.scratch(worker, 5, 2 * wide * sizeof(float)));
+                    cut.fold == 1
+                        ? result
+                        : static_cast<float*>(device.scratch(worker, scratch_slot::own, 2 * wide * sizeof(float)));
                 std::memset(sums, 0, 2 * wide * sizeof(float));
                 kernels.reduce(read.at(first), count, cut.wide, coefficients, sums, sums + wide);
                 if (cut.fold == 1) return;

@@ -52,12 +52,12 @@ void sum_columns(cpu& device, row_blocks const& cut, int kinds, int spare_rows, 
     bool const whole = cut.blocks_per_sample == 1;
     float* const partial =
         whole ? nullptr
-              : static_cast<float*>(device.scratch(device.caller(), 4,
+              : static_cast<float*>(device.scratch(device.caller(), scratch_slot::shared,
                                                    static_cast<std::size_t>(cut.blocks()) * c * sizeof(float)));
-    device.reserve(5, local_bytes);
+    device.reserve(scratch_slot::own, local_bytes);
 
     device.for_chunks(cut.chunks, [&](std::int64_t chunk, int worker) {
-        auto* const columns = static_cast<float*>(device.scratch(worker, 5, local_bytes));
+        auto* const columns = static_cast<float*>(device.scratch(worker, scratch_slot::own, local_bytes));
         float* const totals = columns + wide;
         cut.each_block(chunk, [&](std::int64_t block, std::int64_t sample, std::int64_t first, std::int64_t count) {
             std::memset(columns, 0, wide * sizeof(float));
@@ -70,7 +70,7 @@ void sum_columns(cpu& device, row_blocks const& cut, int kinds, int spare_rows, 
     });
     if (whole) return;
     device.for_chunks(cut.batch, [&](std::int64_t sample, int worker) {
-        auto* const totals = static_cast<float*>(device.scratch(worker, 5, local_bytes));
+        auto* const totals = static_cast<float*>(device.scratch(worker, scratch_slot::own, local_bytes));
         fold_columns(partial + sample * cut.blocks_per_sample * sums, sums, static_cast<int>(cut.blocks_per_sample),
                      totals);
         write(sample, static_cast<float const*>(totals));

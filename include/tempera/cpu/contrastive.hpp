@@ -179,7 +179,7 @@ private:
 template <class F>
 void for_block_pairs(cpu& device, int blocks, F const& f) {
     std::size_t const bytes = sizeof(float) * contrastive_block * contrastive_block;
-    auto tile = [&](int worker) { return static_cast<float*>(device.scratch(worker, 7, bytes)); };
+    auto tile = [&](int worker) { return static_cast<float*>(device.scratch(worker, scratch_slot::outer_own, bytes)); };
     device.for_chunks(blocks,
                       [&](std::int64_t b, int worker) { f(static_cast<int>(b), static_cast<int>(b), tile(worker)); });
     int const others = blocks - 1;  // odd: there are two views
@@ -229,8 +229,8 @@ inline loss_value contrastive_cross_entropy(cpu& device, contrastive_geometry co
     w.inverse_temperature = 1 / g.temperature;
     w.bounded = g.normalize && w.inverse_temperature <= 60;
     std::size_t const bytes = place(w, dh != nullptr, nullptr);
-    place(w, dh != nullptr, static_cast<std::byte*>(device.scratch(device.caller(), 6, bytes)));
-    device.reserve(7, sizeof(float) * contrastive_block * contrastive_block);
+    place(w, dh != nullptr, static_cast<std::byte*>(device.scratch(device.caller(), scratch_slot::outer, bytes)));
+    device.reserve(scratch_slot::outer_own, sizeof(float) * contrastive_block * contrastive_block);
     std::ptrdiff_t tile_lines[contrastive_block];
     std::ptrdiff_t padded_lines[contrastive_block];
     for (int i = 0; i < contrastive_block; ++i) {

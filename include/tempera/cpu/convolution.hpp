@@ -93,8 +93,8 @@ inline void convolution_statistics(cpu& device, convolution_geometry const& g, f
         std::int64_t const block = block_of(call.kernels, g);
         std::int64_t const c = g.out_channels;
         std::int64_t const floats = ceil_divide(rows, block) * 3 * c;
-        auto* const partial =
-            static_cast<float*>(device.scratch(device.caller(), 4, static_cast<std::size_t>(floats) * sizeof(float)));
+        auto* const partial = static_cast<float*>(
+            device.scratch(device.caller(), scratch_slot::shared, static_cast<std::size_t>(floats) * sizeof(float)));
         forward_with(device, call.kernels, g, x, w, {.bias = bias, .moments = partial, .moments_line = c}, y);
         batch_norm_merge_blocks(device, partial, block, rows, g.out_channels, target.mean, target.variance);
     }

@@ -29,11 +29,24 @@
 
 namespace tempera {
 
+/// Scratch memory by what it is for: kernels that run within one another must not share a slot.
+enum class scratch_slot : int {
+    panels,  ///< of convolution and matmul, as the next three
+    rows,
+    sums,
+    parts,
+    shared,     ///< what all chunks of a call share
+    own,        ///< a chunk's own
+    outer,      ///< as shared, while other kernels run
+    outer_own,  ///< as own, likewise
+    count
+};
+
 /// What a cpu keeps behind its two settings: pool, instruction set, scratch memory.
 class cpu_engine {
-public:
-    static constexpr int scratch_slots = 8;
+    static constexpr int scratch_slots = static_cast<int>(scratch_slot::count);
 
+public:
     cpu_engine(int threads, host_executor executor)
         : level_(chosen_isa()),
           verbose_(std::getenv("TEMPERA_VERBOSE") != nullptr && std::strcmp(std::getenv("TEMPERA_VERBOSE"), "0") != 0),
@@ -55,8 +68,8 @@ public:
     double peak[2]{};
     double bandwidth = 0;
 
-    void* scratch(int worker, int slot, std::size_t bytes) {
-        block& b = scratch_[static_cast<std::size_t>(worker * scratch_slots + slot)];
+    void* scratch(int worker, scratch_slot slot, std::size_t bytes) {
+        block& b = scratch_[static_cast<std::size_t>(worker * scratch_slots + static_cast<int>(slot))];
         if (b.bytes < bytes) {
             std::free(std::exchange(b.data, nullptr));
             b.bytes = 0;
@@ -113,12 +126,12 @@ struct cpu {
     }
 
     /// Memory of one worker, 64-byte aligned, at least `bytes`; kept, and grown when asked for more (the old content
-    /// is lost then). Slots: 0-3 convolution and matmul, 4-5 kernels, 6 norms of branches and losses, 7 losses and optimizers.
-    void* scratch(int worker, int slot, std::size_t bytes) { return engine.scratch(worker, slot, bytes); }
+    /// is lost then).
+    void* scratch(int worker, scratch_slot slot, std::size_t bytes) { return engine.scratch(worker, slot, bytes); }
 
     /// Grows one slot of every worker, so that no chunk allocates later whichever worker takes it.
     /// Call it before for_chunks, holding exclusive(). Inside a chunk it grows the calling worker's slot only.
-    void reserve(int slot, std::size_t bytes) {
+    void reserve(scratch_slot slot, std::size_t bytes) {
         bool const inside = engine.pool().inside();
         int const first = inside ? caller() : 0;
         int const last = inside ? first : thread_count() - 1;

@@ -194,12 +194,12 @@ void backward_weights_with(cpu& device, gemm_kernels<T> const& kernels, convolut
     std::int64_t const filters = round_up(g.out_channels, tr);
 
     auto const bytes = [](std::int64_t floats) { return static_cast<std::size_t>(floats) * sizeof(float); };
-    device.reserve(slot_rows, bytes(block * line + 64));
-    device.reserve(slot_sums, bytes(block * filters + 64));
+    device.reserve(scratch_slot::rows, bytes(block * line + 64));
+    device.reserve(scratch_slot::sums, bytes(block * filters + 64));
     bool const accumulate = mode == store::accumulate;
     float* const parts = splits == 1 ? dw : parts_of(device, splits * weights);
     auto* const filter_rows = reinterpret_cast<std::ptrdiff_t*>(device.scratch(
-        device.caller(), slot_panels, static_cast<std::size_t>(g.out_channels) * sizeof(std::ptrdiff_t)));
+        device.caller(), scratch_slot::panels, static_cast<std::size_t>(g.out_channels) * sizeof(std::ptrdiff_t)));
     for (int o = 0; o < g.out_channels; ++o) filter_rows[o] = std::ptrdiff_t{o} * depth;
     window_walk const walk = walk_of(g);
 
@@ -208,8 +208,9 @@ void backward_weights_with(cpu& device, gemm_kernels<T> const& kernels, convolut
         int const k0 = static_cast<int>(chunk % groups * group);
         int const columns = static_cast<int>(std::min<std::int64_t>(group, depth - k0));
         if (columns <= 0) return;
-        auto* const windows = static_cast<float*>(device.scratch(worker, slot_rows, bytes(block * line + 64)));
-        auto* const slopes = static_cast<float*>(device.scratch(worker, slot_sums, bytes(block * filters + 64)));
+        auto* const windows = static_cast<float*>(device.scratch(worker, scratch_slot::rows, bytes(block * line + 64)));
+        auto* const slopes =
+            static_cast<float*>(device.scratch(worker, scratch_slot::sums, bytes(block * filters + 64)));
         std::int64_t const last = std::min(rows, (s + 1) * split);
         std::int64_t p = std::min(s * split, last);
         bool first = true;

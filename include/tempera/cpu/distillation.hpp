@@ -27,7 +27,7 @@ inline loss_value distillation_cross_entropy(cpu& device, distillation_geometry 
     auto const soft_slope = static_cast<float>(static_cast<double>(weight) * soft / tau);
     auto const hard_slope = static_cast<float>(static_cast<double>(weight) * hard);
 
-    row_totals const all = for_rows(device, g.rows, g.classes, [&](int i, float* e, row_totals& totals) {
+    row_totals const all = sum_rows(device, g.rows, g.classes, [&](int i, float* e, row_totals& totals) {
         std::int64_t const at = std::int64_t{1} * i * g.classes;
         float const* const z = student + at;
         float const* const t = teacher + at;

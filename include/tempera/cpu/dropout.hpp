@@ -77,15 +77,15 @@ inline void drop_block_mask(cpu& device, drop_block_geometry const& g, random_st
     std::int64_t const elements = std::int64_t{1} * g.height * g.width * g.channels;
 
     auto const lock = device.exclusive();
-    auto* const ones = static_cast<std::int64_t*>(
-        device.scratch(device.caller(), 4, static_cast<std::size_t>(g.batch) * sizeof(std::int64_t)));
+    auto* const ones = static_cast<std::int64_t*>(device.scratch(
+        device.caller(), scratch_slot::shared, static_cast<std::size_t>(g.batch) * sizeof(std::int64_t)));
     // the counter blocks that hold a sample's draws, rounded up to whole vectors
     int const blocks = static_cast<int>((elements / 4 + 2 + 15) / 16 * 16);
     std::size_t const bytes = static_cast<std::size_t>(blocks) * 4 * sizeof(std::uint32_t);
-    device.reserve(5, bytes);
+    device.reserve(scratch_slot::own, bytes);
 
     device.for_chunks(g.batch, [&](std::int64_t sample, int worker) {
-        auto* const words = static_cast<std::uint32_t*>(device.scratch(worker, 5, bytes));
+        auto* const words = static_cast<std::uint32_t*>(device.scratch(worker, scratch_slot::own, bytes));
         float* const out = mask + sample * elements;
         std::int64_t const first = sample * elements;
         words_of(random.key, random.offset + static_cast<std::uint64_t>(first / 4), blocks, words);

@@ -3,7 +3,7 @@
 // The register tile of a matrix product by Eigen's arrays, for machines without tiles of our own.
 //
 // Files compiled with different -march see different Eigen kernels under the same names. The inline namespace
-// carries what differs, so that mixing them fails at link rather than at run.
+// carries what differs, so that neither takes the other's.
 
 #include <cstddef>
 

@@ -47,9 +47,9 @@ void spread_gate(cpu& device, gate_geometry const& g, T const* x, float const* g
     auto const kernel = gate_for<T>(device.level()).walk;
     auto const lock = device.exclusive();
     std::size_t const bytes = static_cast<std::size_t>(cut.wide) * sizeof(float);
-    device.reserve(5, bytes);
+    device.reserve(scratch_slot::own, bytes);
     device.for_chunks(cut.chunks, [&](std::int64_t chunk, int worker) {
-        auto* const spare = static_cast<float*>(device.scratch(worker, 5, bytes));
+        auto* const spare = static_cast<float*>(device.scratch(worker, scratch_slot::own, bytes));
         cut.each_block(chunk, [&](std::int64_t, std::int64_t sample, std::int64_t first, std::int64_t count) {
             kernel(nullptr, x + first, y + first, count, cut.wide, wide_gate(cut, gate + sample * g.channels, spare),
                    nullptr, accumulate);

@@ -248,13 +248,10 @@ inline double peak_to_print(cpu& device, gemm_tiles const& kernels) {
     return peak;
 }
 
-/// Scratch slots of convolution and matmul.
-enum gemm_slot { slot_panels = 0, slot_rows = 1, slot_sums = 2, slot_parts = 3 };
-
 /// Memory for panels of b.
 inline float* panels_of(cpu& device, std::int64_t floats) {
     return static_cast<float*>(
-        device.scratch(device.caller(), slot_panels, static_cast<std::size_t>(floats) * sizeof(float)));
+        device.scratch(device.caller(), scratch_slot::panels, static_cast<std::size_t>(floats) * sizeof(float)));
 }
 
 inline std::int64_t round_up(std::int64_t n, std::int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
@@ -263,7 +260,7 @@ inline std::int64_t ceil_divide(std::int64_t n, std::int64_t d) { return (n + d 
 /// Memory for partial results, and their sum in order: y (+)= that of `parts` arrays of `count` floats.
 inline float* parts_of(cpu& device, std::int64_t floats) {
     return static_cast<float*>(
-        device.scratch(device.caller(), slot_parts, static_cast<std::size_t>(floats) * sizeof(float)));
+        device.scratch(device.caller(), scratch_slot::parts, static_cast<std::size_t>(floats) * sizeof(float)));
 }
 inline void add_parts_of(cpu& device, gemm_tiles const& kernels, float const* from, int parts, std::int64_t count,
                          float* y, bool accumulate) {

@@ -124,8 +124,8 @@ void run_gemm(cpu& device, gemm_kernels<T> const& kernels, gemm_job<T> const& jo
     std::size_t const row_floats = static_cast<std::size_t>(copies ? block * line + 64 : 0);
     std::size_t const sum_floats = static_cast<std::size_t>(direct ? 0 : block * group_columns);
     std::size_t const offsets_bytes = static_cast<std::size_t>(2 * block) * sizeof(std::ptrdiff_t);
-    device.reserve(slot_rows, row_floats * sizeof(float));
-    device.reserve(slot_sums, sum_floats * sizeof(float) + offsets_bytes);
+    device.reserve(scratch_slot::rows, row_floats * sizeof(float));
+    device.reserve(scratch_slot::sums, sum_floats * sizeof(float) + offsets_bytes);
 
     device.for_chunks(blocks * groups, [&](std::int64_t chunk, int worker) {
         std::int64_t const m0 = chunk / groups * block;
@@ -133,9 +133,10 @@ void run_gemm(cpu& device, gemm_kernels<T> const& kernels, gemm_job<T> const& jo
         std::int64_t const n0 = chunk % groups * group_columns;
         int const columns = static_cast<int>(std::min(group_columns, job.columns - n0));
         if (columns <= 0) return;
-        auto* const copied = static_cast<float*>(device.scratch(worker, slot_rows, row_floats * sizeof(float)));
-        auto* const offsets =
-            static_cast<std::ptrdiff_t*>(device.scratch(worker, slot_sums, sum_floats * sizeof(float) + offsets_bytes));
+        auto* const copied =
+            static_cast<float*>(device.scratch(worker, scratch_slot::rows, row_floats * sizeof(float)));
+        auto* const offsets = static_cast<std::ptrdiff_t*>(
+            device.scratch(worker, scratch_slot::sums, sum_floats * sizeof(float) + offsets_bytes));
         std::ptrdiff_t* const sum_rows = offsets + block;
         auto* const sums = reinterpret_cast<float*>(offsets + 2 * block);
 

@@ -79,8 +79,8 @@ struct branch_work {
         : cut(g.batch, g.positions, 2 * g.filters, false),
           kernels(normalized_branches_for<T>(device.level())),
           merge_kernels(selective_for<T>(device.level())),
-          coefficients(static_cast<float*>(
-              device.scratch(device.caller(), 6, 10 * static_cast<std::size_t>(g.filters) * sizeof(float)))),
+          coefficients(static_cast<float*>(device.scratch(device.caller(), scratch_slot::outer,
+                                                          10 * static_cast<std::size_t>(g.filters) * sizeof(float)))),
           all{from.x,
               g.batch * g.positions,
               g.filters,
@@ -133,9 +133,9 @@ void normalized_merge(cpu& device, selective_geometry const& g, normalized_branc
     cpu_kernels::branch_work<T> const work(device, g, from);
     std::int64_t const row = std::int64_t{2} * g.filters;
     std::size_t const bytes = static_cast<std::size_t>(row) * sizeof(float);
-    device.reserve(5, bytes);
+    device.reserve(scratch_slot::own, bytes);
     device.for_chunks(work.cut.chunks, [&](std::int64_t chunk, int worker) {
-        auto* const weights = static_cast<float*>(device.scratch(worker, 5, bytes));
+        auto* const weights = static_cast<float*>(device.scratch(worker, scratch_slot::own, bytes));
         work.cut.each_block(work.cut.chunks - 1 - chunk, [&](std::int64_t, std::int64_t sample, std::int64_t first,
                                                              std::int64_t count) {
             work.merge_kernels.weights(logits + sample * row, g.filters, weights, weights + g.filters);
@@ -189,13 +189,13 @@ void normalized_branches_backward(cpu& device, selective_geometry const& g, norm
             weights[channels + f] = daverage[sample * g.filters + f] / static_cast<float>(g.positions);
     };
     std::size_t const sample_bytes = (row + static_cast<std::size_t>(g.filters)) * sizeof(float);
-    device.reserve(5, sample_bytes);
+    device.reserve(scratch_slot::own, sample_bytes);
 
     if (out.dscale != nullptr || out.doffset != nullptr || (batch_statistics && wants_dx)) {
-        auto* const mixed = static_cast<float*>(
-            device.scratch(device.caller(), 4, static_cast<std::size_t>(g.batch) * 2 * row * sizeof(float)));
+        auto* const mixed = static_cast<float*>(device.scratch(
+            device.caller(), scratch_slot::shared, static_cast<std::size_t>(g.batch) * 2 * row * sizeof(float)));
         device.for_chunks(g.batch, [&](std::int64_t sample, int worker) {
-            auto* const weights = static_cast<float*>(device.scratch(worker, 5, sample_bytes));
+            auto* const weights = static_cast<float*>(device.scratch(worker, scratch_slot::own, sample_bytes));
             load_sample(sample, weights);
             float const* kinds[4];
             for (int k = 0; k < 4; ++k) kinds[k] = cpu_kernels::branch_sums(sums, g, k, sample);
@@ -210,7 +210,7 @@ void normalized_branches_backward(cpu& device, selective_geometry const& g, norm
     bool const stream =
         out.dx_store == store::write && cpu_kernels::past_caches(out.dx, 2 * g.batch * g.positions, g.filters);
     device.for_chunks(work.cut.chunks, [&](std::int64_t chunk, int worker) {
-        auto* const weights = static_cast<float*>(device.scratch(worker, 5, sample_bytes));
+        auto* const weights = static_cast<float*>(device.scratch(worker, scratch_slot::own, sample_bytes));
         work.cut.each_block(work.cut.chunks - 1 - chunk, [&](std::int64_t, std::int64_t sample, std::int64_t first,
                                                              std::int64_t count) {
             load_sample(sample, weights);

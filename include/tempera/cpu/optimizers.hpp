@@ -66,8 +66,8 @@ inline std::span<optimizer_chunk> optimizer_chunks(cpu& device, std::span<update
     std::size_t count = 0;
     for (update_range const& r : ranges)
         count += static_cast<std::size_t>((r.count + optimizer_chunk_size - 1) / optimizer_chunk_size);
-    auto* const chunks =
-        static_cast<optimizer_chunk*>(device.scratch(device.caller(), 6, count * sizeof(optimizer_chunk)));
+    auto* const chunks = static_cast<optimizer_chunk*>(
+        device.scratch(device.caller(), scratch_slot::outer, count * sizeof(optimizer_chunk)));
     std::size_t next = 0;
     for (std::size_t r = 0; r < ranges.size(); ++r) {
         for (std::int64_t done = 0; done < ranges[r].count; done += optimizer_chunk_size) {

@@ -60,7 +60,8 @@ void for_pool_rows(cpu& device, pool_geometry const& g, int rows, F const& f) {
     pool_sizes const sizes(g);
     std::int64_t const total = std::int64_t{1} * g.batch * rows;
     std::int64_t const touched = g.batch * (sizes.in_sample + sizes.out_sample) / total;
-    std::int64_t const per_chunk = std::max<std::int64_t>(1, row_blocks::chunk_elements / std::max<std::int64_t>(1, touched));
+    std::int64_t const per_chunk =
+        std::max<std::int64_t>(1, row_blocks::chunk_elements / std::max<std::int64_t>(1, touched));
     device.for_chunks((total + per_chunk - 1) / per_chunk, [&](std::int64_t chunk, int) {
         std::int64_t const end = std::min((chunk + 1) * per_chunk, total);
         for (std::int64_t i = chunk * per_chunk; i < end; ++i) f(i / rows, static_cast<int>(i % rows));
@@ -82,7 +83,8 @@ void max_pool_forward(cpu& device, pool_geometry const& g, T const* x, T* y, std
 }
 
 template <class T>
-void max_pool_backward(cpu& device, pool_geometry const& g, std::uint8_t const* argmax, T const* dy, T* dx, store mode) {
+void max_pool_backward(cpu& device, pool_geometry const& g, std::uint8_t const* argmax, T const* dy, T* dx,
+                       store mode) {
     cpu_kernels::pool_sizes const sizes(g);
     verbose_scope const scope(device, "max_pool_backward",
                               bytes_of<T>(passes_of(mode) * sizes.in() + sizes.out()) + sizes.out());
@@ -110,7 +112,7 @@ void average_pool_backward(cpu& device, pool_geometry const& g, T const* dy, T* 
     auto const& kernels = cpu_kernels::pooling_for<T>(device.level());
     auto const lock = device.exclusive();
     auto* const shares = static_cast<float*>(device.scratch(
-        device.caller(), 4, static_cast<std::size_t>(g.out_height + g.out_width) * sizeof(float)));
+        device.caller(), scratch_slot::shared, static_cast<std::size_t>(g.out_height + g.out_width) * sizeof(float)));
     kernels.shares(g, g.pad_top, g.in_height, g.out_height, shares);
     kernels.shares(g, g.pad_left, g.in_width, g.out_width, shares + g.out_height);
     cpu_kernels::for_pool_rows(device, g, g.in_height, [&](std::int64_t sample, int row) {
@@ -143,9 +145,9 @@ void global_average_pool_backward(cpu& device, int batch, std::int64_t positions
     auto const kernel = cpu_kernels::pooling_for<T>(device.level()).spread;
     auto const lock = device.exclusive();
     std::size_t const bytes = static_cast<std::size_t>(cut.wide) * sizeof(float);
-    device.reserve(5, bytes);
+    device.reserve(scratch_slot::own, bytes);
     device.for_chunks(cut.chunks, [&](std::int64_t chunk, int worker) {
-        auto* const share = static_cast<float*>(device.scratch(worker, 5, bytes));
+        auto* const share = static_cast<float*>(device.scratch(worker, scratch_slot::own, bytes));
         cut.each_block(chunk, [&](std::int64_t, std::int64_t sample, std::int64_t first, std::int64_t count) {
             for (int c = 0; c < channels; ++c) share[c] = dy[sample * channels + c] / static_cast<float>(positions);
             repeat_columns(share, channels, cut.fold);

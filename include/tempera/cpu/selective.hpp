@@ -44,9 +44,9 @@ void selective_merge_forward(cpu& device, selective_geometry const& g, T const* 
     auto const& kernels = cpu_kernels::selective_for<T>(device.level());
     auto const lock = device.exclusive();
     std::size_t const bytes = 2 * static_cast<std::size_t>(g.filters) * sizeof(float);
-    device.reserve(5, bytes);
+    device.reserve(scratch_slot::own, bytes);
     device.for_chunks(cut.chunks, [&](std::int64_t chunk, int worker) {
-        auto* const a0 = static_cast<float*>(device.scratch(worker, 5, bytes));
+        auto* const a0 = static_cast<float*>(device.scratch(worker, scratch_slot::own, bytes));
         cut.each_block(chunk, [&](std::int64_t, std::int64_t sample, std::int64_t first, std::int64_t count) {
             kernels.weights(logits + sample * 2 * g.filters, g.filters, a0, a0 + g.filters);
             kernels.merge(x + 2 * first, y + first, count, g.filters, a0, a0 + g.filters);

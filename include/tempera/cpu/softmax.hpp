@@ -68,16 +68,16 @@ inline int count_labels(char const* where, int rows, int classes, std::int32_t c
 
 /// f(row, e, totals) for every row, with room for 2 x `classes` floats at e; the sums of all chunks in order.
 template <class F>
-row_totals for_rows(cpu& device, int rows, int classes, F const& f) {
+row_totals sum_rows(cpu& device, int rows, int classes, F const& f) {
     int const step = classes < 16384 ? 16384 / classes : 1;
     int const chunks = (rows + step - 1) / step;
     auto const turn = device.exclusive();
     auto* const totals = static_cast<row_totals*>(
-        device.scratch(device.caller(), 6, static_cast<std::size_t>(chunks) * sizeof(row_totals)));
+        device.scratch(device.caller(), scratch_slot::outer, static_cast<std::size_t>(chunks) * sizeof(row_totals)));
     std::size_t const bytes = 2 * static_cast<std::size_t>(classes) * sizeof(float);
-    device.reserve(7, bytes);
+    device.reserve(scratch_slot::outer_own, bytes);
     device.for_chunks(chunks, [&](std::int64_t chunk, int worker) {
-        auto* const e = static_cast<float*>(device.scratch(worker, 7, bytes));
+        auto* const e = static_cast<float*>(device.scratch(worker, scratch_slot::outer_own, bytes));
         int const begin = static_cast<int>(chunk) * step;
         int const end = begin + step < rows ? begin + step : rows;
         row_totals mine;
@@ -125,7 +125,7 @@ inline loss_value softmax_cross_entropy(cpu& device, int rows, int classes, floa
     int const labeled = count_labels("softmax_cross_entropy", rows, classes, labels);
     double const share = labeled > 0 ? 1.0 / labeled : 0.0;
     float const c = static_cast<float>(static_cast<double>(weight) * share);
-    row_totals const all = for_rows(device, rows, classes, [&](int i, float* e, row_totals& totals) {
+    row_totals const all = sum_rows(device, rows, classes, [&](int i, float* e, row_totals& totals) {
         std::int64_t const at = std::int64_t{1} * i * classes;
         float* const d = dlogits == nullptr ? nullptr : dlogits + at;
         if (labels[i] >= 0) {
@@ -144,7 +144,7 @@ inline std::int64_t count_correct(cpu& device, int rows, int classes, float cons
     verbose_scope const scope(device, "count_correct", bytes_of<float>(std::int64_t{1} * rows * classes));
     auto const& k = softmax_for(device.level());
     count_labels("count_correct", rows, classes, labels);
-    return for_rows(device, rows, classes,
+    return sum_rows(device, rows, classes,
                     [&](int i, float*, row_totals& totals) {
                         if (labels[i] < 0) return;
                         totals.correct += k.rank_of(classes, logits + std::int64_t{1} * i * classes, labels[i]) < top;

@@ -151,8 +151,8 @@ inline void tile_weights(cpu& device, gemm_kernels<bf16> const& kernels, convolu
     tile_taps const t(g);
     tile_cut const cut(g, t);
     tile_scratch const memory(t, cut.filters, cut.channels);
-    device.reserve(slot_rows, memory.paired);
-    device.reserve(slot_sums, memory.rest());
+    device.reserve(scratch_slot::rows, memory.paired);
+    device.reserve(scratch_slot::sums, memory.rest());
     float* const sums = cut.parts == 1 ? dw : parts_of(device, cut.parts * g.weight_size());
     device.for_chunks(cut.parts * cut.filter_groups * cut.channel_groups, [&](std::int64_t chunk, int worker) {
         std::int64_t const s = chunk / (cut.filter_groups * cut.channel_groups);
@@ -161,8 +161,8 @@ inline void tile_weights(cpu& device, gemm_kernels<bf16> const& kernels, convolu
         int const filters = std::min(cut.filters, g.out_channels - o0);
         int const channels = std::min(cut.channels, g.in_channels - c0);
         if (filters <= 0 || channels <= 0) return;
-        auto* const paired = static_cast<float*>(device.scratch(worker, slot_rows, memory.paired));
-        auto* const rest = static_cast<char*>(device.scratch(worker, slot_sums, memory.rest()));
+        auto* const paired = static_cast<float*>(device.scratch(worker, scratch_slot::rows, memory.paired));
+        auto* const rest = static_cast<char*>(device.scratch(worker, scratch_slot::sums, memory.rest()));
         auto* const turned = reinterpret_cast<float*>(rest);
         auto* const lines = reinterpret_cast<bf16 const**>(rest + memory.turned);
         auto* const zeros = reinterpret_cast<bf16*>(rest + memory.turned + memory.lines);

@@ -117,8 +117,8 @@ inline void multiply_tile_windows(cpu& device, gemm_kernels<bf16> const& kernels
     std::size_t const copied_bytes = bytes(from.copied(block), sizeof(bf16));
     std::size_t const offset_bytes = bytes(block, sizeof(std::ptrdiff_t));
     std::size_t const tap_bytes = bytes(job.walk.window_height, sizeof(std::ptrdiff_t));
-    device.reserve(slot_rows, copied_bytes);
-    device.reserve(slot_sums, offset_bytes + tap_bytes);
+    device.reserve(scratch_slot::rows, copied_bytes);
+    device.reserve(scratch_slot::sums, offset_bytes + tap_bytes);
 
     device.for_chunks(blocks * groups, [&](std::int64_t chunk, int worker) {
         std::int64_t const m0 = chunk / groups * block;
@@ -126,8 +126,9 @@ inline void multiply_tile_windows(cpu& device, gemm_kernels<bf16> const& kernels
         int const rows = static_cast<int>(std::min(block, positions - m0));
         int const columns = static_cast<int>(std::min(group_columns, job.columns - n0));
         if (columns <= 0) return;
-        auto* const copies = static_cast<bf16*>(device.scratch(worker, slot_rows, copied_bytes));
-        auto* const offsets = static_cast<std::ptrdiff_t*>(device.scratch(worker, slot_sums, offset_bytes + tap_bytes));
+        auto* const copies = static_cast<bf16*>(device.scratch(worker, scratch_slot::rows, copied_bytes));
+        auto* const offsets =
+            static_cast<std::ptrdiff_t*>(device.scratch(worker, scratch_slot::sums, offset_bytes + tap_bytes));
         std::ptrdiff_t* const taps = offsets + block;
         from.copy(m0, rows, copies, taps);
 

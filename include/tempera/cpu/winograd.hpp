@@ -126,7 +126,7 @@ inline void winograd_pack(cpu& device, int filters, int channels, float const* w
     std::int64_t const down = ceil_divide(depth, rows);
     std::size_t const bytes = static_cast<std::size_t>(9 * rows * tc) * sizeof(float);
     bool const stream = past_caches(packed, winograd_points, point);
-    if (!turned) device.reserve(slot_rows, bytes);
+    if (!turned) device.reserve(scratch_slot::rows, bytes);
     device.for_chunks(down * ceil_divide(columns, tc), [&](std::int64_t chunk, int worker) {
         int const first = static_cast<int>(chunk % down) * rows;
         int const column = static_cast<int>(chunk / down) * tc;
@@ -134,7 +134,8 @@ inline void winograd_pack(cpu& device, int filters, int channels, float const* w
         float* const to = packed + std::ptrdiff_t{column} * depth + std::ptrdiff_t{first} * tc;
         if (turned)
             return transform(w + first * filter + column, filter, channels, true, count, wide, to, point, stream);
-        auto* const taps = static_cast<float*>(device.scratch(worker, slot_rows, bytes));  // {tap, channel, filter}
+        auto* const taps =
+            static_cast<float*>(device.scratch(worker, scratch_slot::rows, bytes));  // {tap, channel, filter}
         for (int tap = 0; tap < 9; ++tap)
             gemm.pack(w + column * filter + std::ptrdiff_t{tap} * channels + first, 1, filter, count, wide,
                       taps + tap * rows * tc, 0);
@@ -195,11 +196,13 @@ void winograd_convolution(cpu& device, winograd_map const& map, int batch, T con
     winograd_planes m = winograd_planes::of(together, map.filters);
 
     if (!by_points) {
-        device.reserve(slot_rows, v.bytes());
-        device.reserve(slot_sums, m.bytes());
+        device.reserve(scratch_slot::rows, v.bytes());
+        device.reserve(scratch_slot::sums, m.bytes());
         device.for_chunks(ceil_divide(tiles, together), [&](std::int64_t chunk, int worker) {
-            auto const from = winograd_planes::of(together, map.channels, device.scratch(worker, slot_rows, v.bytes()));
-            auto const to = winograd_planes::of(together, map.filters, device.scratch(worker, slot_sums, m.bytes()));
+            auto const from =
+                winograd_planes::of(together, map.channels, device.scratch(worker, scratch_slot::rows, v.bytes()));
+            auto const to =
+                winograd_planes::of(together, map.filters, device.scratch(worker, scratch_slot::sums, m.bytes()));
             std::int64_t const first = chunk * together;
             int const count = static_cast<int>(std::min<std::int64_t>(together, tiles - first));
             k.gather(map, x, first, count, from.data, from.plane, from.line);
@@ -209,8 +212,8 @@ void winograd_convolution(cpu& device, winograd_map const& map, int batch, T con
         });
         return;
     }
-    v.data = static_cast<float*>(device.scratch(device.caller(), slot_rows, v.bytes()));
-    m.data = static_cast<float*>(device.scratch(device.caller(), slot_sums, m.bytes()));
+    v.data = static_cast<float*>(device.scratch(device.caller(), scratch_slot::rows, v.bytes()));
+    m.data = static_cast<float*>(device.scratch(device.caller(), scratch_slot::sums, m.bytes()));
     constexpr int few = 4, wide = 128;  // tiles and filters of a chunk
     std::int64_t const groups = ceil_divide(map.filters, wide);
     for (std::int64_t first = 0; first < tiles; first += together) {

@@ -54,16 +54,17 @@ void winograd_sum_blocks(cpu& device, winograd_map const& map, std::int64_t tile
     int const group = static_cast<int>(round_up(ceil_divide(map.filters, groups), k.width));
     winograd_planes const v = winograd_planes::of(winograd_steps, map.channels);
     winograd_planes const d = winograd_planes::of(winograd_steps, group);
-    device.reserve(slot_rows, v.bytes());
-    device.reserve(slot_sums, d.bytes());
+    device.reserve(scratch_slot::rows, v.bytes());
+    device.reserve(scratch_slot::sums, d.bytes());
     device.for_chunks(u.parts * groups, [&](std::int64_t chunk, int worker) {
         std::int64_t const s = chunk / groups;
         int const begin = static_cast<int>(chunk % groups) * group;
         int const end = std::min(begin + group, map.filters);
         if (begin >= end) return;
         auto const windows =
-            winograd_planes::of(winograd_steps, map.channels, device.scratch(worker, slot_rows, v.bytes()));
-        auto const slopes = winograd_planes::of(winograd_steps, group, device.scratch(worker, slot_sums, d.bytes()));
+            winograd_planes::of(winograd_steps, map.channels, device.scratch(worker, scratch_slot::rows, v.bytes()));
+        auto const slopes =
+            winograd_planes::of(winograd_steps, group, device.scratch(worker, scratch_slot::sums, d.bytes()));
         std::int64_t const last = std::min(blocks, (s + 1) * split);
         for (std::int64_t block = s * split; block < last; ++block) {
             std::int64_t const first = block * winograd_steps;
@@ -87,8 +88,8 @@ void winograd_sum_points(cpu& device, winograd_map const& map, std::int64_t tile
     int const together = static_cast<int>(std::min<std::int64_t>(tiles, 4 * winograd_steps));
     winograd_planes v = winograd_planes::of(together, map.channels);
     winograd_planes d = winograd_planes::of(together, map.filters);
-    v.data = static_cast<float*>(device.scratch(device.caller(), slot_rows, v.bytes()));
-    d.data = static_cast<float*>(device.scratch(device.caller(), slot_sums, d.bytes()));
+    v.data = static_cast<float*>(device.scratch(device.caller(), scratch_slot::rows, v.bytes()));
+    d.data = static_cast<float*>(device.scratch(device.caller(), scratch_slot::sums, d.bytes()));
     std::int64_t const groups = ceil_divide(map.filters, wide);
     for (std::int64_t first = 0; first < tiles; first += together) {
         int const count = static_cast<int>(std::min<std::int64_t>(together, tiles - first));
@@ -121,10 +122,10 @@ void winograd_weights(cpu& device, winograd_map const& map, int batch, T const* 
         std::int64_t const split = ceil_divide(blocks, std::min<std::int64_t>(blocks, 16));
         u.parts = ceil_divide(blocks, split);  // none of them empty
     }
-    u.data = static_cast<float*>(
-        device.scratch(device.caller(), slot_panels, static_cast<std::size_t>(u.parts * u.part()) * sizeof(float)));
-    auto* const lines = static_cast<std::ptrdiff_t*>(
-        device.scratch(device.caller(), slot_parts, static_cast<std::size_t>(map.filters) * sizeof(std::ptrdiff_t)));
+    u.data = static_cast<float*>(device.scratch(device.caller(), scratch_slot::panels,
+                                                static_cast<std::size_t>(u.parts * u.part()) * sizeof(float)));
+    auto* const lines = static_cast<std::ptrdiff_t*>(device.scratch(
+        device.caller(), scratch_slot::parts, static_cast<std::size_t>(map.filters) * sizeof(std::ptrdiff_t)));
     for (int o = 0; o < map.filters; ++o) lines[o] = std::ptrdiff_t{o} * map.channels;
     u.lines = lines;
     if (by_points) winograd_sum_points(device, map, tiles, x, dy, u);

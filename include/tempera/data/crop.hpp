@@ -23,7 +23,7 @@ namespace tempera {
 enum class crop_rule : std::uint8_t { none, tensorflow, torchvision, center };
 
 struct crop_settings {
-    crop_rule rule = crop_rule::none;  ///< to be set with the others: none takes the whole image
+    crop_rule rule = crop_rule::none;         ///< to be set with the others: none takes the whole image
     float area_min = 0.08F, area_max = 1.0F;  ///< fractions of the image's area
     /// width / height; the tensorflow rule multiplies both by the aspect of the output.
     float aspect_min = 3.0F / 4.0F, aspect_max = 4.0F / 3.0F;
@@ -54,7 +54,8 @@ inline crop_box draw_crop_tensorflow(crop_settings const& s, int height, int wid
         high = std::min(high, height);
         low = std::min(low, high);
         crop_box box;
-        box.height = low < high ? low + static_cast<int>(stream.below(static_cast<std::uint32_t>(high - low + 1))) : low;
+        box.height =
+            low < high ? low + static_cast<int>(stream.below(static_cast<std::uint32_t>(high - low + 1))) : low;
         box.width = width_of(box.height);
 
         // Rounding may have left the range: one row more, or one less, is tried before the draw is given up.
@@ -72,14 +73,14 @@ inline crop_box draw_crop_tensorflow(crop_settings const& s, int height, int wid
     return {0, 0, height, width};
 }
 
-/// Draws like torchvision.transforms.RandomResizedCrop.
+/// Draws like torchvision.transforms.RandomResizedCrop, whose attempts are 10.
 inline crop_box draw_crop_torchvision(crop_settings const& s, int height, int width, philox_stream& stream) {
     double const whole = static_cast<double>(height) * width;
     double const log_range = pixels::logarithm(static_cast<double>(s.aspect_max) / static_cast<double>(s.aspect_min));
     for (int attempt = 0; attempt < s.attempts; ++attempt) {
         double const area = whole * static_cast<double>(stream.uniform(s.area_min, s.area_max));
-        double const aspect = static_cast<double>(s.aspect_min) *
-                              pixels::exponential(log_range * static_cast<double>(stream.uniform()));
+        double const aspect =
+            static_cast<double>(s.aspect_min) * pixels::exponential(log_range * static_cast<double>(stream.uniform()));
         crop_box box;
         box.width = static_cast<int>(std::lrint(std::sqrt(area * aspect)));
         box.height = static_cast<int>(std::lrint(std::sqrt(area / aspect)));

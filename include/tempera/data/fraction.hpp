@@ -73,6 +73,8 @@ struct hold_out_split {
 
 /// Takes a class-balanced draw of `count` images out of the set, for instance to choose learning rates on.
 inline hold_out_split hold_out(image_set const& set, int count, std::uint64_t seed) {
+    if (!set.empty() && count >= set.size())
+        throw error("hold_out", {"fewer than the ", set.size(), " images of the set"}, count, "leave some to train on");
     std::vector<int> const held = fraction_detail::balanced_positions(set, count, seed);
     std::vector<int> kept;
     auto next = held.begin();

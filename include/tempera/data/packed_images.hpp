@@ -124,7 +124,7 @@ inline image_set packed_images(std::string const& path) {
 ///     packer.commit();
 class image_packer {
 public:
-    /// One name per class, or none; then labels may be any number of 0 or more. Throws error for names of several lines or not
+    /// One name per class, or none; then labels may be any number of 0 or more. Throws error for names that are empty, of several lines or not
     /// in UTF-8, and when the file cannot be made.
     image_packer(std::string const& path, tempera::shape image, std::vector<std::string> const& names = {})
         : path_(path), image_(image), classes_(static_cast<std::int64_t>(names.size())), file_(path) {
@@ -134,8 +134,9 @@ public:
                         {image.height, " x ", image.width, " x ", image.channels}, "give their true shape");
         std::string text;
         for (std::string const& name : names) {
-            if (name.find('\n') != std::string::npos || !is_utf8(name))
-                throw error({path, ", class \"", name, "\""}, "a name of one line in UTF-8", "another", "rename it");
+            if (name.empty() || name.find('\n') != std::string::npos || !is_utf8(name))
+                throw error({path, ", class \"", name, "\""}, "a name of one line in UTF-8",
+                            name.empty() ? "none" : "another", "rename it");
             text += (&name == names.data() ? "" : "\n") + name;
         }
         if (!names.empty()) metadata_.emplace(packed_detail::classes_key, text);

@@ -5,6 +5,7 @@
 // their gradients on the device, losses (loss/whole_batch.hpp) and gradients of parameters in the stages.
 
 #include <concepts>
+#include <cstdint>
 #include <exception>
 #include <string>
 
@@ -54,6 +55,17 @@ public:
         all_reduce_sum(device, memory.view());
         device.download(memory.view(), host);
         return number;
+    }
+    /// The sum of a count, from 0 to 2^40, over up to 256 processes: exactly, in two floats.
+    std::int64_t sum_of_counts(Device& device, std::int64_t count) const {
+        if (alone()) return count;
+        float halves[2] = {static_cast<float>(count & 0xffff), static_cast<float>(count >> 16)};
+        view<float> const host{halves, {2}};
+        buffer<float> memory(device, 2);
+        device.upload(host, memory);
+        all_reduce_sum(device, memory.view());
+        device.download(memory.view(), host);
+        return static_cast<std::int64_t>(halves[0]) + static_cast<std::int64_t>(halves[1]) * 0x10000;
     }
     /// Whether it holds in every process.
     bool everywhere(Device& device, bool here) const { return !(sum(device, here ? 0.0F : 1.0F) > 0); }

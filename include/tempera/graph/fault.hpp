@@ -82,7 +82,7 @@ constexpr std::string_view advice_for(fault f) {
         case fault::malformed_name: return "give a name without dots";
         case fault::path_too_long: return "names have 24 characters at most, paths 96 and 24 levels";
         case fault::unknown_frozen_prefix: return "give the beginning of a path of the manifest";
-        case fault::too_many_ops_raise_TEMPERA_MAX_OPS: return "define TEMPERA_MAX_OPS in every file, before the headers";
+        case fault::too_many_ops_raise_TEMPERA_MAX_OPS: return "define TEMPERA_MAX_OPS for every file, tempera::compiled too";
         case fault::too_many_outputs: return "a network has 8 outputs at most";
         case fault::too_many_tensors: return "a custom op has 4 tensors at most";
         case fault::padding_in_custom_op: return "order its members by size and fill the gaps with members; pointers have no place in a constant plan";

@@ -111,6 +111,10 @@ inline image_listing list_images(std::string const& folder, std::vector<std::str
         if (all.images.empty()) throw error(folder, "image files", "none", layout);
         return all;
     }
+    if (found.folders.empty())
+        throw error(folder, {"a folder of image files for each of the ", classes.size(), " classes"},
+                    found.images.empty() ? "no folder" : "images that no class is told of",
+                    "put each class's images into a folder with its name, or leave `classes` empty");
     if (!found.images.empty())
         throw error(folder, "folders of classes alone, or images alone",
                     {"both: folder ", found.folders.front(), " beside image ", found.images.front()}, layout);

@@ -23,7 +23,7 @@
 
 namespace tempera {
 
-/// Writes a new file or replaces an old one (whose permissions it keeps; a symbolic link is followed). Every
+/// Writes a new file or replaces an old one (whose permissions it keeps; a symbolic link to it is followed). Every
 /// failure, a full disk included, is an error with the system's reason.
 class atomic_file {
 public:

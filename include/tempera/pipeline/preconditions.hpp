@@ -116,11 +116,15 @@ void require_trained(std::string const& stage, basic_model<D, P> const& model) {
                     "take what is to be trained out of model_options.frozen");
 }
 
-/// Throws error for a network without the output that probes read.
+/// Throws error for a network without the output that probes read, vectors of features.
 template <class D, precision P>
 void require_encoder(std::string const& stage, basic_model<D, P> const& model, char const* advice) {
-    for (auto const& o : model.outputs())
-        if (o.name == "encoder") return;
+    for (auto const& o : model.outputs()) {
+        if (o.name != "encoder") continue;
+        shape const found = o.values.dims.sample();
+        if (!found.is_vector()) throw error(stage, "an output \"encoder\" {1, 1, channels}", text_of(found), "pool it");
+        return;
+    }
     throw error(stage, "an output \"encoder\"", "a network without one", advice);
 }
 

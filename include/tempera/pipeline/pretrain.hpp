@@ -29,18 +29,19 @@ training_history pretrain(basic_model<D, P>& model, image_set const& images, L c
     std::string const stage = detail::stage_name(options, "pretrain");
     detail::require_training(stage, model, images, options, 2);
     detail::require_trained(stage, model);
+    bool const probed = probing.enabled && images.labeled();
+    if (!probed && !options.validation.empty())
+        throw error(stage, "labels for the probe that judges options.validation", "no probe",
+                    "label the images, or leave .validation empty");
     detail::require_validation(options, model.plan().input(), images.classes());
     detail::require_same_classes(images, options.validation);
     std::optional<online_probe<D>> probe;
-    if (probing.enabled && images.labeled()) {
+    if (probed) {
         detail::require_encoder(stage, model,
                                 "name one so for the online probe, or pass probe_options{.enabled = false}");
         probe.emplace(model.device(), model.output("encoder").dims.c, images.classes(), model.options().max_batch,
                       probing.learning_rate);
     }
-    if (!probe && !options.validation.empty())
-        throw error(stage, "labels for the probe that judges options.validation", "no probe",
-                    "label the images, or leave .validation empty");
     device_batch<std::int32_t, D> labels(model.device());
     view<float const> features;  // in the same place, also where a graph makes them
     auto const contrast = detail::loss_of(stage, model, loss, 2);

@@ -80,7 +80,6 @@ void basic_model<D, Precision>::backward(gradient_views const& from, bool accumu
 template <class D, precision Precision>
 output_views basic_model<D, Precision>::predict(view<float const> batch) {
     bind(batch, *inference_, false);
-    ready_for_backward_ = false;
     for (int i = 0; i < inference_->step_count; ++i) run_forward(inference_->steps[i]);
     return read_outputs(*inference_);
 }
@@ -118,17 +117,17 @@ std::string basic_model<D, Precision>::find_non_finite() {
 
 template <class D, precision Precision>
 bool basic_model<D, Precision>::finite_on(view<float const> batch) {
-    if (!all_finite(*device_, plan_.parameters, parameters_.data()) ||
-        !all_finite(*device_, plan_.statistics, statistics_.data()))
-        return false;
+    bool const weights = all_finite(*device_, plan_.parameters, parameters_.data()) &&
+                         all_finite(*device_, plan_.statistics, statistics_.data());
+    auto const processes = processes_of(*device_);
+    if (!processes.everywhere(*device_, weights)) return false;
     bind(batch, *training_, true);
     binding_.keeps_statistics = true;
-    ready_for_backward_ = false;
     for (int i = 0; i < training_->forward_count; ++i) run_forward(training_->steps[i]);
     bool good = true;
     for (output_views::entry const& o : read_outputs(*training_))
         good = good && all_finite(*device_, o.values.size(), o.values.data);
-    return processes_of(*device_).everywhere(*device_, good);
+    return processes.everywhere(*device_, good);
 }
 
 template <class D, precision Precision>
@@ -136,6 +135,7 @@ void basic_model<D, Precision>::bind(view<float const> batch, schedule const& s,
     shape const in = plan_.input();
     require_batch("model input", batch, in, options_.max_batch,
                   "check the view's extents, or raise model_options::max_batch");
+    ready_for_backward_ = false;
     bool const direct = Precision == precision::float32 || in.is_vector();
     std::uint32_t const run = binding_.run;
     process_group<D> const processes = processes_of(*device_);

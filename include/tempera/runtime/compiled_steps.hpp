@@ -23,6 +23,16 @@ TEMPERA_INSTANCE class basic_model<cpu, precision::bfloat16>;
 TEMPERA_INSTANCE load_report
 basic_model<cpu, precision::float32>::load_matching(basic_model<cpu, precision::float32> const&);
 
+/// Named by every file that uses tempera::compiled: one that sees another TEMPERA_MAX_OPS than the library does not link.
+template <int Ops>
+void compiled_with_TEMPERA_MAX_OPS();
+#if defined(TEMPERA_COMPILING)
+template <>
+void compiled_with_TEMPERA_MAX_OPS<max_ops>() {}
+#else
+[[gnu::used]] static void (*const compiled_alike)() = &compiled_with_TEMPERA_MAX_OPS<max_ops>;
+#endif
+
 }  // namespace tempera
 
 #undef TEMPERA_INSTANCE
