@@ -83,7 +83,10 @@ TEST_CASE("an image set without labels, which come later", "[data][image_set]") 
     CHECK(coarse.class_name(4) == "4");
     CHECK(says(refusal([&] { (void)coarse.class_name(5); }), {"expected a label from -1 (none) to 4, found 5"}));
     CHECK(says(refusal([&] { (void)set.with_labels({4, 0, 0}); }), {"labels 0 to 0"}));
-    CHECK(says(refusal([&] { image_set const s({2, 2, 1}, std::vector<std::uint8_t>(11)); }), {"expected 8 bytes for 2 images"}));
+    CHECK(says(refusal([&] {
+                   image_set const s({2, 2, 1}, std::vector<std::uint8_t>(11));
+               }),
+               {"a multiple of the 4 bytes of an image, found 11"}));
     CHECK(says(refusal([&] { image_set const s({2, 2, 1}, {}); }), {"at least one image"}));
 }
 
@@ -98,9 +101,15 @@ TEST_CASE("image sets are joined, labeled and not", "[data][image_set]") {
     image_set const both = a.subset(std::vector<int>{1}).joined(b);
     CHECK((both.size() == 3 && both.label(0) == 1 && both.label(1) == no_label));
     CHECK((both.image(0)[1] == 4 && both.image(1)[0] == 5 && both.image(2)[1] == 8));
-    CHECK(says(refusal([&] { (void)a.joined(image_set({2, 1, 1}, {1, 2})); }), {"images of 1 x 2 x 1, found 2 x 1 x 1"}));
+    CHECK(says(refusal([&] {
+                   (void)a.joined(image_set({2, 1, 1}, {1, 2}));
+               }),
+               {"images of 1 x 2 x 1, found 2 x 1 x 1"}));
     CHECK(says(refusal([&] { (void)a.joined(b.with_labels({0, 2}, 3)); }), {"expected 2 classes, found 3"}));
-    CHECK(says(refusal([&] { (void)a.joined(image_set({1, 2, 1}, {1, 2}, {0}, 2, {"dog", "cat"})); }), {"the same class names"}));
+    CHECK(says(refusal([&] {
+                   (void)a.joined(image_set({1, 2, 1}, {1, 2}, {0}, 2, {"dog", "cat"}));
+               }),
+               {"the same class names"}));
     CHECK(a.joined(image_set({1, 2, 1}, {1, 2}, {1}, 2)).class_name(1) == "dog");
     CHECK(image_set{}.joined(a).size() == 2);
     CHECK(a.joined(image_set{}).size() == 2);

@@ -173,6 +173,8 @@ TEST_CASE("image_folder: a folder that lacks a class is numbered as another one"
     CHECK(same(set, packed_images(out / "a")));
     options.classes = {"cat"};
     CHECK(says(refusal_of(f.path(), options), {f / "dog", "one of the 1 classes asked for, found another"}));
+    options.classes = {"cat", "dog", "cat"};
+    CHECK(says(refusal_of(f.path(), options), {"classes: expected different names, found \"cat\" twice"}));
     options.classes = {"cat", "dog"};
     scratch_folder const flat;
     CHECK(says(refusal_of(flat.path(), options), {"each of the 2 classes, found no folder"}));

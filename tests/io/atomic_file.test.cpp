@@ -135,6 +135,8 @@ TEST_CASE("atomic_file: a missing folder, a folder and a device are refused", "[
     CHECK(says(refusal([&] { static_cast<void>(tempera::atomic_file(folder.path())); }), {"regular file"}));
     CHECK(says(refusal([&] { static_cast<void>(tempera::atomic_file("/dev/null")); }), {"regular file"}));
     CHECK(folder.names().empty());
+    CHECK(says(refusal([] { tempera::atomic_file const f(""); }),
+               {"file to write: expected a name, found an empty one"}));
 }
 
 TEST_CASE("atomic_file: a failing rename leaves nothing behind", "[io]") {

@@ -227,24 +227,33 @@ TEST_CASE("what one process throws within a stage ends it in all", "[parallel][s
     CHECK(says(full[1], {"an exception in another one"}));
 }
 
-TEST_CASE("a loss that is no number in one process is refused by all, and the op is named", "[parallel][stages]") {
+TEST_CASE("a loss that is no number in one process is refused by all, and what it comes from is named",
+          "[parallel][stages]") {
     image_set const set = tiny::images(60);
     constexpr auto plain = [](value x) {
         return dense{.units = 10}(global_average_pool(conv{.filters = 8, .bias = true}(x)));
     };
-    std::vector<std::string> said(2);
-    in_processes(2, [&](cpu& device) {
-        auto const r = static_cast<std::size_t>(device.processes.rank());
-        train_options o = options();
-        o.augment = {};
-        o.view = [r](view<std::uint8_t const>, view<float> out, philox_stream) {
-            std::fill_n(out.data, out.size(), r == 1 ? std::numeric_limits<float>::quiet_NaN() : 0.5F);
-        };
-        dynamic_model<cpu> m(device, plain, tiny::image, {.max_batch = batch});
-        said[r] = refusal([&] { train_supervised(m, set, sgd{}, o); });
-    });
-    CHECK(says(said[0], {"step 0: expected a finite loss", "conv"}));
-    CHECK(said[0] == said[1]);
+    struct {
+        float pixel;
+        char const* words;
+    } const cases[] = {{std::numeric_limits<float>::quiet_NaN(), "the model's input holds such values already"},
+                       {3e38F, "comes from conv"}};
+    for (auto const& bad : cases) {
+        std::vector<std::string> said(2);
+        in_processes(2, [&](cpu& device) {
+            auto const r = static_cast<std::size_t>(device.processes.rank());
+            train_options o = options();
+            o.augment = {};
+            o.view = [r, &bad](view<std::uint8_t const>, view<float> out, philox_stream) {
+                std::fill_n(out.data, out.size(), r == 1 ? bad.pixel : 0.5F);
+            };
+            dynamic_model<cpu> m(device, plain, tiny::image, {.max_batch = batch});
+            std::fill_n(m.parameters().data(), 9 * 8, 1.0F);  // the convolution's: sums of what is large
+            said[r] = refusal([&] { train_supervised(m, set, sgd{}, o); });
+        });
+        CHECK(says(said[0], {"step 0: expected a finite loss", bad.words}));
+        CHECK(said[0] == said[1]);
+    }
 }
 
 TEST_CASE("weights that are no number in one process are reported by all", "[parallel][stages]") {

@@ -112,7 +112,7 @@ TEST_CASE("a loss that is no number while the network is sound is looked for els
                 "every op of the forward pass is finite: look at the loss"}));
     teacher.parameters().data()[offset_of(teacher, poisoned_op)] = no_number;
     CHECK(says(refusal([&] { linear_evaluation(teacher, set, sgd{}, {}); }),
-               {"linear evaluation, step 0: expected a finite loss", "nan", "lower the learning rate"}));
+               {"linear evaluation, step 0: expected a finite loss", "nan", "the encoder before it"}));
 }
 
 TEST_CASE("an empty set is refused by every stage", "[refusals]") {
@@ -234,7 +234,8 @@ TEST_CASE("batches that a model cannot hold are refused with both sizes", "[refu
                                       "images, found 20; raise it, or lower train_options.batch"}));
     CHECK(says(refused({.batch = 10, .augment = center_crop{.height = 8, .width = 9}}),
                {"pretrain, images: expected images of {12, 12, 1} after .augment, found {8, 9, 1}", "resizes"}));
-    CHECK(says(refused({.epochs = 0, .batch = 10}), {"loader: epochs: expected at least 1, or steps, found 0"}));
+    CHECK(says(refused({.epochs = 0, .batch = 10}),
+               {"pretrain, train_options.epochs: expected at least 1, or steps, found 0"}));
     for (float const rate : {-0.1F, no_number, std::numeric_limits<float>::infinity()})
         CHECK(says(refused({.batch = 10, .learning_rate = rate}),
                    {"pretrain, train_options.learning_rate: expected a finite number of at least 0, found "}));
@@ -248,11 +249,12 @@ TEST_CASE("batches that a model cannot hold are refused with both sizes", "[refu
         pretrain(m, set, nt_xent{}, lars{}, {.epochs = 0, .steps = 1, .batch = 10, .augment = {.flip = 0.5F}}));
     m.reset(1);
     m.write_statistics(tiny_model(device, tiny::contrastive, image, {.max_batch = 1}).host_statistics().data());
-    CHECK(says(refused({.batch = 0}), {"loader: batch: expected at least 1, found 0"}));
+    CHECK(says(refused({.batch = 0}), {"pretrain, train_options.batch: expected at least 1, found 0"}));
     CHECK(state_of(m) == state);
     auto const parameters = m.host_parameters();
     CHECK(says(refused({.epochs = 2, .batch = 10, .warmup_epochs = 2}),
-               {"warmup_cosine: expected 0 <= warmup_steps < total_steps, found 4 of 4", "shorten the warm-up"}));
+               {"pretrain, train_options.warmup_epochs: expected from 0 to fewer than the stage's 4 steps",
+                "found 2, which is 4 steps", "shorten the warm-up"}));
     CHECK(m.host_parameters() == parameters);
 }
 
@@ -438,6 +440,10 @@ TEST_CASE("networks that a stage cannot use are refused", "[refusals]") {
              {"train_options.validation: expected a last output {1, 1, classes} that judges it, found {12, 12, 10}"}));
     CHECK(
         says(refusal([&] { evaluate(map, set); }), {"evaluate: expected logits {1, 1, classes}, found {12, 12, 10}"}));
+    CHECK(says(refusal([&] {
+                   train_supervised(four, balanced_count(set, 4, 1).with_labels({0, 1, 2, 0}, 3), sgd{}, {});
+               }),
+               {"supervised: expected logits of the 3 classes of the set, found 4", "with_labels"}));
     train_options const one_epoch{.epochs = 1, .augment = {.flip = 0.5F}};
     CHECK_NOTHROW(pretrain(nameless, unlabeled(set), nt_xent{}, sgd{}, one_epoch));  // without a probe
     std::string const nowhere = folder / "none/m";

@@ -171,6 +171,17 @@ TEST_CASE("a file of another network is refused, each entry that differs is name
                               "missing 2 entries: end.weight, end.bias", "unknown 2 entries: last.bias, last.weight"});
     refused([](value x) { return named("other", conv{.filters = 2})(x); },
             {"missing 1 entry: other.weight", "unknown 3 entries: conv1.weight, last.bias, last.weight"});
+    std::vector<float> const weight(54), dense_weight(6), bias(2);
+    std::vector<safetensors_entry> entries = {entry_of<float>("conv1.weight", {3, 2, 3, 3}, weight),
+                                              entry_of<float>("last.weight", {2, 3}, dense_weight),
+                                              entry_of<float>("last.bias", {2}, bias)};
+    write_safetensors(path, entries);
+    refused(small(3, "last"), {"1 entry: conv1.weight is (3, 2, 3, 3), the model has (3, 3, 3, 2)",
+                               "filters are {out, height, width, in}", "permute (0, 2, 3, 1)"});
+    entries[0] = entry_of<float>("conv1.weight", {3, 3, 3, 2}, weight);
+    entries.push_back(entry_of<float>("conv1.steps", {2}, bias));
+    write_safetensors(path, entries);
+    refused(small(3, "last"), {"exactly the model's 3 entries, found unknown 1 entry: conv1.steps"});
 }
 
 TEST_CASE("load_matching takes a pretrained encoder and head up to the tap, and says what it did", "[checkpoint]") {

@@ -44,6 +44,9 @@ public:
     /// Images without labels; with_labels may add some. Throws error for bytes that are not whole images.
     image_set(tempera::shape image, std::vector<std::uint8_t> pixels) {
         auto const size = static_cast<std::size_t>(std::max<std::int64_t>(image.size(), 1));
+        if (pixels.size() % size != 0)
+            throw error("image_set", {"a multiple of the ", size, " bytes of an image"}, pixels.size(),
+                        "give whole images, and their true shape");
         std::vector<std::int32_t> labels(pixels.size() / size, no_label);
         *this = image_set(image, std::move(pixels), std::move(labels), 1);
     }

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <functional>
 #include <span>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -64,11 +65,12 @@ inline void require_images(image_set const& set) {
     if (set.empty()) throw error("loader: set", "at least one image", "none", "load the data first");
 }
 
-/// Throws error for options out of range, and for a set that does not fill one batch when drop_last is set.
-inline void check(loader_options const& o, image_set const& set) {
-    auto const require = [](bool good, char const* what, phrase const& expected, phrase const& found,
-                            char const* advice) {
-        if (!good) throw error({"loader: ", what}, expected, found, advice);
+/// Throws error for options out of range, named with `where` before them, and for a set that does not fill one batch when
+/// drop_last is set.
+inline void check(loader_options const& o, image_set const& set, std::string_view where = "loader: ") {
+    auto const require = [where](bool good, char const* what, phrase const& expected, phrase const& found,
+                                 char const* advice) {
+        if (!good) throw error({where, what}, expected, found, advice);
     };
     require_images(set);
     require(o.batch >= 1, "batch", "at least 1", o.batch, "correct this option");

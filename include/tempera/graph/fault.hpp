@@ -28,7 +28,6 @@ enum class fault : std::uint8_t {
     duplicate_name,           ///< two parts of one scope share a name
     malformed_name,           ///< a part's name that is empty or holds a dot, which joins the levels of a path
     path_too_long,            ///< a name of more than 24 characters, a path of more than 96 or of 24 levels
-    unknown_frozen_prefix,    ///< no part with tensors has this name, or lies below it
     too_many_ops_raise_TEMPERA_MAX_OPS,
     too_many_outputs,         ///< of a network: 8
     too_many_tensors,         ///< of a custom op: 4
@@ -52,7 +51,6 @@ constexpr std::string_view name_of(fault f) {
         case fault::duplicate_name: return "duplicate_name";
         case fault::malformed_name: return "malformed_name";
         case fault::path_too_long: return "path_too_long";
-        case fault::unknown_frozen_prefix: return "unknown_frozen_prefix";
         case fault::too_many_ops_raise_TEMPERA_MAX_OPS: return "too_many_ops_raise_TEMPERA_MAX_OPS";
         case fault::too_many_outputs: return "too_many_outputs";
         case fault::too_many_tensors: return "too_many_tensors";
@@ -81,7 +79,6 @@ constexpr std::string_view advice_for(fault f) {
         case fault::duplicate_name: return "give one of both another name";
         case fault::malformed_name: return "give a name without dots";
         case fault::path_too_long: return "names have 24 characters at most, paths 96 and 24 levels";
-        case fault::unknown_frozen_prefix: return "give the beginning of a path of the manifest";
         case fault::too_many_ops_raise_TEMPERA_MAX_OPS: return "define TEMPERA_MAX_OPS for every file, tempera::compiled too";
         case fault::too_many_outputs: return "a network has 8 outputs at most";
         case fault::too_many_tensors: return "a custom op has 4 tensors at most";

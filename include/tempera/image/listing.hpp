@@ -119,6 +119,9 @@ inline image_listing list_images(std::string const& folder, std::vector<std::str
         throw error(folder, "folders of classes alone, or images alone",
                     {"both: folder ", found.folders.front(), " beside image ", found.images.front()}, layout);
     all.classes = classes.empty() ? found.folders : classes;
+    for (auto name = all.classes.begin(); name != all.classes.end(); ++name)
+        if (std::find(all.classes.begin(), name, *name) != name)
+            throw error("classes", "different names", {"\"", *name, "\" twice"}, "name every class once");
     for (std::string const& name : found.folders) {
         auto const place = std::find(all.classes.begin(), all.classes.end(), name);
         if (place == all.classes.end())

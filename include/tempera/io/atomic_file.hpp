@@ -29,6 +29,7 @@ class atomic_file {
 public:
     /// path: the file to be. Its folder must exist.
     explicit atomic_file(std::string const& path) : path_(path) {
+        if (path.empty()) throw error("file to write", "a name", "an empty one", "name the file");
         struct stat old {};
         bool const exists = ::stat(path.c_str(), &old) == 0;
         if (exists && !S_ISREG(old.st_mode))

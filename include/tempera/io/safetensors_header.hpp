@@ -113,7 +113,8 @@ private:
         range const at{offsets[0], offsets[1]};
         auto const size = static_cast<std::int64_t>(payload_.size());
         if (at.begin > at.end || at.end > size)
-            fail_entry(entry, {"offsets within the ", size, " bytes of data"}, {at.begin, " to ", at.end});
+            throw error({where_, ", entry \"", entry.name, "\""}, {"offsets within the ", size, " bytes of data"},
+                        {at.begin, " to ", at.end}, "the file may have been cut off: take another copy, or write it again");
         std::int64_t const bytes = tensor_bytes(entry.type, entry.dims);
         if (bytes < 0) fail_entry(entry, "a shape whose size fits 63 bits", "a larger one");
         if (bytes != at.end - at.begin) fail_entry(entry, {bytes, " bytes, as dtype and shape say"}, at.end - at.begin);

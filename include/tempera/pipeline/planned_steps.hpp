@@ -36,6 +36,10 @@ inline float rate_of(std::string const& stage, train_options const& o, image_set
     if (!o.schedule) {
         int const batch = std::min(o.batch, set.size());
         std::int64_t const warmup = warmup_steps(set.size(), static_cast<double>(o.warmup_epochs), batch);
+        if (warmup < 0 || warmup >= steps)
+            throw error({stage, ", train_options.warmup_epochs"},
+                        {"from 0 to fewer than the stage's ", steps, " steps"},
+                        {o.warmup_epochs, ", which is ", warmup, " steps"}, "shorten the warm-up, or train for longer");
         return warmup_cosine{o.learning_rate, warmup, steps}(step);
     }
     float const rate = o.schedule(step, steps);

@@ -2,6 +2,8 @@
 #pragma once
 // What a stage can know to be wrong before it trains, said before any weight has changed.
 
+#include <unistd.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -79,7 +81,7 @@ void require_training(std::string const& stage, basic_model<D, P> const& model, 
                       train_options const& o, int views) {
     auto const processes = processes_of(model.device());
     loader_options const batches = loader_of(o, set, views, processes.rank(), processes.size());
-    check(batches, set);
+    check(batches, set, stage + ", train_options.");
     if (!o.schedule) rate_of(stage, o, set, 0, batches_in_all(batches, set));
     if (!is_finite(o.learning_rate) || o.learning_rate < 0)
         throw error({stage, ", train_options.learning_rate"}, "a finite number of at least 0", o.learning_rate,
@@ -100,11 +102,16 @@ void require_training(std::string const& stage, basic_model<D, P> const& model, 
         throw error({stage, ", train_options.resume"}, "a checkpoint to resume from", "none",
                     "name the file in .checkpoint");
     processes.together(model.device(), stage, [&] {
-        auto const folder = std::filesystem::path(o.checkpoint).parent_path();
+        if (processes.rank() != 0 || o.checkpoint.empty()) return;
+        auto const named = std::filesystem::path(o.checkpoint).parent_path();
+        auto const folder = named.empty() ? std::filesystem::path(".") : named;
         std::error_code failure;  // of a name that is none
-        if (processes.rank() == 0 && !folder.empty() && !std::filesystem::is_directory(folder, failure))
+        if (!std::filesystem::is_directory(folder, failure))
             throw error({stage, ", train_options.checkpoint"}, "a file in a folder that is there", o.checkpoint,
                         {"make the folder ", folder.string()});
+        if (::access(folder.c_str(), W_OK) != 0)
+            throw error({stage, ", train_options.checkpoint"}, "a folder that may be written to", folder.string(),
+                        "change its permissions, or name another folder");
     });
 }
 
@@ -137,8 +144,14 @@ void require_supervision(std::string const& stage, basic_model<D, P> const& mode
     require_validation(o, model);
     require_same_classes(labeled, o.validation);
     if constexpr (std::is_same_v<Loss, cross_entropy>) {
-        for (std::size_t i = 0; i < model.outputs().size(); ++i)
-            if (loss.reads(model.outputs(), i)) require_labels(stage, labeled, model.outputs()[i].values.dims.c);
+        for (std::size_t i = 0; i < model.outputs().size(); ++i) {
+            if (!loss.reads(model.outputs(), i)) continue;
+            int const classes = model.outputs()[i].values.dims.c;
+            require_labels(stage, labeled, classes);
+            if (labeled.classes() != classes)
+                throw error(stage, {"logits of the ", labeled.classes(), " classes of the set"}, classes,
+                            "set classifier_config::classes, or bring labels into their numbering by with_labels");
+        }
     }
 }
 

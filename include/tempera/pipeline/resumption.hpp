@@ -4,11 +4,13 @@
 // many steps and training passes there have been, the history, and the settings that must not change. It lies beside the
 // checkpoint, in one file of its own, so that neither is ever half of a pair.
 
+#include <algorithm>
 #include <charconv>
 #include <cstdint>
 #include <filesystem>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -57,6 +59,22 @@ inline std::string settings_of(train_options const& o, image_set const& set, int
     append(text, o.warmup_epochs, ", seed ");
     append(text, o.seed, o.schedule ? ", a schedule" : "");
     return text + (o.view ? ", a view" : "");
+}
+
+/// The first settings in which two texts of settings_of differ.
+inline std::pair<std::string, std::string> first_difference(std::string_view a, std::string_view b) {
+    auto const take = [](std::string_view& text) {
+        std::string_view const first = text.substr(0, text.find(", "));
+        text.remove_prefix(std::min(first.size() + 2, text.size()));
+        return first;
+    };
+    std::string_view of_a, of_b;
+    do {
+        of_a = take(a);
+        of_b = take(b);
+    } while (of_a == of_b && !(a.empty() && b.empty()));
+    auto const named = [](std::string_view text) { return std::string(text.empty() ? "nothing more" : text); };
+    return {named(of_a), named(of_b)};
 }
 
 inline std::string text_of(std::vector<history_point> const& points) {
@@ -142,9 +160,11 @@ std::int64_t load_resumption(std::string const& checkpoint, std::string const& s
     }
     safetensors_file const file = read_safetensors(path);
     std::string const before = resumption_text(file, "settings");
-    if (before != settings)
-        throw error({"train_options.resume, ", path}, {"the settings that it was begun with, ", before}, settings,
-                    "resume with those, or name another checkpoint");
+    if (before != settings) {
+        auto const [expected, found] = first_difference(before, settings);
+        throw error({"train_options.resume, ", path}, {"what it was begun with, ", expected}, found,
+                    "resume with the same, or name another checkpoint");
+    }
     int saved_slots = 0;
     while (file.find(slot_name(saved_slots)) != nullptr) ++saved_slots;
     if (saved_slots != O::slots)

@@ -107,7 +107,7 @@ training_history train_loop(basic_model<D, P>& model, image_set const& set, O co
                                   std::string const& origin) {
         bool const kept = !o.checkpoint.empty() && !history.points.empty();
         return error({names.stage, ", step ", at}, expected, found,
-                     {origin, "; lower the learning rate", kept ? ", the last epoch is kept in " + o.checkpoint : ""});
+                     {origin, kept ? ", the last epoch is kept in " + o.checkpoint : ""});
     };
 
     auto const next_batch = [&] {
@@ -140,7 +140,7 @@ training_history train_loop(basic_model<D, P>& model, image_set const& set, O co
         // The loss of these weights would be the next step's: what is kept, or given back, has been looked at.
         if ((!o.checkpoint.empty() || done == total) && !model.finite_on(input))
             throw not_a_number(batch.step, "finite outputs after the update", "others",
-                               "the updates before this made them");
+                               "the updates before this made them; lower the learning rate");
         std::int64_t const epoch = (done + per_epoch - 1) / per_epoch;
         bool const validates = !o.validation.empty() && (done == total || epoch % o.validate_every == 0);
         history_point point{.epoch = static_cast<double>(done) / static_cast<double>(per_epoch),

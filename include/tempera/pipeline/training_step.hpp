@@ -25,6 +25,7 @@ public:
 
     /// A loss that is no number changes no weight. `weight`: by how much the loss counts in the means.
     void operator()(view<float const> input, targets const& target, float learning_rate, float weight = 1) {
+        input_ = input;
         output_views const outputs = model_->forward(input);
         loss_value const value = loss_(model_->device(), outputs, target, model_->output_gradients());
         means_.add(value, static_cast<double>(weight));
@@ -37,17 +38,23 @@ public:
     /// Means over the steps since the last call.
     loss_value take() { return means_.take(); }
 
-    /// Where a loss comes from that take() gave and that is no number.
+    /// Where a loss comes from that take() gave and that is no number, and what helps.
     std::string origin(int) {
+        auto& device = model_->device();
+        if (!processes_of(device).everywhere(device, all_finite(device, input_.size(), input_.data)))
+            return "the model's input holds such values already: look at train_options.view, or at the encoder before "
+                   "it";
         std::string const where = model_->find_non_finite();
-        return where.empty() ? "every op of the forward pass is finite: look at the loss"
-                             : "the first value that is no number comes from " + where;
+        return (where.empty() ? "every op of the forward pass is finite: look at the loss"
+                              : "the first value that is no number comes from " + where) +
+               "; lower the learning rate";
     }
 
 private:
     Model* model_;
     Loss loss_;
     State* optimizer_;
+    view<float const> input_{};
     loss_means means_;
 };
 
@@ -61,7 +68,8 @@ public:
 
     /// Weights have moved on since, so no op can be named.
     std::string origin(int steps) {
-        return steps == 1 ? "it came with this step" : "it came within the last " + std::to_string(steps) + " steps";
+        return (steps == 1 ? "it came with this step" : "it came within the last " + std::to_string(steps) + " steps") +
+               std::string("; lower the learning rate");
     }
 };
 

@@ -27,7 +27,10 @@ class basic_model {
 public:
     using device_type = D;
     using element = storage_t<Precision>;
-    static_assert(Device<D, element>, "the device lacks a function of the catalogue for this precision");
+    static_assert(Precision != precision::float16 || D::kind == device_kind::gpu,
+                  "float16 is for GPUs: take precision::bfloat16 on a CPU");
+    static_assert((Precision == precision::float16 && D::kind != device_kind::gpu) || Device<D, element>,
+                  "the device lacks a function of the catalogue for this precision");
 
     /// The plan must outlive the model. Throws error for options that do not fit it (max_batch, frozen parts, loss outputs), and
     /// with the bytes that it needs where the device has fewer.

@@ -3,6 +3,7 @@
 // Checkpoints: the tensors of a manifest in a safetensors file, by name; and tensors by name from one model to
 // another. A difference is reported entry by entry, and nothing is taken when something does not fit.
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <span>
@@ -73,6 +74,7 @@ inline loaded_tensors take_tensors(std::string const& where, tensor_sources cons
                                    std::vector<float> parameters, std::vector<float> statistics, bool partial) {
     loaded_tensors out{std::move(parameters), std::move(statistics), {}};
     std::vector<std::string> misshapen;
+    bool other_order = false;  // of dimensions
     for (manifest_entry const& e : to) {
         std::string const name(e.name.text());
         auto const found = sources.find(name);
@@ -83,6 +85,9 @@ inline loaded_tensors take_tensors(std::string const& where, tensor_sources cons
         out.report.matched.push_back(name);
         auto const wanted = dims_of(e);
         if (found->second.dims != wanted) {
+            other_order = other_order || (wanted.size() == 4 && std::is_permutation(wanted.begin(), wanted.end(),
+                                                                                  found->second.dims.begin(),
+                                                                                  found->second.dims.end()));
             misshapen.push_back(phrase{name, " is ", detail::spell_dims(found->second.dims), ", the model has ",
                                        detail::spell_dims(wanted)}
                                     .text());
@@ -97,12 +102,15 @@ inline loaded_tensors take_tensors(std::string const& where, tensor_sources cons
         if (!known) out.report.unused.push_back(name);
     }
     bool const differs = !out.report.fresh.empty() || !out.report.unused.empty();
-    std::string const others =
-        "missing " + detail::spell_names(out.report.fresh) + "; unknown " + detail::spell_names(out.report.unused);
+    std::string others;
+    if (!out.report.fresh.empty()) others += "missing " + detail::spell_names(out.report.fresh);
+    if (!out.report.unused.empty())
+        others += (others.empty() ? "" : "; ") + ("unknown " + detail::spell_names(out.report.unused));
     if (!misshapen.empty())
         throw error(where, "tensors of the model's shapes",
                     {detail::spell_names(misshapen), (differs && !partial ? "; " + others : "")},
-                    "use the network that the tensors were trained with");
+                    other_order ? "filters are {out, height, width, in}: from {out, in, height, width} permute (0, 2, 3, 1)"
+                                : "use the network that the tensors were trained with");
     if (partial && out.report.matched.empty())
         throw error(where, {"at least one of the model's ", to.size(), " entries"}, others,
                     "give the parts of both networks the same names");

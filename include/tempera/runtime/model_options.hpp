@@ -28,17 +28,18 @@ struct name_list {
 };
 
 struct model_options {
-    int max_batch = 256;      ///< samples of the largest batch; smaller ones use the same memory
-    std::uint64_t seed = 1;   ///< of the starting weights and of random masks
-    frozen_list frozen{};     ///< frozen("encoder"), or {frozen("encoder"), frozen("head", bn::batch)}
-    bool recompute = false;   ///< less memory: normalized activations are computed again in the backward pass
-    name_list loss_outputs{}; ///< outputs that take gradients; none named: the last one
+    int max_batch = 256;             ///< samples of the largest batch; smaller ones use the same memory
+    std::uint64_t seed = 1;          ///< of the starting weights and of random masks
+    frozen_list frozen{};            ///< frozen("encoder"), or {frozen("encoder"), frozen("head", bn::batch)}
+    bool recompute = false;          ///< less memory: normalized activations are computed again in the backward pass
+    name_list loss_outputs{};        ///< outputs that take gradients; none named: the last one
     bool unbiased_variance = false;  ///< moving variances take N/(N-1) times the batch's (TF1's fused kernel)
-    bool fuse = true;         ///< false: every op a step of its own
+    bool fuse = true;                ///< false: every op a step of its own
 };
 
 /// The schedule that a model's options ask for. Throws error for a name or a prefix that the plan does not have.
-inline schedule_options schedule_options_of(plan_view const& plan, model_options const& m, precision p, device_kind kind) {
+inline schedule_options schedule_options_of(plan_view const& plan, model_options const& m, precision p,
+                                            device_kind kind) {
     schedule_options o;
     o.batch = m.max_batch;
     o.precision = p;
@@ -61,11 +62,11 @@ inline schedule_options schedule_options_of(plan_view const& plan, model_options
     }
     for (int i = 0; i < m.frozen.count; ++i) {
         bool found = false;
-        for (op const& x : plan.ops) found = found || (x.tensors > 0 && m.frozen.parts[i].holds(plan.path_of(x.scope).text()));
+        for (op const& x : plan.ops)
+            found = found || (x.tensors > 0 && m.frozen.parts[i].holds(plan.path_of(x.scope).text()));
         if (!found)
             throw error("model_options.frozen", "a part of the network that has tensors, or one that holds it",
-                        {"\"", m.frozen.parts[i].prefix.text(), "\" (", name_of(fault::unknown_frozen_prefix), ")"},
-                        "print summary(plan) to see the names");
+                        {"\"", m.frozen.parts[i].prefix.text(), "\""}, "print summary(plan) to see the names");
     }
     return o;
 }
