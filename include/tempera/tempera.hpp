@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-// The whole library for the CPU. Opt-in headers beside it: cuda.hpp, image.hpp, io/gzip.hpp, data/fashion_mnist_full.hpp,
+// The whole library for the CPU. Opt-in headers beside it: cuda.hpp, image.hpp, mpi.hpp, io/gzip.hpp, data/fashion_mnist_full.hpp,
 // report.hpp, interop/*.hpp.
 
 #include <tempera/core.hpp>

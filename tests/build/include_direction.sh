@@ -9,15 +9,15 @@ nn: graph core
 device: core
 cpu: device core
 cuda: device core
-io: device core
+io: core
 parallel: device core
-loss: device parallel core
-optim: device parallel core
-runtime: graph nn device cpu io parallel core
+loss: device core
+optim: device core
+runtime: graph device cpu io core
 data: device io core
 image: cpu data device io core
-pipeline: graph nn device cpu io parallel loss optim runtime data core
-interop: graph nn device cpu io parallel runtime core
+pipeline: graph nn device cpu io loss optim runtime data core
+interop: core
 RULES
 find include/tempera -type f | sort | xargs awk -v rules="${TMPDIR:-/tmp}/tempera_rules.$$" '
 BEGIN {

@@ -3,6 +3,7 @@
 // all similarities in double.
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "../catch.hpp"
@@ -151,6 +152,11 @@ TEST_CASE("nearest_neighbours are those of a full sort", "[evaluate]") {
     REQUIRE(between.size() == 4);
     for (auto const& row : between) CHECK(row.size() == 30);  // as many as there are
     CHECK(nearest_neighbours(among, queries, 0)[0].empty());
+    embeddings ruined = queries;
+    ruined.values[1] = std::numeric_limits<float>::quiet_NaN();
+    CHECK(says(refusal([&] { nearest_neighbours(among, ruined, 1); }),
+               {"nearest_neighbours: expected finite embeddings"}));
+    CHECK(says(refusal([&] { nearest_neighbours(ruined, queries, 1); }), {"found nan"}));
     CHECK(says(refusal([&] { nearest_neighbours(rows_of(values, 6), queries, 1); }),
                {"nearest_neighbours: expected embeddings of 5 channels", "found 6", "same output of the same model"}));
 }

@@ -103,8 +103,8 @@ private:
 struct cpu {
     static constexpr device_kind kind = device_kind::cpu;
 
-    int threads = 0;                    ///< 0: all cores that affinity and cgroup quota allow
-    host_executor executor = {};        ///< threads of the host program instead of own ones
+    int const threads = 0;              ///< 0: all cores that affinity and cgroup quota allow
+    host_executor const executor = {};  ///< threads of the host program instead of own ones
     bool winograd = true;               ///< 3x3 convolutions by Winograd's method where it is faster (cpu/winograd.hpp)
     process_group<cpu> processes = {};  ///< those that train one model; default: this one alone
     cpu_engine engine{threads, executor};

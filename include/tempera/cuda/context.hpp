@@ -67,8 +67,8 @@ public:
     }
     void synchronize() { cuda_kernels::check(cudaStreamSynchronize(stream()), "waiting for the stream"); }
 
-    /// Device memory, aligned to 256 bytes. Throws error with the bytes asked for and the bytes free.
-    void* allocate(std::size_t bytes) {
+    /// Device memory, aligned to 256 bytes. Throws error with what it is for, the bytes asked for and the bytes free.
+    void* allocate(std::size_t bytes, char const* purpose = "memory") {
         if (bytes == 0) return nullptr;
         auto const turn = exclusive();
         cuda_kernels::check(cudaSetDevice(index_), "cudaSetDevice");
@@ -77,7 +77,7 @@ public:
         if (status == cudaErrorMemoryAllocation) {
             static_cast<void>(cudaGetLastError());
             auto const [left, all] = memory_left();
-            throw error({name(), " memory"}, {bytes, " bytes"}, {left, " free of ", all},
+            throw error({name(), " ", purpose}, {bytes, " bytes"}, {left, " free of ", all},
                         cuda_kernels::advice_for(status));
         }
         cuda_kernels::check(status, "cudaMalloc");
@@ -107,7 +107,7 @@ public:
             scratch_.reset();
             scratch_bytes_ = 0;
             std::size_t const rounded = (bytes + scratch_step - 1) / scratch_step * scratch_step;
-            scratch_.reset(allocate(rounded));
+            scratch_.reset(allocate(rounded, "scratch memory of a function"));
             scratch_bytes_ = rounded;
         }
         return scratch_.get();

@@ -4,7 +4,6 @@
 // minimises KL(P || Q) for p_ij from Gaussians of a fixed perplexity and q_ij ~ 1 / (1 + |y_i - y_j|^2). One core,
 // O(n^2) per iteration, the same result for the same rows and options.
 
-#include <Eigen/Core>
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -15,10 +14,8 @@
 #include <tempera/core/error.hpp>
 #include <tempera/core/philox.hpp>
 #include <tempera/core/view.hpp>
+#include <tempera/cpu/eigen_tag.hpp>
 #include <tempera/pipeline/principal_components.hpp>
-
-#define TEMPERA_TAG_OF(bytes) eigen_aligned_##bytes
-#define TEMPERA_TAG(bytes) TEMPERA_TAG_OF(bytes)
 
 namespace tempera {
 
@@ -35,104 +32,103 @@ inline constexpr int embedding_map_limit = 10'000;
 
 namespace map_detail {
 
-inline namespace TEMPERA_TAG(EIGEN_MAX_ALIGN_BYTES) {  // files with other Eigen settings must not share these
+inline namespace TEMPERA_EIGEN_TAG {
 
-    using column = Eigen::ArrayXf;
+using column = Eigen::ArrayXf;
 
-    /// Joint probabilities p_ij: per row a Gaussian whose entropy is log(perplexity), found by bisection, then symmetric.
-    inline matrix joint_probabilities(matrix const& rows, float perplexity) {
-        auto const n = rows.rows();
-        Eigen::ArrayXf const squares = rows.rowwise().squaredNorm().array();
-        matrix p = product(rows, rows.transpose());
-        float const entropy = std::log(perplexity);
+/// Joint probabilities p_ij: per row a Gaussian whose entropy is log(perplexity), found by bisection, then symmetric.
+inline matrix joint_probabilities(matrix const& rows, float perplexity) {
+    auto const n = rows.rows();
+    Eigen::ArrayXf const squares = rows.rowwise().squaredNorm().array();
+    matrix p = product(rows, rows.transpose());
+    float const entropy = std::log(perplexity);
+    for (Eigen::Index i = 0; i < n; ++i) {
+        column distance = squares - 2.0F * p.col(i).array();
+        distance(i) = INFINITY;
+        distance -= distance.minCoeff();
+        distance(i) = 0;
+        float low = 0, high = INFINITY, beta = 1 / std::max(distance.mean(), 1e-30F);
+        column weights(n);
+        float sum = 1;
+        for (int round = 0; round < 60; ++round) {
+            weights = (-beta * distance).exp();
+            weights(i) = 0;
+            sum = weights.sum();
+            float const found = std::log(sum) + beta * (weights * distance).sum() / sum;
+            if (std::abs(found - entropy) < 1e-4F) break;
+            (found > entropy ? low : high) = beta;
+            beta = high == INFINITY ? 2 * beta : 0.5F * (low + high);
+            if (!(beta < 1e30F)) break;  // many equal rows: no width gives this perplexity
+        }
+        p.col(i) = (weights / sum).matrix();
+    }
+    matrix const turned = p.transpose();
+    return ((p + turned) / (2.0F * static_cast<float>(n))).cwiseMax(1e-12F);
+}
+
+/// Gradient descent with momentum and per-coordinate gains on the map y (n x 2).
+inline void descend(matrix const& p, matrix& y, int iterations) {
+    auto const n = y.rows();
+    float const exaggeration = 12;
+    float const rate = std::max(static_cast<float>(n) / exaggeration, 50.0F);
+    int const early = std::min(iterations / 3, 200);
+    matrix gains = matrix::Ones(n, 2), step = matrix::Zero(n, 2), pull(n, 2), push(n, 2);
+    column dx(n), dy(n), q(n), weight(n);
+    for (int iteration = 0; iteration < iterations; ++iteration) {
+        float const factor = iteration < early ? exaggeration : 1;
+        float const momentum = iteration < early ? 0.5F : 0.8F;
+        double total = 0;
         for (Eigen::Index i = 0; i < n; ++i) {
-            column distance = squares - 2.0F * p.col(i).array();
-            distance(i) = INFINITY;
-            distance -= distance.minCoeff();
-            distance(i) = 0;
-            float low = 0, high = INFINITY, beta = 1 / std::max(distance.mean(), 1e-30F);
-            column weights(n);
-            float sum = 1;
-            for (int round = 0; round < 60; ++round) {
-                weights = (-beta * distance).exp();
-                weights(i) = 0;
-                sum = weights.sum();
-                float const found = std::log(sum) + beta * (weights * distance).sum() / sum;
-                if (std::abs(found - entropy) < 1e-4F) break;
-                (found > entropy ? low : high) = beta;
-                beta = high == INFINITY ? 2 * beta : 0.5F * (low + high);
-                if (!(beta < 1e30F)) break;  // many equal rows: no width gives this perplexity
-            }
-            p.col(i) = (weights / sum).matrix();
+            dx = y(i, 0) - y.col(0).array();
+            dy = y(i, 1) - y.col(1).array();
+            q = (1.0F + dx.square() + dy.square()).inverse();
+            total += static_cast<double>(q.sum()) - 1;
+            weight = p.col(i).array() * q;
+            pull.row(i) << (weight * dx).sum(), (weight * dy).sum();
+            q = q.square();
+            push.row(i) << (q * dx).sum(), (q * dy).sum();
         }
-        matrix const turned = p.transpose();
-        return ((p + turned) / (2.0F * static_cast<float>(n))).cwiseMax(1e-12F);
+        matrix const gradient = 4.0F * (factor * pull - push / static_cast<float>(total));
+        for (Eigen::Index k = 0; k < 2 * n; ++k) {
+            float& gain = gains.data()[k];
+            bool const turned = gradient.data()[k] * step.data()[k] > 0;
+            gain = std::max(turned ? gain * 0.8F : gain + 0.2F, 0.01F);
+        }
+        step = momentum * step - rate * gains.cwiseProduct(gradient);
+        y += step;
+        y.rowwise() -= y.colwise().mean().eval();
     }
+}
 
-    /// Gradient descent with momentum and per-coordinate gains on the map y (n x 2).
-    inline void descend(matrix const& p, matrix& y, int iterations) {
-        auto const n = y.rows();
-        float const exaggeration = 12;
-        float const rate = std::max(static_cast<float>(n) / exaggeration, 50.0F);
-        int const early = std::min(iterations / 3, 200);
-        matrix gains = matrix::Ones(n, 2), step = matrix::Zero(n, 2), pull(n, 2), push(n, 2);
-        column dx(n), dy(n), q(n), weight(n);
-        for (int iteration = 0; iteration < iterations; ++iteration) {
-            float const factor = iteration < early ? exaggeration : 1;
-            float const momentum = iteration < early ? 0.5F : 0.8F;
-            double total = 0;
-            for (Eigen::Index i = 0; i < n; ++i) {
-                dx = y(i, 0) - y.col(0).array();
-                dy = y(i, 1) - y.col(1).array();
-                q = (1.0F + dx.square() + dy.square()).inverse();
-                total += static_cast<double>(q.sum()) - 1;
-                weight = p.col(i).array() * q;
-                pull.row(i) << (weight * dx).sum(), (weight * dy).sum();
-                q = q.square();
-                push.row(i) << (q * dx).sum(), (q * dy).sum();
-            }
-            matrix const gradient = 4.0F * (factor * pull - push / static_cast<float>(total));
-            for (Eigen::Index k = 0; k < 2 * n; ++k) {
-                float& gain = gains.data()[k];
-                bool const turned = gradient.data()[k] * step.data()[k] > 0;
-                gain = std::max(turned ? gain * 0.8F : gain + 0.2F, 0.01F);
-            }
-            step = momentum * step - rate * gains.cwiseProduct(gradient);
-            y += step;
-            y.rowwise() -= y.colwise().mean().eval();
-        }
+inline std::vector<std::array<float, 2>> map_of(view<float const> rows, embedding_map_options const& options) {
+    using row_major = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+    auto const width = rows.dims.sample().size();
+    matrix centered = Eigen::Map<row_major const>(rows.data, rows.dims.n, width);
+    if (!centered.allFinite())
+        throw error("embedding_map", "finite embeddings", "NaN or infinity", "check the network that made them");
+    centered.rowwise() -= centered.colwise().mean().eval();
+    bool const pca_only = options.iterations == 0 || rows.dims.n < 4;
+    matrix scores = principal_components(centered, pca_only ? 2 : std::max(options.components, 2), options.seed);
+    matrix y = matrix::Zero(rows.dims.n, 2);
+    y.leftCols(std::min<Eigen::Index>(scores.cols(), 2)) = scores.leftCols(std::min<Eigen::Index>(scores.cols(), 2));
+    if (!pca_only) {
+        // The principal plane, small, is where the descent starts; the draws part rows that coincide.
+        float const spread = std::sqrt(y.col(0).squaredNorm() / static_cast<float>(rows.dims.n));
+        y *= 1e-4F / std::max(spread, 1e-30F);
+        philox_stream draws(options.seed, 2);
+        for (Eigen::Index k = 0; k < y.size(); ++k) y.data()[k] += draws.uniform(-1e-6F, 1e-6F);
+        float const most = static_cast<float>(rows.dims.n - 1) / 3;
+        descend(joint_probabilities(scores, std::clamp(options.perplexity, 1.0F, most)), y, options.iterations);
     }
-
-    inline std::vector<std::array<float, 2>> map_of(view<float const> rows, embedding_map_options const& options) {
-        using row_major = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-        auto const width = rows.dims.sample().size();
-        matrix centered = Eigen::Map<row_major const>(rows.data, rows.dims.n, width);
-        if (!centered.allFinite())
-            throw error("embedding_map", "finite embeddings", "NaN or infinity", "check the network that made them");
-        centered.rowwise() -= centered.colwise().mean().eval();
-        bool const pca_only = options.iterations == 0 || rows.dims.n < 4;
-        matrix scores = principal_components(centered, pca_only ? 2 : std::max(options.components, 2), options.seed);
-        matrix y = matrix::Zero(rows.dims.n, 2);
-        y.leftCols(std::min<Eigen::Index>(scores.cols(), 2)) =
-            scores.leftCols(std::min<Eigen::Index>(scores.cols(), 2));
-        if (!pca_only) {
-            // The principal plane, small, is where the descent starts; the draws part rows that coincide.
-            float const spread = std::sqrt(y.col(0).squaredNorm() / static_cast<float>(rows.dims.n));
-            y *= 1e-4F / std::max(spread, 1e-30F);
-            philox_stream draws(options.seed, 2);
-            for (Eigen::Index k = 0; k < y.size(); ++k) y.data()[k] += draws.uniform(-1e-6F, 1e-6F);
-            float const most = static_cast<float>(rows.dims.n - 1) / 3;
-            descend(joint_probabilities(scores, std::clamp(options.perplexity, 1.0F, most)), y, options.iterations);
-        }
-        std::vector<std::array<float, 2>> out(static_cast<std::size_t>(rows.dims.n));
-        for (std::size_t i = 0; i < out.size(); ++i) {
-            auto const row = static_cast<Eigen::Index>(i);
-            out[i] = {y(row, 0), y(row, 1)};
-        }
-        return out;
+    std::vector<std::array<float, 2>> out(static_cast<std::size_t>(rows.dims.n));
+    for (std::size_t i = 0; i < out.size(); ++i) {
+        auto const row = static_cast<Eigen::Index>(i);
+        out[i] = {y(row, 0), y(row, 1)};
     }
+    return out;
+}
 
-}  // namespace )
+}  // namespace TEMPERA_EIGEN_TAG
 }  // namespace map_detail
 
 /// Coordinates of each row of {n,1,1,d} (host memory), centered at the origin. 2,000 rows take a few seconds. Throws
@@ -146,6 +142,3 @@ inline std::vector<std::array<float, 2>> embedding_map(view<float const> rows,
 }
 
 }  // namespace tempera
-
-#undef TEMPERA_TAG
-#undef TEMPERA_TAG_OF

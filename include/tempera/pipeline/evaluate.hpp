@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include <tempera/core/finite.hpp>
 #include <tempera/data/loader.hpp>
 #include <tempera/device/process_group.hpp>
 #include <tempera/pipeline/device_batch.hpp>
@@ -131,6 +132,10 @@ inline std::vector<std::vector<int>> nearest_neighbours(embeddings const& among,
     if (among.channels != queries.channels)
         throw error("nearest_neighbours", {"embeddings of ", queries.channels, " channels"}, among.channels,
                     "embed both sets with the same output of the same model");
+    for (embeddings const* e : {&among, &queries})
+        for (float const v : e->values)
+            if (!is_finite(v))
+                throw error("nearest_neighbours", "finite embeddings", v, "check the network that made them");
     auto const inverse_norm = [](float const* x, int n) {
         double sum = 0;
         for (int c = 0; c < n; ++c) sum += static_cast<double>(x[c]) * static_cast<double>(x[c]);

@@ -28,7 +28,7 @@ struct train_options {
     /// Makes a view in place of `augment`, which then only gives its size; called from the loader's threads.
     custom_view view{};
     std::uint64_t seed = 1;  ///< of the order and the augmentation
-    int loader_threads = 1;
+    int loader_threads = 1;  ///< 0: the calling thread prepares each batch
     progress_sink progress{};
     image_set validation{};             ///< evaluated every `validate_every` epochs and at the end, when not empty
     augmentation validation_augment{};  ///< what its images go through: center_crop resizes
