@@ -4,7 +4,7 @@
 
 #include <benchmark/benchmark.h>
 
-#include <tempera/cpu/gemm.hpp>
+#include <tempera/cpu/peak.hpp>
 
 #include <algorithm>
 #include <chrono>

@@ -12,6 +12,7 @@
 #include <tempera/cpu/direct_convolution.hpp>
 #include <tempera/cpu/distillation.hpp>
 #include <tempera/cpu/dropout.hpp>
+#include <tempera/cpu/filter_panels.hpp>
 #include <tempera/cpu/finite.hpp>
 #include <tempera/cpu/gate.hpp>
 #include <tempera/cpu/gemm.hpp>
@@ -22,6 +23,7 @@
 #include <tempera/cpu/normalized_branches.hpp>
 #include <tempera/cpu/optimizers.hpp>
 #include <tempera/cpu/past_caches.hpp>
+#include <tempera/cpu/peak.hpp>
 #include <tempera/cpu/pointwise.hpp>
 #include <tempera/cpu/pool.hpp>
 #include <tempera/cpu/pooling.hpp>

@@ -17,6 +17,7 @@
 #include <utility>
 
 #include <tempera/cpu/gemm.hpp>
+#include <tempera/cpu/peak.hpp>
 #include <tempera/cpu/pointwise.hpp>
 #include <tempera/cpu/verbose.hpp>
 #include <tempera/device/losses.hpp>

@@ -6,6 +6,7 @@
 
 #include <tempera/cpu/batch_norm.hpp>
 #include <tempera/cpu/direct_convolution.hpp>
+#include <tempera/cpu/peak.hpp>
 #include <tempera/cpu/verbose.hpp>
 #include <tempera/cpu/winograd.hpp>
 #include <tempera/cpu/winograd_weights.hpp>

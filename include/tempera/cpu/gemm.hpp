@@ -7,7 +7,6 @@
 // b is packed beforehand into panels. gemm_job.hpp cuts a whole product into blocks.
 
 #include <algorithm>
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <type_traits>
@@ -220,32 +219,6 @@ gemm_kernels<T> const& gemm_pairs_of(isa level) {
 template <class T>
 gemm_kernels<T> const& gemm_kernels_along(isa level, int channels) {
     return channels % 2 == 0 ? gemm_pairs_of<T>(level) : gemm_kernels_of<T>(level);
-}
-
-/// GFLOP/s of multiply-adds in registers on all threads of a device, the best of a few short rounds.
-inline double measured_peak(cpu& device, gemm_tiles const& kernels) {
-    constexpr std::int64_t steps = 400'000;
-    double best = 0;
-    for (int round = 0; round < 5; ++round) {
-        auto const begin = std::chrono::steady_clock::now();
-        device.for_chunks(device.thread_count(), [&](std::int64_t, int) {
-            volatile float sink = kernels.spin(steps);
-            static_cast<void>(sink);
-        });
-        double const seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-        double const operations = 1.0 * steps * kernels.flops_per_spin * device.thread_count();
-        best = std::max(best, 1e-9 * operations / seconds);
-    }
-    return best;
-}
-
-/// The peak for a verbose line: measured once per device, 0 when nothing is printed.
-inline double peak_to_print(cpu& device, gemm_tiles const& kernels) {
-    if (!device.verbose()) return 0;
-    auto const turn = device.exclusive();
-    double& peak = device.engine.peak[kernels.pair - 1];
-    if (peak == 0) peak = measured_peak(device, kernels);
-    return peak;
 }
 
 /// Memory for panels of b.

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include <tempera/cpu/gemm_job.hpp>
+#include <tempera/cpu/peak.hpp>
 #include <tempera/cpu/verbose.hpp>
 #include <tempera/device/matmul.hpp>
 
