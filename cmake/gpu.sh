@@ -89,7 +89,7 @@ gpu_sanitize() {
     for tool in memcheck racecheck initcheck synccheck; do
         case $(cat "build/sanitize_$tool.status") in
             0) echo "$tool: $(tail -n 1 "build/sanitize_$tool.log")" ;;
-            124 | 137) sane=1; echo "$tool: cut after $sanitizer_limit s, see build/sanitize_$tool.log" ;;
+            124 | 137) sane=1; echo "$tool: cut after $sanitizer_limit s or killed, see build/sanitize_$tool.log" ;;
             *) sane=1; grep '^=========' "build/sanitize_$tool.log" | head -n 40; echo "$tool: see build/sanitize_$tool.log" ;;
         esac
     done

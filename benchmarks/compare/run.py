@@ -274,12 +274,12 @@ def measured(options, results, path):
 
 
 def measured_before(path, results):
-    """What a run of the same day, machine and rounds has left: a table may be measured in pieces, and published then."""
+    """What a run of the same day, machine and program has left: a table may be measured in pieces, and published then."""
     if not os.path.exists(path):
         return {}
     with open(path) as file:
         before = json.load(file)
-    alike = all(before.get(key) == results[key] for key in ("date", "machine", "threads", "rounds", "compiler"))
+    alike = all(before.get(key) == results[key] for key in ("date", "machine", "threads", "rounds", "compiler", "built"))
     return before["workloads"] if alike else {}
 
 
@@ -312,6 +312,7 @@ def main():
         "threads": int(THREADS),
         "rounds": 2 if options.quick else 3,
         "compiler": os.environ.get("TEMPERA_COMPILER", ""),
+        "built": os.path.getmtime(PROGRAMS[options.device]) if os.path.exists(PROGRAMS[options.device]) else 0,
         "workloads": {},
     }
     begin = datetime.datetime.now()

@@ -188,6 +188,7 @@ TEST_CASE("gpu losses: nt_xent gives the reference's values and gradients, whate
     std::int64_t const tile_bytes = GENERATE(std::int64_t{32} << 20, 1500, 1);
     gpu device;
     device.context.tile_bytes = tile_bytes;
+    device.context.tile_rows = 1;
     for (auto const& [name, c] : cases.items()) {
         CAPTURE(name);
         auto const& h = values[name + "/hidden"];
@@ -220,6 +221,7 @@ TEST_CASE("gpu losses: nt_xent against its definition, with packs and without, w
         GENERATE(std::tuple(1, 1, 0.5F), std::tuple(7, 5, 0.1F), std::tuple(32, 24, 1.0F), std::tuple(260, 16, 0.05F),
                  std::tuple(514, 8, 0.1F));
     gpu device{.tf32 = true};
+    device.context.tile_rows = 1;
     device.context.tile_bytes = 100 * 8 * pairs;  // several tiles, the last one smaller
     auto const rows = static_cast<std::size_t>(2 * pairs);
     auto const width = static_cast<std::size_t>(channels);
@@ -276,7 +278,7 @@ TEST_CASE("gpu losses: nt_xent against its definition, with packs and without, w
 
 TEST_CASE("gpu losses: nt_xent of 65,536 pairs in 256 MiB of scratch memory") {
     gpu device;
-    int const rows = cuda_kernels::contrastive_tile_rows(device.context.tile_bytes, 2 * 65536);
+    int const rows = cuda_kernels::contrastive_tile_rows(device.context, 2 * 65536);
     CHECK(rows == 128);
     cuda_kernels::contrastive_scratch const places({.pairs = 65536, .channels = 128}, rows, 256);
     CHECK(places.size * 4 <= std::int64_t{256} << 20);

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <functional>
 #include <limits>
+#include <unistd.h>
 
 #include "../catch.hpp"
 #include "../refusal.hpp"
@@ -449,6 +450,11 @@ TEST_CASE("networks that a stage cannot use are refused", "[refusals]") {
     std::string const nowhere = folder / "none/m";
     CHECK(says(refusal([&] { train_supervised(ten, set, sgd{}, {.epochs = 1, .checkpoint = nowhere}); }),
                {"train_options.checkpoint: expected a file in a folder that is there", nowhere, "make the folder"}));
+    std::filesystem::permissions(folder.path(), std::filesystem::perms::owner_read | std::filesystem::perms::owner_exec);
+    if (::geteuid() != 0)  // root may write everywhere
+        CHECK(says(refusal([&] { train_supervised(ten, set, sgd{}, {.epochs = 1, .checkpoint = folder / "m"}); }),
+                   {"train_options.checkpoint: expected a folder that may be written to", folder.path()}));
+    std::filesystem::permissions(folder.path(), std::filesystem::perms::owner_all);
 }
 
 TEST_CASE("weights that an update has ruined are never saved", "[refusals]") {

@@ -115,7 +115,7 @@ TEST_CASE("a dynamic_model may be owned as what the stages take", "[dynamic_mode
     std::unique_ptr<basic_model<cpu>> m = std::make_unique<dynamic_model<cpu>>(
         device, [](value x) { return relu(x); }, shape{2, 2, 1});
     CHECK(m->plan().ops.size() == 2);
-    static_assert(std::has_virtual_destructor_v<basic_model<cpu>>);
+    static_assert(std::has_virtual_destructor_v<basic_model<cpu>> && std::is_move_constructible_v<basic_model<cpu>>);
 }
 
 TEST_CASE("a dynamic_model refuses what the compiler refuses, in its words", "[dynamic_model]") {

@@ -31,6 +31,7 @@
 
 // Neither contracts a * b + c, which would make results depend on the compiler: kernels that want an fma say so.
 #if defined(__clang__)
+#pragma float_control(push)
 #pragma clang fp contract(off)
 #if TEMPERA_TARGET == 2
 #pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)

@@ -4,7 +4,7 @@
 }  // namespace tempera::cpu_kernels::TEMPERA_TARGET_NAME
 
 #if defined(__clang__)
-#pragma clang fp contract(on)
+#pragma float_control(pop)
 #if TEMPERA_TARGET >= 2 && TEMPERA_TARGET <= 5
 #pragma clang attribute pop
 #endif

@@ -156,6 +156,7 @@ public:
     /// Bytes of a convolution's column matrix and of a tile of similarities, unless one sample or row needs more: both
     /// stay in the second-level cache.
     std::int64_t tile_bytes = std::int64_t{32} << 20;
+    int tile_rows = 128;  ///< of similarities, at least: a block for every multiprocessor or so
 
     std::string name() const { return "gpu " + std::to_string(index_); }
 

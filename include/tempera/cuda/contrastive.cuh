@@ -93,8 +93,9 @@ struct running_softmax {
 
 /// Loss of every row; accuracy and entropy of the rows of view a among the N embeddings of view b.
 template <int Width, int Threads>
-__global__ void __launch_bounds__(Threads) contrastive_rows_kernel(contrastive_geometry g, int first, float const* logits, float* log_sum_exp,
-                                        float* pull, float* row_terms) {
+__global__ void __launch_bounds__(Threads)
+    contrastive_rows_kernel(contrastive_geometry g, int first, float const* logits, float* log_sum_exp, float* pull,
+                            float* row_terms) {
     int const i = first + static_cast<int>(blockIdx.x);
     bool const of_a = i < g.pairs;
     int const positive = of_a ? i + g.pairs : i - g.pairs;

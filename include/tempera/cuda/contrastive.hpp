@@ -14,10 +14,10 @@ namespace tempera::cuda_kernels {
 /// Tensor cores truncate where they add, so a sum over all columns would drift: they add up so many at a time.
 inline constexpr int columns_per_part = 512;
 
-/// Rows of logits at a time: what fits the second-level cache, but at least a block for every multiprocessor or so.
-inline int contrastive_tile_rows(std::int64_t tile_bytes, int rows) {
-    std::int64_t const fitting = tile_bytes / (std::int64_t{4} * rows);
-    return static_cast<int>(std::min<std::int64_t>(std::max<std::int64_t>(fitting, 128), rows));
+/// Rows of logits at a time.
+inline int contrastive_tile_rows(gpu_context const& context, int rows) {
+    std::int64_t const fitting = context.tile_bytes / (std::int64_t{4} * rows);
+    return static_cast<int>(std::min<std::int64_t>(std::max<std::int64_t>(fitting, context.tile_rows), rows));
 }
 
 /// Where things lie in scratch memory, in floats: sums and terms of the loss first.
@@ -92,7 +92,7 @@ inline loss_value contrastive_cross_entropy(gpu& device, contrastive_geometry co
     if (g.pairs == 0) return {};
     int const rows = 2 * g.pairs;
     int const parts = (rows + cuda_kernels::columns_per_part - 1) / cuda_kernels::columns_per_part;
-    int const tile_rows = cuda_kernels::contrastive_tile_rows(device.context.tile_bytes, rows);
+    int const tile_rows = cuda_kernels::contrastive_tile_rows(device.context, rows);
 
     cuda_kernels::contrastive_scratch const places(g, tile_rows, parts);
     float* const scratch = device.context.float_scratch(places.size);

@@ -124,8 +124,8 @@ inline image_set packed_images(std::string const& path) {
 ///     packer.commit();
 class image_packer {
 public:
-    /// One name per class, or none; then labels may be any number of 0 or more. Throws error for names that are empty, of several lines or not
-    /// in UTF-8, and when the file cannot be made.
+    /// One name per class, or none; then labels may be any number of 0 or more. Throws error for names that are empty, of
+    /// several lines or not in UTF-8, and when the file cannot be made.
     image_packer(std::string const& path, tempera::shape image, std::vector<std::string> const& names = {})
         : path_(path), image_(image), classes_(static_cast<std::int64_t>(names.size())), file_(path) {
         if (image.height < 1 || image.width < 1 || image.channels < 1 ||

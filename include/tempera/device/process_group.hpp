@@ -56,7 +56,7 @@ public:
         device.download(memory.view(), host);
         return number;
     }
-    /// The sum of a count, from 0 to 2^40, over up to 256 processes: exactly, in two floats.
+    /// The sum of a count of 0 or more, exactly where it is at most 2^40 and of up to 256 processes: in two floats.
     std::int64_t sum_of_counts(Device& device, std::int64_t count) const {
         if (alone()) return count;
         float halves[2] = {static_cast<float>(count & 0xffff), static_cast<float>(count >> 16)};

@@ -112,7 +112,8 @@ private:
         entry.type = *known;
         range const at{offsets[0], offsets[1]};
         auto const size = static_cast<std::int64_t>(payload_.size());
-        if (at.begin > at.end || at.end > size)
+        if (at.begin > at.end) fail_entry(entry, "an end after the beginning", {at.begin, " to ", at.end});
+        if (at.end > size)
             throw error({where_, ", entry \"", entry.name, "\""}, {"offsets within the ", size, " bytes of data"},
                         {at.begin, " to ", at.end}, "the file may have been cut off: take another copy, or write it again");
         std::int64_t const bytes = tensor_bytes(entry.type, entry.dims);

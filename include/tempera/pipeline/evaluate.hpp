@@ -83,7 +83,9 @@ evaluation count_all(basic_model<D, P>& model, image_set const& set, augmentatio
     require_images(set);
     if (!set.labeled()) throw error("evaluate", "labeled images", "none", "pass a set with labels");
     image_set const part = part_of(set, sharing.rank(), sharing.size());
-    if (!part.empty()) predict_all(model, part, augment, count);
+    sharing.together(device, "evaluate", [&] {
+        if (!part.empty()) predict_all(model, part, augment, count);
+    });
     auto const in_all = [&](std::int64_t mine) { return static_cast<double>(sharing.sum_of_counts(device, mine)); };
     double const images = in_all(labeled);
     return {in_all(top1) / images, in_all(top5) / images, static_cast<int>(images)};

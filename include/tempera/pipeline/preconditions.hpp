@@ -81,6 +81,8 @@ void require_training(std::string const& stage, basic_model<D, P> const& model, 
                       train_options const& o, int views) {
     auto const processes = processes_of(model.device());
     loader_options const batches = loader_of(o, set, views, processes.rank(), processes.size());
+    if (o.loader_threads < 0 || o.loader_threads > 256)
+        throw error({stage, ", train_options.loader_threads"}, "0 to 256", o.loader_threads, "correct this option");
     check(batches, set, stage + ", train_options.");
     if (!o.schedule) rate_of(stage, o, set, 0, batches_in_all(batches, set));
     if (!is_finite(o.learning_rate) || o.learning_rate < 0)
@@ -103,15 +105,16 @@ void require_training(std::string const& stage, basic_model<D, P> const& model, 
                     "name the file in .checkpoint");
     processes.together(model.device(), stage, [&] {
         if (processes.rank() != 0 || o.checkpoint.empty()) return;
-        auto const named = std::filesystem::path(o.checkpoint).parent_path();
+        std::error_code failure;                                                      // of a name that is none
+        auto const place = std::filesystem::weakly_canonical(o.checkpoint, failure);  // behind a link
+        auto const named = (failure ? std::filesystem::path(o.checkpoint) : place).parent_path();
         auto const folder = named.empty() ? std::filesystem::path(".") : named;
-        std::error_code failure;  // of a name that is none
         if (!std::filesystem::is_directory(folder, failure))
             throw error({stage, ", train_options.checkpoint"}, "a file in a folder that is there", o.checkpoint,
                         {"make the folder ", folder.string()});
-        if (::access(folder.c_str(), W_OK) != 0)
+        if (::access(folder.c_str(), W_OK | X_OK) != 0)
             throw error({stage, ", train_options.checkpoint"}, "a folder that may be written to", folder.string(),
-                        "change its permissions, or name another folder");
+                        "name another folder, or change its permissions");
     });
 }
 

@@ -182,7 +182,8 @@ training_history train_classifier(basic_model<D, P>& model, image_set const& lab
 }  // namespace detail
 
 /// Supervised training of a classifier, on its last output, on the labeled images of a set, from the weights it has.
-/// Throws error as pretrain does, and for labels that are none of its classes.
+/// Throws error as pretrain does, for labels that are none of its classes, and with cross_entropy for a set of other classes
+/// than the logits have (with_labels gives it as many).
 template <class D, precision P, Optimizer<D> O, Loss<D> L = cross_entropy>
 training_history train_supervised(basic_model<D, P>& model, image_set const& labeled, O const& optimizer,
                                   train_options const& options, L const& loss = {}) {

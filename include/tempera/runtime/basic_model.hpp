@@ -35,13 +35,16 @@ public:
     /// The plan must outlive the model. Throws error for options that do not fit it (max_batch, frozen parts, loss outputs), and
     /// with the bytes that it needs where the device has fewer.
     basic_model(D& device, plan_view plan, model_options const& options);
+    basic_model(basic_model&&) = default;
+    basic_model& operator=(basic_model&&) = default;
     virtual ~basic_model() = default;
 
     /// Starting weights again, from a seed.
     void reset(std::uint64_t seed);
 
     /// Training pass over a batch in device memory, {n, h, w, c} with n <= max_batch, which stays as it is until backward has
-    /// read it. The views are valid until the next pass. Throws error for another shape, and where a batch norm would take statistics of one value per channel.
+    /// read it. The views are valid until the next pass. Throws error for another shape, and where a batch norm would take
+    /// statistics of one value per channel.
     output_views forward(view<float const> batch);
 
     /// Gradients of all trained parameters from d loss / d outputs, which lie in output_gradients() or are copied there.

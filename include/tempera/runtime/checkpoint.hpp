@@ -85,9 +85,9 @@ inline loaded_tensors take_tensors(std::string const& where, tensor_sources cons
         out.report.matched.push_back(name);
         auto const wanted = dims_of(e);
         if (found->second.dims != wanted) {
-            other_order = other_order || (wanted.size() == 4 && std::is_permutation(wanted.begin(), wanted.end(),
-                                                                                  found->second.dims.begin(),
-                                                                                  found->second.dims.end()));
+            using dims = decltype(found->second.dims);
+            other_order = other_order || (wanted.size() == 4 &&
+                                          found->second.dims == dims{wanted[0], wanted[3], wanted[1], wanted[2]});
             misshapen.push_back(phrase{name, " is ", detail::spell_dims(found->second.dims), ", the model has ",
                                        detail::spell_dims(wanted)}
                                     .text());
