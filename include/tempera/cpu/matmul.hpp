@@ -24,8 +24,7 @@ inline void matmul_with(cpu& device, gemm_kernels<float> const& kernels, matmul_
     auto const turn = device.exclusive();
     std::int64_t const tc = kernels.tile_columns;
     std::int64_t const panels = ceil_divide(g.n, tc);
-    auto* const packed = static_cast<float*>(device.scratch(
-        device.caller(), scratch_slot::panels, static_cast<std::size_t>(panels * tc * g.k) * sizeof(float)));
+    float* const packed = panels_of(device, panels * tc * g.k);
     std::ptrdiff_t const step_k = g.transpose_b ? 1 : g.n;
     std::ptrdiff_t const step_n = g.transpose_b ? g.k : 1;
     device.for_chunks(panels, [&](std::int64_t p, int) {

@@ -146,8 +146,12 @@ struct gradient_sums_work {
         if (dresidual != nullptr) store_pack(dresidual + i, masked);
     }
 };
-/// dx = gain (g - mean_g - slope (x - mean)), mean_g = doffset / rows, slope = dscale / rows / sqrt(variance + epsilon):
-/// of each channel, and the parameters' gradients where wanted.
+/// dx = gain (g - mean_g - slope deviation) of one element, deviation = x - mean.
+__device__ inline float input_gradient(float gain, float mean_g, float slope, float deviation, float g) {
+    return gain * (g - mean_g - deviation * slope);
+}
+/// mean_g = doffset / rows, slope = dscale / rows / sqrt(variance + epsilon): of each channel, and the parameters' gradients
+/// where wanted.
 struct finish_gradient_sums {
     batch_norm_geometry g;
     float const* variance;
@@ -200,8 +204,10 @@ struct batch_norm_backward_work {
             if (out.dx_store == store::accumulate) dx = load_pack<Width>(out.dx + i);
             for (int k = 0; k < Width; ++k) {
                 float const deviation = as_float(m.x.at[k]) - at.normalized.mean.at[k];
-                float const d = as_float(masked.at[k]) - at.mean_g.at[k] - deviation * at.slope.at[k];
-                put(dx.at[k], at.normalized.gain.at[k] * d, out.dx_store);
+                put(dx.at[k],
+                    input_gradient(at.normalized.gain.at[k], at.mean_g.at[k], at.slope.at[k], deviation,
+                                   as_float(masked.at[k])),
+                    out.dx_store);
             }
             store_pack(out.dx + i, dx);
         }
@@ -246,10 +252,9 @@ struct unmasked_backward_work {
     template <int Width>
     __device__ void operator()(std::int64_t i, maps<Width> const& m, coefficients<Width> const& at) const {
         float values[Width];
-        for (int k = 0; k < Width; ++k) {
-            float const deviation = as_float(m.x.at[k]) - at.mean.at[k];
-            values[k] = at.gain.at[k] * (as_float(m.dy.at[k]) - at.mean_g.at[k] - deviation * at.slope.at[k]);
-        }
+        for (int k = 0; k < Width; ++k)
+            values[k] = input_gradient(at.gain.at[k], at.mean_g.at[k], at.slope.at[k],
+                                       as_float(m.x.at[k]) - at.mean.at[k], as_float(m.dy.at[k]));
         store_pack(dx + i, values, mode);
     }
 };

@@ -145,8 +145,8 @@ struct branch_dx_work {
             float const value = as_float(m.x.at[k]);
             bool const seen = of.normalized(k, value) > 0;
             float const g = seen ? fmaf(of.weight.at[k], as_float(m.dy.at[k]), of.share.at[k]) : 0;
-            float const deviation = value - of.normalized.mean.at[k];
-            values[k] = of.normalized.gain.at[k] * (g - of.mean_g.at[k] - deviation * of.slope.at[k]);
+            values[k] = input_gradient(of.normalized.gain.at[k], of.mean_g.at[k], of.slope.at[k],
+                                       value - of.normalized.mean.at[k], g);
         }
         store_pack(dx + row * 2 * gradient.g.filters + of.place.of_x, values, mode);
     }

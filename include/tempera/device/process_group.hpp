@@ -48,23 +48,14 @@ public:
 
     /// The sum of a number of the host over all processes.
     float sum(Device& device, float number) const {
-        if (alone()) return number;
-        buffer<float> memory(device, 1);
-        view<float> const host{&number, {1}};
-        device.upload(host, memory);
-        all_reduce_sum(device, memory.view());
-        device.download(memory.view(), host);
+        if (!alone()) sum_of_host(device, {&number, {1}});
         return number;
     }
     /// The sum of a count of 0 or more, exactly where it is at most 2^40 and of up to 256 processes: in two floats.
     std::int64_t sum_of_counts(Device& device, std::int64_t count) const {
         if (alone()) return count;
         float halves[2] = {static_cast<float>(count & 0xffff), static_cast<float>(count >> 16)};
-        view<float> const host{halves, {2}};
-        buffer<float> memory(device, 2);
-        device.upload(host, memory);
-        all_reduce_sum(device, memory.view());
-        device.download(memory.view(), host);
+        sum_of_host(device, {halves, {2}});
         return static_cast<std::int64_t>(halves[0]) + static_cast<std::int64_t>(halves[1]) * 0x10000;
     }
     /// Whether it holds in every process.
@@ -87,6 +78,13 @@ public:
     }
 
 private:
+    void sum_of_host(Device& device, view<float> numbers) const {
+        buffer<float> memory(device, numbers.size());
+        device.upload(numbers, memory);
+        all_reduce_sum(device, memory.view());
+        device.download(memory.view(), numbers);
+    }
+
     void* communicator_ = nullptr;
     int rank_ = 0;
     int size_ = 1;

@@ -135,7 +135,6 @@ inline image_listing list_images(std::string const& folder, std::vector<std::str
             throw error(place_of(folder, name), "image files (.jpg, .jpeg, .png) of this class", "none",
                         "remove the folder, or put the class's images there");
     }
-    if (all.images.empty()) throw error(folder, "image files", "none", layout);
     return all;
 }
 

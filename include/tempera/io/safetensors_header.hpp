@@ -114,8 +114,8 @@ private:
         auto const size = static_cast<std::int64_t>(payload_.size());
         if (at.begin > at.end) fail_entry(entry, "an end after the beginning", {at.begin, " to ", at.end});
         if (at.end > size)
-            throw error({where_, ", entry \"", entry.name, "\""}, {"offsets within the ", size, " bytes of data"},
-                        {at.begin, " to ", at.end}, "the file may have been cut off: take another copy, or write it again");
+            fail_entry(entry, {"offsets within the ", size, " bytes of data"}, {at.begin, " to ", at.end},
+                       "the file may have been cut off: take another copy, or write it again");
         std::int64_t const bytes = tensor_bytes(entry.type, entry.dims);
         if (bytes < 0) fail_entry(entry, "a shape whose size fits 63 bits", "a larger one");
         if (bytes != at.end - at.begin) fail_entry(entry, {bytes, " bytes, as dtype and shape say"}, at.end - at.begin);
@@ -146,8 +146,9 @@ private:
     [[noreturn]] void fail(phrase const& expected, phrase const& found) const {
         throw error(where_, expected, found, "check that it is a whole safetensors file, or take another copy");
     }
-    [[noreturn]] void fail_entry(safetensors_entry const& entry, phrase const& expected, phrase const& found) const {
-        throw error({where_, ", entry \"", entry.name, "\""}, expected, found, "write the file again");
+    [[noreturn]] void fail_entry(safetensors_entry const& entry, phrase const& expected, phrase const& found,
+                                 char const* advice = "write the file again") const {
+        throw error({where_, ", entry \"", entry.name, "\""}, expected, found, advice);
     }
 
     std::string where_;

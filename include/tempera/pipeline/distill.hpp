@@ -35,8 +35,7 @@ training_history distill(basic_model<D, P>& student, basic_model<D, TeacherPreci
                     "they see the same augmented images");
     detail::require_training(stage, student, images, options, 1);
     detail::require_trained(stage, student);
-    detail::require_validation(options, student);
-    detail::require_same_classes(images, options.validation);
+    detail::require_validation(options, images, student);
     if constexpr (std::is_same_v<L, distillation>)
         if (loss.alpha < 1) detail::require_classes(stage, images, classes(student).channels);
     auto& device = student.device();

@@ -28,8 +28,7 @@ linear_evaluation_result<D> linear_evaluation(basic_model<D, P>& encoder, image_
                                               train_options const& options) {
     std::string const stage = detail::stage_name(options, "linear evaluation");
     detail::require_training(stage, encoder, labeled, options, 1);
-    detail::require_validation(options, encoder.plan().input(), labeled.classes());
-    detail::require_same_classes(labeled, options.validation);
+    detail::require_validation(options, labeled, encoder.plan().input(), labeled.classes());
     detail::require_labels(stage, labeled, labeled.classes());
     detail::require_encoder(stage, encoder, "name the features so");
     auto& device = encoder.device();

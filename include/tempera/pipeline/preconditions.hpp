@@ -39,8 +39,9 @@ inline void require_labels(std::string const& where, image_set const& set, int c
     if (!set.labeled()) throw error(where, "labeled images", "none with a label", "pass a set with labels");
 }
 
-/// Throws error where a validation set does not fit a network's input, or the classes that judge it.
-inline void require_validation(train_options const& o, shape input, int classes) {
+/// Throws error where a validation set does not fit a network's input, the classes that judge it, or the names that the set to
+/// train on gives to as many: folders of which one lacks a class number them otherwise.
+inline void require_validation(train_options const& o, image_set const& set, shape input, int classes) {
     if (o.validate_every < 1)
         throw error("train_options.validate_every", "at least 1 epoch", o.validate_every, "leave it at 1");
     if (o.validation.empty()) return;
@@ -53,26 +54,22 @@ inline void require_validation(train_options const& o, shape input, int classes)
         throw error("train_options.validation", {"a set of ", classes, " classes"}, o.validation.classes(),
                     "bring its labels into the same numbering by with_labels");
     require_labels("train_options.validation", o.validation, classes);
-}
-
-/// Throws error where classes of one number have two names, as in folders of which one lacks a class.
-inline void require_same_classes(image_set const& set, image_set const& validation) {
-    if (validation.empty() || !set.named() || !validation.named() || set.classes() != validation.classes()) return;
-    for (int c = 0; c < set.classes(); ++c)
-        if (set.class_name(c) != validation.class_name(c))
+    if (!set.named() || !o.validation.named() || set.classes() != classes) return;
+    for (int c = 0; c < classes; ++c)
+        if (set.class_name(c) != o.validation.class_name(c))
             throw error("train_options.validation", {"class ", c, " to be \"", set.class_name(c), "\""},
-                        {"\"", validation.class_name(c), "\""},
+                        {"\"", o.validation.class_name(c), "\""},
                         "number both sets alike: image_folder_options::classes, or with_labels");
 }
 
 /// The same where the model's own classes judge it.
 template <class D, precision P>
-void require_validation(train_options const& o, basic_model<D, P> const& model) {
+void require_validation(train_options const& o, image_set const& set, basic_model<D, P> const& model) {
     extents const last = model.outputs().last().dims;
     if (!o.validation.empty() && !last.sample().is_vector())
         throw error("train_options.validation", "a last output {1, 1, classes} that judges it", text_of(last.sample()),
                     "let the network's last output be a classifier's, or leave .validation empty");
-    require_validation(o, model.plan().input(), last.c);
+    require_validation(o, set, model.plan().input(), last.c);
 }
 
 /// Throws error where options cannot be, or images do not fit the model that sees them, so many views of each.
@@ -144,8 +141,7 @@ void require_supervision(std::string const& stage, basic_model<D, P> const& mode
                          train_options const& o, Loss const& loss) {
     require_training(stage, model, labeled, o, 1);
     require_trained(stage, model);
-    require_validation(o, model);
-    require_same_classes(labeled, o.validation);
+    require_validation(o, labeled, model);
     if constexpr (std::is_same_v<Loss, cross_entropy>) {
         for (std::size_t i = 0; i < model.outputs().size(); ++i) {
             if (!loss.reads(model.outputs(), i)) continue;

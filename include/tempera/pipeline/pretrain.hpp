@@ -33,8 +33,7 @@ training_history pretrain(basic_model<D, P>& model, image_set const& images, L c
     if (!probed && !options.validation.empty())
         throw error(stage, "labels for the probe that judges options.validation", "no probe",
                     "label the images, or leave .validation empty");
-    detail::require_validation(options, model.plan().input(), images.classes());
-    detail::require_same_classes(images, options.validation);
+    detail::require_validation(options, images, model.plan().input(), images.classes());
     std::optional<online_probe<D>> probe;
     if (probed) {
         detail::require_encoder(stage, model,
